@@ -1,0 +1,55 @@
+// The floors of the house: imports run only downward (docs/adr/0001-floors.md).
+const floors = {
+  core: [],
+  contract: ['core'],
+  fleet: ['core'],
+  engine: ['core', 'contract'],
+  adapters: ['core', 'contract', 'engine'],
+  functions: ['core', 'contract', 'engine', 'adapters'],
+  agent: ['core', 'contract', 'adapters'],
+  cli: ['core', 'contract', 'engine', 'adapters', 'fleet', 'agent'],
+  infra: ['core', 'fleet'],
+};
+const all = Object.keys(floors);
+
+/** @type {import('dependency-cruiser').IConfiguration} */
+export default {
+  forbidden: [
+    { name: 'no-circular', severity: 'error', from: {}, to: { circular: true } },
+    { name: 'resolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },
+    ...all.map((floor) => ({
+      name: `floor-${floor}`,
+      severity: 'error',
+      from: { path: `^${floor}/` },
+      to: {
+        path: `^(${[...all, 'bench', 'test'].filter((f) => f !== floor && !floors[floor].includes(f)).join('|')})/`,
+      },
+    })),
+    {
+      name: 'core-has-no-io',
+      comment: 'core is pure: no Node, no packages',
+      severity: 'error',
+      from: { path: '^core/' },
+      to: { dependencyTypes: ['core', 'npm', 'npm-dev', 'npm-optional'] },
+    },
+    {
+      name: 'engine-has-no-io',
+      comment: 'the engine reaches the world through its ports only',
+      severity: 'error',
+      from: { path: '^engine/' },
+      to: { dependencyTypes: ['core'] },
+    },
+    {
+      name: 'milter-wire-is-pure',
+      severity: 'error',
+      from: { path: '^agent/milter/(wire|session)' },
+      to: { dependencyTypes: ['core'] },
+    },
+  ],
+  options: {
+    doNotFollow: { path: 'node_modules' },
+    tsConfig: { fileName: 'tsconfig.json' },
+    tsPreCompilationDeps: true,
+    enhancedResolveOptions: { extensions: ['.ts', '.js', '.json'] },
+  },
+};

@@ -1,0 +1,96 @@
+// What an operator has decided: the fleet in its resolved form, every default filled in. The file that people write
+// (fleet.yaml) is read on the floor `fleet/`; this is what the engine sees.
+
+import type { Algorithm } from './algorithm.ts';
+import { type Duration, days, hours, minutes } from './time.ts';
+
+/** Tags of the key record besides `v=`, `k=` and `p=`: RFC 6376 §3.6.1. */
+export interface RecordTags {
+  /** `h=sha256` */
+  readonly hashes?: 'sha256';
+  /** `s=email` */
+  readonly service?: 'email';
+  /** `t=s`: `i=` must be exactly `d=` */
+  readonly strict?: true;
+  /** `n=`: a note for people; costs bytes in every answer */
+  readonly note?: string;
+}
+
+export interface Policy {
+  /** Absent: only on request. */
+  readonly rotateEvery?: Duration;
+  /** At least one; at most one of each key type. */
+  readonly algorithms: readonly Algorithm[];
+  /** IANA name; selectors are calendar dates in it. */
+  readonly timeZone: string;
+  readonly tags: RecordTags;
+  /** TTL of the key record; whole seconds. */
+  readonly ttl: Duration;
+  /** How long mail may lie in queues that no host of ours reports. */
+  readonly downstreamQueue: Duration;
+  /** Added to every drain. */
+  readonly drainMargin: Duration;
+  /** How long a tombstone stays; at least the TTL. */
+  readonly hold: Duration;
+  /** What every wait adds for clocks that differ: invariant 10. */
+  readonly skewBound: Duration;
+  /** In an emergency: how long a ready host may stay silent before it is fenced. */
+  readonly fenceAfter: Duration;
+}
+
+export const defaultPolicy: Policy = {
+  rotateEvery: days(90),
+  algorithms: ['rsa2048'],
+  timeZone: 'UTC',
+  tags: {},
+  ttl: hours(1),
+  downstreamQueue: days(5),
+  drainMargin: days(2),
+  hold: days(7),
+  skewBound: minutes(5),
+  fenceAfter: minutes(10),
+};
+
+export interface FleetDomain {
+  readonly domain: string;
+  /** Name of the record zone. */
+  readonly zone: string;
+  readonly pool: string;
+  readonly policy: Policy;
+  /** `state: leaving`: its keys drain, are revoked and removed. */
+  readonly leaving: boolean;
+}
+
+export interface FleetZone {
+  readonly name: string;
+  /** Route 53's hosted zone id, `Z…`. */
+  readonly id: string;
+  readonly role?: { readonly arn: string; readonly externalId?: string };
+  /** Instead of the parent's delegation: `host`, `address` or `address:port` (IPv6 in brackets where a port follows). */
+  readonly nameServers?: readonly string[];
+}
+
+export interface FleetHost {
+  readonly name: string;
+  readonly pool: string;
+  /** `https://host:port` for push; absent where the host only pulls. */
+  readonly endpoint?: string;
+  /** X25519 public key, raw 32 bytes, base64url: bundles are sealed to it (RFC 8037). */
+  readonly encryptionKey: string;
+  /** Ed25519 public key, raw 32 bytes, base64url: verifies its acknowledgements and pulls (RFC 8037). */
+  readonly signingKey: string;
+  /** PEM of the certificate that the endpoint shows; pinned. */
+  readonly certificate?: string;
+}
+
+export interface Fleet {
+  /** Grows with every change of the file: milliseconds since 1970 of its last modification. */
+  readonly version: number;
+  readonly domains: ReadonlyMap<string, FleetDomain>;
+  readonly zones: ReadonlyMap<string, FleetZone>;
+  readonly pools: readonly string[];
+  readonly hosts: ReadonlyMap<string, FleetHost>;
+}
+
+export const hostsOf = (fleet: Fleet, pool: string): readonly FleetHost[] =>
+  [...fleet.hosts.values()].filter((host) => host.pool === pool);

@@ -1,0 +1,257 @@
+// The engine's ports: all it knows of the world. Small interfaces with long contracts; each has one contract suite
+// (test/contracts/) that every adapter passes. Errors are SelkieError; a call that throws anything with
+// `retry: 'later'` may have had its effect or not, and the caller looks before it tries again.
+
+import type { Algorithm } from '../core/algorithm.ts';
+import type { DomainRow, Duty, Place } from '../core/key/evidence.ts';
+import type { FleetHost, FleetZone } from '../core/policy.ts';
+import type { Duration, Instant } from '../core/time.ts';
+
+/** The worker's own clock. Waits compare evidence with `Ledger.head().at`, not with this; this measures skew. */
+export interface Clock {
+  now(): Instant;
+}
+
+export interface Randomness {
+  bytes(length: number): Uint8Array;
+  /** A fresh identifier, never given twice: 128 bits of randomness or a UUID; `[A-Za-z0-9-]+`. */
+  id(): string;
+}
+
+export interface GeneratedKey {
+  /** PKCS#8 DER. */
+  readonly privateKey: Uint8Array;
+}
+
+/** Cryptography on signing keys. Never logs, never puts key material into an error. */
+export interface Keys {
+  /** A new key pair from the system's randomness. RSA: public exponent 65537. */
+  generate(algorithm: Algorithm): Promise<GeneratedKey>;
+  /**
+   * The public half: `publicKey` is what `p=` says in base64 (RSA: DER SubjectPublicKeyInfo; Ed25519: the raw 32 bytes, RFC 8463 §4),
+   * `fingerprint` the SHA-256 of the DER SubjectPublicKeyInfo, hex.
+   * @throws invalid where the bytes are no PKCS#8 key
+   */
+  publicOf(privateKey: Uint8Array): { publicKey: string; fingerprint: string };
+  /** Whether a signature by `privateKey` verifies with the public key that a record's `p=` gives: DKIM's own check, in small. */
+  matches(privateKey: Uint8Array, algorithm: Algorithm, publicKey: string): boolean;
+}
+
+/** Keeps private keys. A secret is written once and never changed. */
+export interface Vault {
+  /**
+   * Stores `privateKey` under (domain, selector). Returns the reference to read it by.
+   * Where a secret of that name is already there, it is left as it is and its reference is returned: the caller reads back
+   * and goes on with what is stored, so that two workers, or one that crashed, end with one key.
+   * @throws unavailable, throttled, denied
+   */
+  store(domain: string, selector: string, privateKey: Uint8Array): Promise<string>;
+  /** @throws not-found where it is gone; unavailable (also right after a write, where the store is only eventually readable) */
+  read(secret: string): Promise<Uint8Array>;
+  /** Schedules it for deletion; after this `read` may throw not-found. Again is the same; an unknown reference is no error. */
+  destroy(secret: string): Promise<void>;
+}
+
+/** TXT records that share a name. `values` are joined strings, as DKIM reads them (RFC 6376 §3.6.2.2). */
+export interface TxtSet {
+  /** Whole seconds, as milliseconds. */
+  readonly ttl: Duration;
+  readonly values: readonly string[];
+}
+
+export type Change =
+  | { readonly do: 'create'; readonly name: string; readonly set: TxtSet }
+  | { readonly do: 'delete'; readonly name: string; readonly set: TxtSet }
+  /** DELETE of exactly `old` and CREATE of `set` in one batch; `old` may equal `set` (for a new change id). */
+  | { readonly do: 'replace'; readonly name: string; readonly old: TxtSet; readonly set: TxtSet };
+
+/** Writes a zone at its provider. Only TXT, only CREATE and DELETE: never UPSERT. */
+export interface DnsWriter {
+  /** The exact RRset at `name`, asked of the provider, never of DNS: a wildcard does not count. Undefined where there is none. */
+  lookup(zone: FleetZone, name: string): Promise<TxtSet | undefined>;
+  /**
+   * All of the changes or none. Returns the provider's id of the change.
+   * @throws rejected: one of them does not fit what is there (CREATE over a name, DELETE of what is not exactly so, a name out of the zone): nothing was changed
+   * @throws busy, throttled, unavailable, denied; not-found where the zone is gone
+   */
+  submit(zone: FleetZone, changes: readonly Change[]): Promise<string>;
+  /** Whether every name server of the provider has it. `unknown`: the provider does not know the id. */
+  status(zone: FleetZone, changeId: string): Promise<'pending' | 'in-sync' | 'unknown'>;
+  /** How many of `changes`, from the front, fit in one `submit`: at least 1. */
+  fits(changes: readonly Change[]): number;
+}
+
+/** One name server's answer at one address. */
+export interface ServerAnswer {
+  /** `ns-512.awsdns-00.net` or the address where it was given as one. */
+  readonly server: string;
+  /** `address#port`. */
+  readonly address: string;
+  readonly answer:
+    | { readonly kind: 'txt'; readonly set: TxtSet }
+    | { readonly kind: 'no-data' | 'no-such-name' }
+    /** Reached by a CNAME; where it leads. */
+    | { readonly kind: 'cname'; readonly target: string }
+    /** Timeout, refusal, not authoritative, garbage: `why` for people. */
+    | { readonly kind: 'failed'; readonly why: string };
+}
+
+export interface Observation {
+  /** One for every address of every name server of the zone, in each address family that this machine can route. Never empty. */
+  readonly answers: readonly ServerAnswer[];
+  /** min(SOA TTL, SOA MINIMUM), the longest over the servers: RFC 2308 §5. Absent where no server told. */
+  readonly negativeTtl?: Duration;
+}
+
+/** Sees what the world sees: asks the zone's authoritative name servers, never a cache. */
+export interface DnsObserver {
+  /**
+   * Asks every name server for TXT at `name`. The servers are the zone's `nameServers`, or else those of the parent's delegation.
+   * @throws unavailable where the delegation itself cannot be learned
+   */
+  observe(zone: FleetZone, name: string): Promise<Observation>;
+}
+
+/** Signs the manifests of bundles: ES256 (RFC 7518 §3.4). The private key never leaves it. */
+export interface BundleSigner {
+  /** P-256 public key as a JWK; `kid` is its RFC 7638 thumbprint. */
+  publicKey(): Promise<{ kid: string; kty: 'EC'; crv: 'P-256'; x: string; y: string }>;
+  /** @param data ≤ 4,096 bytes  @returns r‖s, 64 bytes */
+  sign(data: Uint8Array): Promise<Uint8Array>;
+}
+
+/** Carries sealed bundles to mail hosts. */
+export interface HostTransport {
+  /**
+   * Delivers one sealed bundle (compact JWE) and returns the host's acknowledgement (compact JWS), unverified.
+   * @throws host.unreachable (also where the host has no endpoint), host.refused, untrusted (the certificate is not the pinned one)
+   */
+  push(host: FleetHost, bundle: string): Promise<string>;
+}
+
+/** A piece of work that any worker may do at any time, twice, by two at once. */
+export type Unit =
+  | { readonly kind: 'fleet' }
+  /** Of one record zone, these domains; empty: whatever is due there. */
+  | { readonly kind: 'zone'; readonly zone: string; readonly domains: readonly string[] }
+  | { readonly kind: 'host'; readonly host: string };
+
+export interface Queue {
+  /** At least once, in any order. `delay` ≤ 15 minutes. */
+  send(units: readonly Unit[], delay?: Duration): Promise<void>;
+}
+
+/** What a host is to do with a key from place `n` on. */
+export interface DutyChange {
+  readonly domain: string;
+  readonly selector: string;
+  readonly algorithm: Algorithm;
+  readonly duty: Duty;
+  /** The vault's reference: the bundle carries the key itself where the duty is `standby` or the bundle is a snapshot. */
+  readonly secret: string;
+  /** `p=` of the record, for the host's self-test. */
+  readonly publicKey: string;
+}
+
+/** One entry of a pool's log: one transaction. Entries are numbered 1, 2, 3 … without a gap. */
+export interface LogEntry {
+  readonly place: Place;
+  readonly changes: readonly DutyChange[];
+}
+
+/** A host's row in the ledger. */
+export interface HostRow {
+  readonly name: string;
+  readonly pool: string;
+  readonly version: number;
+  /** Of the host's key store, made when it is: a wiped host has a new one. */
+  readonly incarnation?: string;
+  /** Up to where it has applied the pool's log, and in which epoch; set only by the newest manifest's acknowledgement. */
+  readonly cursor?: Place;
+  /** It acknowledged a full snapshot in this incarnation and epoch. */
+  readonly complete: boolean;
+  /** The newest manifest sent. */
+  readonly manifest?: {
+    readonly nonce: string;
+    readonly at: Instant;
+    readonly upTo: Place;
+    readonly completes: boolean;
+  };
+  readonly failed: Readonly<Record<string, string>>;
+  readonly queueLifetime?: Duration;
+  readonly lastUse: Readonly<Record<string, Instant>>;
+  readonly lastSeen?: Instant;
+  readonly excluded?: { readonly at: Instant; readonly reason: string };
+  readonly fenced?: { readonly at: Instant; readonly reason: string };
+  /** Why the last delivery failed. */
+  readonly trouble?: { readonly at: Instant; readonly message: string };
+}
+
+/** A write request that was answered, so that the same Idempotency-Key is answered the same. */
+export interface RequestRow {
+  readonly domain: string;
+  readonly idempotencyKey: string;
+  /** Of the request's content: another content under the same key is a conflict. */
+  readonly fingerprint: string;
+  readonly rotation: string;
+  readonly at: Instant;
+}
+
+export interface LedgerHead {
+  /** The ledger's own time, as near as its service tells; the time that evidence carries. */
+  readonly at: Instant;
+  /** Grows by one when the ledger is restored from a backup. Starts at 1. */
+  readonly epoch: number;
+  /** The newest fleet that was installed; 0 before the first. */
+  readonly fleetVersion: number;
+}
+
+/** Written whole or not at all. */
+export interface Commit {
+  /** Each is written with `version + 1`, on the condition that the ledger holds exactly `version` (0: none). */
+  readonly domains?: readonly DomainRow[];
+  /** As `domains`. */
+  readonly hosts?: readonly HostRow[];
+  /** Selectors used from now on and for ever: on the condition that none was before. */
+  readonly reserve?: readonly { readonly domain: string; readonly selector: string }[];
+  /** On the condition that `place.n` is the next number of the pool's log. */
+  readonly append?: LogEntry & { readonly pool: string };
+  readonly request?: RequestRow;
+}
+
+/**
+ * The ledger: rows, a log for each pool, and who is due. Reads are consistent with every commit that ended before them,
+ * except `due`, which may be some seconds behind.
+ * All methods throw unavailable or throttled where the store does not answer.
+ */
+export interface Ledger {
+  head(): Promise<LedgerHead>;
+  /** Sets the fleet's version, unless the ledger's is newer. @throws stale-fleet */
+  installFleet(version: number): Promise<void>;
+  /** After a restore: the next epoch begins. Returns it. */
+  beginEpoch(): Promise<number>;
+
+  domain(domain: string): Promise<DomainRow | undefined>;
+  host(name: string): Promise<HostRow | undefined>;
+  request(domain: string, idempotencyKey: string): Promise<RequestRow | undefined>;
+  /** In the order of their names, from behind `after`. */
+  domains(options: { after?: string; limit: number }): Promise<{ rows: readonly DomainRow[]; next?: string }>;
+
+  /** @throws conflict: a row, a place or a request was not as expected; exists: a selector was used before. Nothing was written. */
+  commit(commit: Commit): Promise<void>;
+
+  /** The next place of a pool's log: {epoch, 1} in an empty one. */
+  nextPlace(pool: string): Promise<Place>;
+  /** The log behind number `after`, in order and without a gap: what is not yet readable in order is left for later. */
+  log(pool: string, after: number): Promise<readonly LogEntry[]>;
+
+  /** Domains whose wakeAt has come, earliest first, at most `limit`. */
+  due(now: Instant, limit: number): Promise<readonly { domain: string; zone: string }[]>;
+
+  /**
+   * A lease on a name, so that two workers do not do the same work at once. Saves work, guarantees nothing.
+   * Returns whether it was had; the same holder may take it again.
+   */
+  lease(name: string, holder: string, now: Instant, length: Duration): Promise<boolean>;
+  release(name: string, holder: string): Promise<void>;
+}

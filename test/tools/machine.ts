@@ -1,0 +1,63 @@
+// Which of Debian's servers and oracles this machine has. Suites that need one run where it is present; where it is
+// missing they are left out, said in one loud line (announce.ts), and with CI=true that is a failure.
+import { execFileSync } from 'node:child_process';
+import { accessSync, constants } from 'node:fs';
+import { delimiter, join } from 'node:path';
+import { describe } from 'vitest';
+
+const path = [...(process.env.PATH ?? '').split(delimiter), '/usr/sbin', '/usr/bin', '/sbin'];
+
+/** Where a program stands, or undefined. */
+export const program = (name: string): string | undefined =>
+  path
+    .map((folder) => join(folder, name))
+    .find((file) => {
+      try {
+        accessSync(file, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+
+const runs = (file: string, ...args: string[]): boolean => {
+  try {
+    execFileSync(file, args, { stdio: 'ignore' });
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+/** Each tool's Debian package (or where else it comes from) and how to see that it is here. */
+export const tools = {
+  moto_server: { from: 'pip: moto[server]', here: () => program('moto_server') !== undefined },
+  opendkim: { from: 'apt: opendkim', here: () => program('opendkim') !== undefined },
+  'opendkim-genkey': { from: 'apt: opendkim-tools', here: () => program('opendkim-genkey') !== undefined },
+  miltertest: { from: 'apt: miltertest', here: () => program('miltertest') !== undefined },
+  dkimpy: { from: 'apt: python3-dkim', here: () => runs('/usr/bin/python3', '-c', 'import dkim, nacl') },
+  named: { from: 'apt: bind9', here: () => program('named') !== undefined },
+  dig: { from: 'apt: bind9-dnsutils', here: () => program('dig') !== undefined },
+} as const;
+
+export type Tool = keyof typeof tools;
+
+const known = new Map<Tool, boolean>();
+const isHere = (tool: Tool): boolean => {
+  const seen = known.get(tool) ?? tools[tool].here();
+  known.set(tool, seen);
+  return seen;
+};
+
+export const missing = (needed: readonly Tool[] = Object.keys(tools) as Tool[]): Tool[] =>
+  needed.filter((tool) => !isHere(tool));
+
+/** `describe` for a suite that needs tools of the machine. */
+export const describeWith = (needed: readonly Tool[], name: string, suite: () => void): void => {
+  const absent = missing(needed);
+  if (absent.length > 0 && process.env.CI === 'true')
+    throw new Error(
+      `CI needs ${absent.map((tool) => `${tool} (${tools[tool].from})`).join(', ')} for: ${name}`,
+    );
+  describe.skipIf(absent.length > 0)(name, suite);
+};
