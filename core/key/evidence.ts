@@ -34,7 +34,7 @@ export interface Evidence {
     readonly publicKey: string;
   };
   /** The intent to CREATE exactly this value; from here the name is ours. */
-  readonly publishIntended?: At & { readonly value: string };
+  readonly publishIntended?: At & { readonly value: string; readonly ttl: Duration };
   readonly created?: Accepted;
   readonly inSync?: At;
   readonly compromised?: At & { readonly reason: string };
@@ -99,7 +99,7 @@ export interface Rotation extends At {
   /** Algorithms wanted, as the policy said at the start. */
   readonly algorithms: readonly Algorithm[];
   readonly selectors: readonly string[];
-  readonly aborted?: At & { readonly reason: string };
+  readonly aborted?: At & { readonly reason: string; readonly by: 'operator' | 'leaving' | 'compromised' };
 }
 
 /** The last failure of a step that is tried again: for status, and for the pace of the next try. */

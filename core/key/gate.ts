@@ -1,0 +1,83 @@
+// Gates that the hosts of a pool pass together: every ready host's cursor is at or beyond a place of the pool's log,
+// and none of them says that the key fails.
+
+import { formatInstant, type Instant } from '../time.ts';
+import { type Action, act, type Plan, type Situation, wait } from './actions.ts';
+import { type HostView, hostKeyName, type Place } from './evidence.ts';
+import { fenceDue, nextTelling } from './waits.ts';
+
+const readyHosts = (s: Situation): readonly HostView[] => s.hosts.filter((host) => host.ready);
+
+/** A full snapshot of a newer epoch holds whatever older epochs said, so only the present epoch's cursor counts. */
+const hasApplied = (host: HostView, place: Place, epoch: number): boolean =>
+  host.epoch === epoch && host.cursor >= place.n;
+
+/** Ready hosts that have not applied the pool's log up to `place`. */
+export const hostsBehind = (s: Situation, place: Place): readonly HostView[] =>
+  readyHosts(s).filter((host) => !hasApplied(host, place, s.epoch));
+
+const names = (hosts: readonly HostView[]): string => hosts.map((host) => host.name).join(', ');
+
+export interface GateOptions {
+  readonly selector: string;
+  readonly place: Place;
+  readonly told: Instant;
+  /** What the hosts are to do, for the sentence: "hold 240128". */
+  readonly what: string;
+  readonly passed: Action;
+  /** Whether a host that cannot use the key stops the gate. */
+  readonly usable: boolean;
+  /** Fence silent hosts instead of waiting for them. */
+  readonly emergency: boolean;
+}
+
+export const gate = (s: Situation, options: GateOptions): Plan => {
+  const ready = readyHosts(s);
+  const { selector, place } = options;
+  const again = nextTelling(s.now);
+  if (ready.length === 0)
+    return wait(
+      again,
+      {
+        by: 'no-ready-host',
+        selector,
+        says: `pool ${s.row.pool} has no ready host to ${options.what}: enrol one, or return one that is excluded`,
+      },
+      { do: 'tell', hosts: s.hosts.filter((host) => !host.excluded).map((host) => host.name) },
+    );
+
+  const behind = hostsBehind(s, place);
+  if (behind.length > 0) {
+    const fence = fenceDue(options.told, s.policy);
+    const tell: Action = { do: 'tell', hosts: behind.map((host) => host.name) };
+    if (options.emergency && s.now >= fence && behind.length < ready.length)
+      return act({
+        do: 'fence',
+        hosts: behind.map((host) => host.name),
+        reason: `silent in the emergency of ${s.row.domain} since ${formatInstant(options.told)}`,
+      });
+    return wait(
+      again,
+      {
+        by: 'hosts',
+        selector,
+        says: `waiting for ${names(behind)} to ${options.what} (${ready.length - behind.length} of ${ready.length} hosts have)`,
+      },
+      tell,
+    );
+  }
+
+  const failing = options.usable
+    ? ready.filter((host) => host.failed.has(hostKeyName(s.row.domain, selector)))
+    : [];
+  if (failing.length > 0) {
+    const first = failing[0];
+    const why = first?.failed.get(hostKeyName(s.row.domain, selector)) ?? '';
+    return wait(
+      again,
+      { by: 'self-test', selector, says: `${names(failing)} cannot use ${selector}: ${why}` },
+      { do: 'tell', hosts: failing.map((host) => host.name) },
+    );
+  }
+  return act(options.passed);
+};

@@ -1,0 +1,156 @@
+// One key's next step, from what is known of it. What a whole key set does together (offer, switch) is in plan.ts.
+
+import { keyRecordName } from '../names.ts';
+import { formatInstant, type Instant } from '../time.ts';
+import { act, nothing, type Plan, type Shows, type Situation, wait } from './actions.ts';
+import type { Accepted, Key, Rotation } from './evidence.ts';
+import { gate, hostsBehind } from './gate.ts';
+import { dutyTurn, mayHaveSigned, turnOf } from './state.ts';
+import { drainEnds, holdEnds, nextLook, nextTelling } from './waits.ts';
+
+/** An accepted change, until it is in sync and seen on every name server. */
+const untilSeen = (
+  s: Situation,
+  key: Key,
+  change: 'created' | 'tombstoned' | 'deleted',
+  accepted: Accepted,
+  inSync: Instant | undefined,
+  shows: Shows,
+): Plan => {
+  const { selector } = key;
+  const name = keyRecordName(selector, s.row.domain);
+  if (inSync === undefined)
+    return wait(
+      nextLook(accepted.at, s.now),
+      { by: 'dns', selector, says: `waiting for the provider to have ${name} on all its servers` },
+      { do: 'ask', selector, change },
+    );
+  const what = { key: 'the key', tombstone: 'the tombstone', absence: 'nothing' }[shows];
+  return wait(
+    nextLook(inSync, s.now),
+    { by: 'dns', selector, says: `waiting for every name server to show ${what} at ${name}` },
+    { do: 'prove', selector, shows },
+  );
+};
+
+/** Removal: DELETE, seen to be absent, copies erased, secret destroyed. */
+const planRemoval = (s: Situation, key: Key): Plan => {
+  const { evidence: e, selector } = key;
+  if (e.removed === undefined) {
+    if (e.deleted === undefined) return act({ do: 'delete', selector });
+    return untilSeen(s, key, 'deleted', e.deleted, e.deletionInSync?.at, 'absence');
+  }
+  if (e.erased === undefined && key.turns.some((turn) => turn.offered !== undefined)) {
+    if (e.eraseTold === undefined) return act({ do: 'erase', selector });
+    return gate(s, {
+      selector,
+      place: e.eraseTold.place,
+      told: e.eraseTold.at,
+      what: `erase ${selector}`,
+      passed: { do: 'latch', selector, gate: 'erased' },
+      usable: false,
+      emergency: false,
+    });
+  }
+  return e.destroyed === undefined ? act({ do: 'destroy', selector }) : nothing;
+};
+
+const planRevocation = (s: Situation, key: Key): Plan => {
+  const { evidence: e, selector } = key;
+  if (e.tombstoned === undefined) return act({ do: 'entomb', selector });
+  if (e.revoked === undefined)
+    return untilSeen(s, key, 'tombstoned', e.tombstoned, e.tombstoneInSync?.at, 'tombstone');
+  const until = holdEnds(key, e.revoked.at, s.policy);
+  if (s.now < until)
+    return wait(until, {
+      by: 'wait',
+      selector,
+      until,
+      says: `the tombstone of ${selector} stays until ${formatInstant(until)}`,
+    });
+  return act({ do: 'remove', selector });
+};
+
+/** A key that stopped signing, until it may be revoked. */
+const planDrain = (s: Situation, key: Key): Plan => {
+  const { selector } = key;
+  const turn = dutyTurn(key);
+  const ends = drainEnds(s.row.domain, key, s.hosts, s.policy);
+  if (ends === undefined) return nothing;
+  if (key.evidence.compromised === undefined && s.now < ends)
+    return wait(ends, {
+      by: 'wait',
+      selector,
+      until: ends,
+      says: `mail signed with ${selector} drains until ${formatInstant(ends)}`,
+    });
+  // A host that was restored from an old backup may have gone back behind a gate that was passed: invariant 6.
+  const behind = turn.stopIntended === undefined ? [] : hostsBehind(s, turn.stopIntended.place);
+  if (behind.length > 0)
+    return wait(
+      nextTelling(s.now),
+      {
+        by: 'hosts',
+        selector,
+        says: `${behind.map((host) => host.name).join(', ')} may sign with ${selector} again: not revoked before they caught up`,
+      },
+      { do: 'tell', hosts: behind.map((host) => host.name) },
+    );
+  return act({ do: 'revoke', selector });
+};
+
+/** A key that is to be given up before it ever signed. */
+const planWithdrawal = (key: Key): Plan => {
+  const { evidence: e, selector } = key;
+  if (e.publishIntended !== undefined) return act({ do: 'remove', selector });
+  return e.destroyed === undefined ? act({ do: 'destroy', selector }) : nothing;
+};
+
+/** Up to the proof that the world sees it. */
+export const planPublication = (s: Situation, key: Key): Plan => {
+  const { evidence: e, selector } = key;
+  if (e.stored === undefined) return act({ do: 'store', selector });
+  if (e.created === undefined) return act({ do: 'publish', selector });
+  if (turnOf(key).proved === undefined) return untilSeen(s, key, 'created', e.created, e.inSync?.at, 'key');
+  return nothing;
+};
+
+/** Whose emergency it is, if a key stops at once whether hosts confirm or not. */
+const emergencyUnsigned = (s: Situation, key: Key): Rotation | undefined =>
+  key.evidence.compromised === undefined
+    ? undefined
+    : s.row.rotations.findLast((rotation) => rotation.kind === 'emergency' && rotation.unsigned === true);
+
+/** Everything but publication for the pending rotation. */
+export const planKey = (s: Situation, key: Key, emergency: boolean): Plan => {
+  const { evidence: e, selector } = key;
+  const turn = dutyTurn(key);
+  if (e.destroyed !== undefined) return nothing;
+  if (e.removalIntended !== undefined) return planRemoval(s, key);
+  if (e.revocationIntended !== undefined) return planRevocation(s, key);
+  if (e.abandoned !== undefined && !mayHaveSigned(key)) return planWithdrawal(key);
+  if (turn.stopped !== undefined) return planDrain(s, key);
+  if (turn.stopIntended !== undefined) {
+    if (emergencyUnsigned(s, key) !== undefined) return act({ do: 'revoke', selector });
+    return gate(s, {
+      selector,
+      place: turn.stopIntended.place,
+      told: turn.stopIntended.at,
+      what: `stop signing with ${selector}`,
+      passed: { do: 'latch', selector, gate: 'stopped' },
+      usable: false,
+      emergency,
+    });
+  }
+  if (turn.signIntended !== undefined && turn.active === undefined)
+    return gate(s, {
+      selector,
+      place: turn.signIntended.place,
+      told: turn.signIntended.at,
+      what: `sign with ${selector}`,
+      passed: { do: 'latch', selector, gate: 'active' },
+      usable: true,
+      emergency,
+    });
+  return nothing;
+};

@@ -1,0 +1,134 @@
+// The rules that no write may break, as a table. Each is checked on the row before and after: a write is refused only
+// where it breaks what held, so that a row that is broken already may still heal. The numbers are those of the
+// invariants in docs/lifecycle.md. The planner should never propose what these forbid; they are the net below it.
+
+import { SelkieError } from '../errors.ts';
+import type { Situation } from './actions.ts';
+import type { DomainRow, Key } from './evidence.ts';
+import { hostsBehind } from './gate.ts';
+import { dutyTurn, isServing, mayHaveSigned } from './state.ts';
+import { drainEnds } from './waits.ts';
+
+type Context = Omit<Situation, 'row'>;
+
+interface Rule {
+  readonly invariant: number;
+  readonly says: string;
+  /** The selectors (or other things) for which it does not hold. */
+  readonly broken: (row: DomainRow, context: Context) => readonly string[];
+}
+
+const selectorsWhere = (row: DomainRow, bad: (key: Key) => boolean): readonly string[] =>
+  row.keys.filter(bad).map((key) => key.selector);
+
+const unsignedChosen = (row: DomainRow, key: Key): boolean =>
+  key.evidence.compromised !== undefined &&
+  row.rotations.some((rotation) => rotation.kind === 'emergency' && rotation.unsigned === true);
+
+const rules: readonly Rule[] = [
+  {
+    invariant: 1,
+    says: 'revoked before mail signed with it had drained',
+    broken: (row, context) =>
+      selectorsWhere(row, (key) => {
+        if (key.evidence.revocationIntended === undefined || key.evidence.compromised !== undefined)
+          return false;
+        const ends = drainEnds(row.domain, key, context.hosts, context.policy);
+        return mayHaveSigned(key) && (ends === undefined || context.now < ends);
+      }),
+  },
+  {
+    invariant: 1,
+    says: 'removed without a tombstone though hosts may have signed with it',
+    broken: (row) =>
+      selectorsWhere(
+        row,
+        (key) =>
+          key.evidence.removalIntended !== undefined &&
+          mayHaveSigned(key) &&
+          key.evidence.revoked === undefined,
+      ),
+  },
+  {
+    invariant: 2,
+    says: 'told to sign before its record was proved and every ready host held it',
+    broken: (row) =>
+      selectorsWhere(row, (key) =>
+        key.turns.some(
+          (turn) =>
+            turn.signIntended !== undefined && (turn.proved === undefined || turn.standby === undefined),
+        ),
+      ),
+  },
+  {
+    invariant: 3,
+    says: 'left without a key to sign with',
+    broken: (row, context) =>
+      row.keys.some(mayHaveSigned) &&
+      !row.keys.some(isServing) &&
+      !context.leaving &&
+      !row.keys.some((key) => unsignedChosen(row, key))
+        ? [row.domain]
+        : [],
+  },
+  {
+    invariant: 4,
+    says: 'a selector with two keys',
+    broken: (row) =>
+      row.keys.map((key) => key.selector).filter((selector, index, all) => all.indexOf(selector) !== index),
+  },
+  {
+    invariant: 5,
+    says: 'published before it was stored',
+    broken: (row) =>
+      selectorsWhere(row, ({ evidence: e }) => e.publishIntended !== undefined && e.stored === undefined),
+  },
+  {
+    invariant: 5,
+    says: 'destroyed before its record and its copies on hosts were gone',
+    broken: (row) =>
+      selectorsWhere(
+        row,
+        ({ evidence: e, turns }) =>
+          e.destroyed !== undefined &&
+          ((e.publishIntended !== undefined && e.removed === undefined) ||
+            (turns.some((turn) => turn.offered !== undefined) && e.erased === undefined)),
+      ),
+  },
+  {
+    invariant: 6,
+    says: 'revoked while a ready host may sign with it',
+    broken: (row, context) =>
+      selectorsWhere(row, (key) => {
+        if (key.evidence.revocationIntended === undefined || key.evidence.revoked !== undefined) return false;
+        if (!mayHaveSigned(key) || unsignedChosen(row, key)) return false;
+        const { stopIntended, stopped } = dutyTurn(key);
+        if (stopIntended === undefined || stopped === undefined) return true;
+        return hostsBehind({ ...context, row }, stopIntended.place).length > 0;
+      }),
+  },
+];
+
+export interface Violation {
+  readonly invariant: number;
+  readonly says: string;
+  readonly of: readonly string[];
+}
+
+/** What the step from `before` to `after` would break. */
+export const violations = (before: DomainRow, after: DomainRow, context: Context): readonly Violation[] =>
+  rules.flatMap(({ invariant, says, broken }) => {
+    const already = new Set(broken(before, context));
+    const of = broken(after, context).filter((name) => !already.has(name));
+    return of.length === 0 ? [] : [{ invariant, says, of }];
+  });
+
+/** @throws unsafe */
+export const assertSafe = (before: DomainRow, after: DomainRow, context: Context): void => {
+  const [first] = violations(before, after, context);
+  if (first !== undefined)
+    throw new SelkieError(
+      'unsafe',
+      `refused: ${first.of.join(', ')} of ${after.domain} would be ${first.says} (invariant ${first.invariant})`,
+    );
+};

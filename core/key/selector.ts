@@ -1,0 +1,55 @@
+// Selectors: `YYMMDD[e][-n]`, a calendar date in the policy's time zone. Pure.
+
+import { type Algorithm, algorithms } from '../algorithm.ts';
+import { SelkieError } from '../errors.ts';
+
+export interface Selector {
+  /** `YYMMDD` */
+  readonly date: string;
+  /** Of the algorithm: RFC 8463 §3 wants a selector of its own for each key type. */
+  readonly suffix: '' | 'e';
+  /** 1 for the day's first, which does not say it. */
+  readonly n: number;
+}
+
+/** A day has room for this many keys of a kind: whoever asks for more is in a loop. */
+const mostPerDay = 9_999;
+
+/**
+ * The first selector of that day that was never used: `240128`, then `240128-2`, `240128-3`; Ed25519 `240128e`, `240128e-2`.
+ * @param date `YYMMDD`, as `calendarDate` gives it
+ * @param isUsed whether the ledger, or anybody's record in the zone, has it
+ * @throws invalid where `date` is no calendar date, or every selector of the day is used
+ */
+export const selectorFor = (
+  date: string,
+  algorithm: Algorithm,
+  isUsed: (selector: string) => boolean,
+): string => {
+  if (!isCalendarDate(date)) throw new SelkieError('invalid', `"${date}" is no date of the form YYMMDD.`);
+  const { suffix } = algorithms[algorithm];
+  for (let n = 1; n <= mostPerDay; n += 1) {
+    const selector = formatSelector({ date, suffix, n });
+    if (!isUsed(selector)) return selector;
+  }
+  throw new SelkieError('invalid', `All ${mostPerDay} selectors ${date}${suffix} of the day are used.`);
+};
+
+export const formatSelector = ({ date, suffix, n }: Selector): string =>
+  `${date}${suffix}${n === 1 ? '' : `-${n}`}`;
+
+/** Undefined where it is not a selector of Selkie's form. */
+export const parseSelector = (text: string): Selector | undefined => {
+  const found = /^(\d{6})(e?)(?:-([1-9]\d{0,3}))?$/.exec(text);
+  const [, date, suffix, n] = found ?? [];
+  if (date === undefined || !isCalendarDate(date) || n === '1') return undefined;
+  return { date, suffix: suffix === 'e' ? 'e' : '', n: n === undefined ? 1 : Number(n) };
+};
+
+/** Of the years 2000 to 2099. */
+const isCalendarDate = (date: string): boolean => {
+  const [, year, month, day] = (/^(\d\d)(\d\d)(\d\d)$/.exec(date) ?? []).map(Number);
+  if (year === undefined || month === undefined || day === undefined) return false;
+  const at = new Date(Date.UTC(2000 + year, month - 1, day));
+  return at.getUTCMonth() === month - 1 && at.getUTCDate() === day;
+};
