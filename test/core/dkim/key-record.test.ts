@@ -1,0 +1,238 @@
+// Key records against RFC 6376 §3.6.1 and opendkim-genkey.
+import { execFileSync } from 'node:child_process';
+import { generateKeyPairSync } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import type { Algorithm } from '../../../core/algorithm.ts';
+import {
+  buildKeyRecord,
+  buildTombstone,
+  parseKeyRecord,
+  printKeyRecord,
+  sameKeyRecord,
+} from '../../../core/dkim/key-record.ts';
+import { parseStrings, parseValue, parseZoneRecords } from '../../../core/dkim/txt.ts';
+import { SelkieError } from '../../../core/errors.ts';
+import type { RecordTags } from '../../../core/policy.ts';
+import { describeWith, program } from '../../tools/machine.ts';
+
+const rsa = (bits: number): string =>
+  generateKeyPairSync('rsa', { modulusLength: bits })
+    .publicKey.export({ type: 'spki', format: 'der' })
+    .toString('base64');
+const ed25519 = (): string =>
+  generateKeyPairSync('ed25519')
+    .publicKey.export({ type: 'spki', format: 'der' })
+    .subarray(-32)
+    .toString('base64');
+
+const key2048 = rsa(2048);
+const plain = buildKeyRecord({ algorithm: 'rsa2048', publicKey: key2048, tags: {} });
+
+describe('building', () => {
+  it('says v, k and p, and nothing that was not asked for', () => {
+    expect(plain).toBe(`v=DKIM1; k=rsa; p=${key2048}`);
+    const publicKey = ed25519();
+    expect(buildKeyRecord({ algorithm: 'ed25519', publicKey, tags: {} })).toBe(
+      `v=DKIM1; k=ed25519; p=${publicKey}`,
+    );
+  });
+
+  it('says every tag in the order of opendkim-genkey', () => {
+    const tags: RecordTags = { hashes: 'sha256', service: 'email', strict: true, note: 'a; b=c' };
+    expect(buildKeyRecord({ algorithm: 'rsa2048', publicKey: 'AAAA', tags })).toBe(
+      'v=DKIM1; n=a=3B b=3Dc; h=sha256; k=rsa; t=s; s=email; p=AAAA',
+    );
+  });
+
+  it('keeps the type in a tombstone', () => {
+    expect(buildTombstone('rsa4096')).toBe('v=DKIM1; k=rsa; p=');
+    expect(buildTombstone('ed25519')).toBe('v=DKIM1; k=ed25519; p=');
+    expect(parseKeyRecord(buildTombstone('ed25519')).revoked).toBe(true);
+  });
+
+  const spki = generateKeyPairSync('ed25519')
+    .publicKey.export({ type: 'spki', format: 'der' })
+    .toString('base64');
+  it.each<[string, Algorithm, string, RecordTags, string]>([
+    ['no key, which would be a tombstone', 'rsa2048', '', {}, 'publicKey'],
+    ['white space in the key', 'rsa2048', 'AAAA AAAA', {}, 'publicKey'],
+    ['base64url', 'rsa2048', 'AA-_', {}, 'publicKey'],
+    ['an Ed25519 key as SubjectPublicKeyInfo', 'ed25519', spki, {}, 'publicKey'],
+    ['a note beyond ASCII', 'rsa2048', 'AAAA', { note: 'caf\u00e9' }, 'note'],
+    ['a note of two lines', 'rsa2048', 'AAAA', { note: 'a\nb' }, 'note'],
+  ])('refuses %s', (_, algorithm, publicKey, tags, field) => {
+    expect(() => buildKeyRecord({ algorithm, publicKey, tags })).toThrow(
+      expect.objectContaining({ code: 'invalid', field }),
+    );
+  });
+});
+
+describe('parsing', () => {
+  it('reads what was built, any note included', () => {
+    fc.assert(
+      fc.property(
+        fc.record<RecordTags>(
+          {
+            hashes: fc.constant('sha256' as const),
+            service: fc.constant('email' as const),
+            strict: fc.constant(true as const),
+            note: fc.string(),
+          },
+          { requiredKeys: [] },
+        ),
+        (tags) => {
+          const record = parseKeyRecord(buildKeyRecord({ algorithm: 'rsa2048', publicKey: 'QUJD', tags }));
+          expect(record).toEqual({
+            keyType: 'rsa',
+            publicKey: 'QUJD',
+            hashes: tags.hashes && ['sha256'],
+            services: [tags.service ?? '*'],
+            flags: tags.strict ? ['s'] : [],
+            note: tags.note,
+            revoked: false,
+          });
+        },
+      ),
+    );
+  });
+
+  // RFC 6376 §3.6.1: one mutation each of a valid record.
+  it.each([
+    ['p= alone', 'p=QUJD', {}],
+    ['a semicolon at the end', 'v=DKIM1; p=QUJD;', {}],
+    ['a semicolon and white space at the end', 'v=DKIM1; p=QUJD; \t', {}],
+    ['no white space', 'v=DKIM1;k=rsa;p=QUJD', {}],
+    ['white space everywhere', ' v = DKIM1 ; k\t=\trsa ; p = QU JD\r\n ', {}],
+    ['white space inside p=', 'v=DKIM1; p=Q U\tJ\r\n D', {}],
+    ['unknown tags', 'v=DKIM1; z9_x=what; p=QUJD', {}],
+    ['an unknown key type', 'v=DKIM1; k=ecc; p=QUJD', { keyType: 'ecc' }],
+    ['several hashes', 'h=sha1 : sha256; p=QUJD', { hashes: ['sha1', 'sha256'] }],
+    ['services', 's=email:*; p=QUJD', { services: ['email', '*'] }],
+    ['flags', 't=y:s; p=QUJD', { flags: ['y', 's'] }],
+    ['an empty tag', 'n=; p=QUJD', { note: '' }],
+    ['revoked', 'v=DKIM1; p=', { publicKey: '', revoked: true }],
+    ['revoked, with white space', 'v=DKIM1; p= ;', { publicKey: '', revoked: true }],
+    ['V= as an unknown tag: names are case-sensitive (§3.2)', 'V=x; p=QUJD', {}],
+  ])('accepts %s', (_, value, wanted) => {
+    expect(parseKeyRecord(value)).toEqual({
+      keyType: 'rsa',
+      publicKey: 'QUJD',
+      hashes: undefined,
+      services: ['*'],
+      flags: [],
+      note: undefined,
+      revoked: false,
+      ...wanted,
+    });
+  });
+
+  it.each([
+    ['nothing', '', 'empty'],
+    ['no p=', 'v=DKIM1; k=rsa', 'p='],
+    ['another version', 'v=DKIM2; p=QUJD', 'v='],
+    ['a version in lower case', 'v=dkim1; p=QUJD', 'v='],
+    ['v= not first', 'k=rsa; v=DKIM1; p=QUJD', 'v='],
+    ['a tag twice', 'v=DKIM1; p=QUJD; p=QUJD', 'p= is said twice'],
+    ['an unknown tag twice', 'v=DKIM1; x=1; x=1; p=QUJD', 'x= is said twice'],
+    ['two semicolons', 'v=DKIM1;; p=QUJD', 'tag 2'],
+    ['no equals sign', 'v=DKIM1; k; p=QUJD', 'tag 2'],
+    ['a tag name with a digit first', 'v=DKIM1; 1a=x; p=QUJD', 'tag 2'],
+    ['p= cut short', 'v=DKIM1; p=QUJ', 'base64'],
+    ['octets beyond ASCII', 'v=DKIM1; n=\xe9; p=QUJD', 'n='],
+    ['another record', 'v=spf1 -all', 'v='],
+  ])('refuses %s', (_, value, why) => {
+    expect(() => parseKeyRecord(value)).toThrow(
+      expect.objectContaining({ code: 'invalid', message: expect.stringContaining(why) }),
+    );
+  });
+
+  it('never shows the value in an error', () => {
+    const secretive = `v=DKIM1; p=${key2048.slice(0, -1)}`;
+    expect(() => parseKeyRecord(secretive)).toThrow(
+      expect.objectContaining({ message: expect.not.stringContaining(key2048.slice(0, 20)) }),
+    );
+  });
+});
+
+it('only the same octets are the same record', () => {
+  expect(sameKeyRecord(plain, `v=DKIM1; k=rsa; p=${key2048}`)).toBe(true);
+  expect(sameKeyRecord(plain, `${plain};`)).toBe(false);
+  expect(sameKeyRecord(plain, plain.replace('; ', ';'))).toBe(false);
+});
+
+describe('printing', () => {
+  // A tutorial's record: one string of tags, and the key of 2048 bits in two more.
+  const where = { domain: 'mail.dev.sharemyknowledge.jp', selector: '240128' };
+  const tutorial = `240128._domainkey.${where.domain} IN TXT ("v=DKIM1; k=rsa; " "p=${key2048.slice(0, 250)}"\n  "${key2048.slice(250)}")`;
+
+  it("prints the zone form that the tutorial shows: three strings of exactly the record's value", () => {
+    const [record] = parseZoneRecords(printKeyRecord({ ...where, value: plain }, 'zone'));
+    const [shown] = parseZoneRecords(tutorial);
+    expect(record?.strings).toHaveLength(3);
+    expect(record?.strings).toEqual(shown?.strings);
+    expect(record?.strings.join('')).toBe(plain);
+    expect(record?.owner).toBe('240128._domainkey');
+  });
+
+  it("prints Route 53's form: two strings, the first full", () => {
+    const text = printKeyRecord({ ...where, value: plain }, 'route53');
+    expect(parseStrings(text, 'route53').map((s) => s.length)).toEqual([255, plain.length - 255]);
+    expect(parseValue(text, 'route53')).toBe(plain);
+    expect(printKeyRecord({ ...where, value: plain }, 'value')).toBe(plain);
+  });
+
+  it.each([
+    ['a tombstone', buildTombstone('rsa2048')],
+    ['p= in the middle', `v=DKIM1; p=${key2048}; n=moved`],
+    ['p= first', `p=${key2048}`],
+    ['no spaces', `v=DKIM1;p=${key2048}`],
+    ['quotes', `v=DKIM1; n="it is"; p=${key2048}`],
+    ['a long head', `v=DKIM1; n=${'x'.repeat(300)}; p=${key2048}`],
+    ['4096 bits', buildKeyRecord({ algorithm: 'rsa4096', publicKey: rsa(4096), tags: {} })],
+    ['no key record', '\x00\xff'.repeat(300)],
+  ])('keeps the value in the zone form: %s', (_, value) => {
+    const [record] = parseZoneRecords(printKeyRecord({ ...where, value }, 'zone'));
+    expect(record?.strings.join('')).toBe(value);
+    expect(Math.max(...(record?.strings ?? []).map((s) => s.length))).toBeLessThanOrEqual(255);
+  });
+});
+
+describeWith(['opendkim-genkey'], 'opendkim-genkey', () => {
+  const genkey = (...args: string[]): string => {
+    const folder = mkdtempSync(join(tmpdir(), 'selkie-'));
+    try {
+      const tool = program('opendkim-genkey') ?? 'opendkim-genkey';
+      execFileSync(tool, ['-D', folder, '-s', '240128', '-d', 'mail.example.com', ...args]);
+      return readFileSync(join(folder, '240128.txt'), 'latin1');
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  };
+
+  it.each<[string, string[], Algorithm, RecordTags]>([
+    ['its defaults', [], 'rsa2048', { hashes: 'sha256' }],
+    ['3072 bits', ['-b', '3072'], 'rsa3072', { hashes: 'sha256' }],
+    ['4096 bits', ['-b', '4096'], 'rsa4096', { hashes: 'sha256' }],
+    [
+      'every tag',
+      ['--restrict', '--nosubdomains', '--note', 'two words'],
+      'rsa2048',
+      { hashes: 'sha256', service: 'email', strict: true, note: '"two words"' },
+    ],
+  ])('same file and same value as ours: %s', (_, args, algorithm, tags) => {
+    const file = genkey(...args);
+    const [record] = parseZoneRecords(file);
+    const value = record?.strings.join('') ?? '';
+    const { publicKey } = parseKeyRecord(value);
+    expect(buildKeyRecord({ algorithm, publicKey, tags })).toBe(value);
+    expect(printKeyRecord({ domain: 'mail.example.com', selector: '240128', value }, 'zone')).toBe(file);
+  });
+
+  it('has read errors that are no key errors', () => {
+    expect(() => parseZoneRecords(genkey().replace(' )', ' '))).toThrow(SelkieError);
+  });
+});
