@@ -60,8 +60,6 @@ describe.each(dialects)('print and parse, %s', (dialect) => {
         expect(parseStrings(printStrings(strings, dialect), dialect)).toEqual(strings);
         const tight = strings.map((string) => printStrings([string], dialect)).join('');
         expect(parseStrings(tight, dialect)).toEqual(strings);
-          strings,
-        );
       }),
     );
   });
