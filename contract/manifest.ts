@@ -1,0 +1,136 @@
+// What a bundle says: the manifest, which is signed, and the payload, which carries keys and duties. Shapes and limits;
+// bundle.ts seals and opens them. May use zod/mini and core only.
+
+import * as z from 'zod/mini';
+import { type Algorithm, algorithms } from '../core/algorithm.ts';
+import type { Duty, Place } from '../core/key/evidence.ts';
+import { isDnsName, isDomainName } from '../core/names.ts';
+
+export const limits = {
+  /** Bytes of a payload's JSON text. Longer changes are split (`splitChanges`). */
+  payload: 1024 * 1024,
+  /** Bytes of the manifest's JWS signing input: what KMS signs `RAW`. */
+  signingInput: 4_096,
+  /** Characters of a sealed bundle: base64url of the payload with its quotes escaped, and the manifest. */
+  bundle: 3 * 1024 * 1024,
+  /** Characters of a host's acknowledgement or pull. */
+  hostToken: 1024 * 1024,
+} as const;
+
+/** What a host is to do with one key. */
+export interface KeyChange {
+  readonly domain: string;
+  readonly selector: string;
+  readonly algorithm: Algorithm;
+  readonly duty: Duty;
+  /** `p=` of the key record: base64. */
+  readonly publicKey: string;
+  /** PKCS#8 DER, base64: where the duty is `standby`, and in snapshots. */
+  readonly privateKey?: string;
+}
+
+export interface Payload {
+  /** In the order in which they hold: a later one for the same key wins. */
+  readonly changes: readonly KeyChange[];
+}
+
+export interface Manifest {
+  /** The name of the host that it is for. */
+  readonly aud: string;
+  /** The host's cursor when it has applied the bundle; of a snapshot in parts: all of its parts. */
+  readonly place: Place;
+  /** The changes begin behind this place; null: the bundle is a snapshot, or part of one, and begins from nothing. */
+  readonly from: Place | null;
+  /** Of a snapshot in several bundles: `part` counts from 1 to `parts`. What no part names is erased with the last. */
+  readonly snapshot?: { readonly id: string; readonly part: number; readonly parts: number };
+  readonly nonce: string;
+  /** Seconds since 1970, with milliseconds as a fraction (RFC 7519 §2): the order of two manifests in one second counts. */
+  readonly iat: number;
+  readonly exp: number;
+  /** SHA-256 of the payload's text, hex. */
+  readonly sha256: string;
+}
+
+const base64 = /^(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$|^[A-Za-z0-9+/]{2,3}={1,2}$/;
+
+export const domainName = z.string().check(z.refine(isDomainName, 'must be a lower-case domain name'));
+export const selectorName = z
+  .string()
+  .check(z.maxLength(63), z.refine(isDnsName, 'must be a lower-case selector'));
+
+export const placeSchema: z.ZodMiniType<Place> = z.strictObject({
+  epoch: z.int().check(z.minimum(1)),
+  n: z.int().check(z.minimum(0)),
+});
+
+/** Nonces, incarnations, ids of snapshots. */
+export const opaque = z.string().check(z.regex(/^[A-Za-z0-9_-]{8,64}$/));
+
+const algorithmNames = Object.keys(algorithms) as [Algorithm, ...Algorithm[]];
+
+const keyChange: z.ZodMiniType<KeyChange> = z.strictObject({
+  domain: domainName,
+  selector: selectorName,
+  algorithm: z.enum(algorithmNames),
+  duty: z.enum(['standby', 'signing', 'none']),
+  publicKey: z.string().check(z.maxLength(1_024), z.regex(base64)),
+  privateKey: z.exactOptional(z.string().check(z.maxLength(4_096), z.regex(base64))),
+});
+
+// Strict, both: a host must not half understand what a newer control plane tells it.
+export const payloadSchema: z.ZodMiniType<Payload> = z.strictObject({ changes: z.array(keyChange) });
+
+export const manifestSchema: z.ZodMiniType<Manifest> = z
+  .strictObject({
+    aud: z.string().check(z.minLength(1), z.maxLength(253)),
+    place: placeSchema,
+    from: z.nullable(placeSchema),
+    snapshot: z.exactOptional(
+      z.strictObject({
+        id: opaque,
+        part: z.int().check(z.minimum(1)),
+        parts: z.int().check(z.minimum(1), z.maximum(100_000)),
+      }),
+    ),
+    nonce: opaque,
+    iat: z.number().check(z.minimum(0)),
+    exp: z.number().check(z.minimum(0)),
+    sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
+  })
+  .check(
+    z.refine((m) => m.exp > m.iat, 'expires before it was issued'),
+    z.refine(
+      (m) => m.from === null || m.snapshot === undefined,
+      'is a snapshot and yet begins behind a place',
+    ),
+    z.refine(
+      (m) => m.snapshot === undefined || m.snapshot.part <= m.snapshot.parts,
+      'has more parts than it says',
+    ),
+    z.refine((m) => m.from === null || m.from.epoch === m.place.epoch, 'leads from one epoch to another'),
+    z.refine((m) => m.from === null || m.from.n <= m.place.n, 'leads backwards'),
+  );
+
+/** @returns the payload's text: what is hashed and sent, byte by byte */
+export const payloadText = (changes: readonly KeyChange[]): string => JSON.stringify({ changes });
+
+/** Changes in groups that fit a payload each, in their order; at least one group, which may be empty. */
+export const splitChanges = (
+  changes: readonly KeyChange[],
+  limit: number = limits.payload,
+): readonly (readonly KeyChange[])[] => {
+  const groups: KeyChange[][] = [[]];
+  const frame = payloadText([]).length;
+  let size = frame;
+  for (const change of changes) {
+    // All fields are ASCII: characters are bytes.
+    const length = JSON.stringify(change).length + ','.length;
+    if (size + length > limit && size > frame) {
+      groups.push([]);
+      size = frame;
+    }
+    groups.at(-1)?.push(change);
+    size += length;
+  }
+  return groups;
+};
