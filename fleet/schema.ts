@@ -1,0 +1,205 @@
+// The shape of fleet.yaml: which fields there are, what each may hold, and the words that an editor shows for it
+// (docs/fleet.schema.json is written from here by write-schema.ts). Zod; no I/O. What one field means for another
+// (a domain's zone, a host's pool) is resolve.ts.
+
+import { z } from 'zod';
+import { type AlgorithmFacts, algorithms, isAlgorithm } from '../core/algorithm.ts';
+import { days, hours, milliseconds, minutes } from '../core/time.ts';
+import {
+  certificateField,
+  durationField,
+  endpointField,
+  nameServerField,
+  noteField,
+  publicKeyField,
+  rotateEveryField,
+  timeZoneField,
+} from './fields.ts';
+import { didYouMean } from './suggest.ts';
+
+const algorithmNames = Object.keys(algorithms).filter(isAlgorithm);
+
+const algorithm = z.enum(algorithmNames, {
+  error: (found) =>
+    `is not an algorithm; choose from ${algorithmNames.join(', ')}${
+      typeof found.input === 'string' ? didYouMean(found.input, algorithmNames) : ''
+    }`,
+});
+
+const algorithmList = z
+  .array(algorithm)
+  .min(1, 'is empty; name at least one algorithm, such as [rsa2048]')
+  .superRefine((list, context) => {
+    const byType = Map.groupBy(list, (name): AlgorithmFacts['keyType'] => algorithms[name].keyType);
+    for (const [keyType, same] of byType)
+      if (same.length > 1)
+        context.addIssue({
+          code: 'custom',
+          message: `has ${same.join(' and ')}: at most one ${keyType} key signs for a domain; remove one`,
+        });
+  })
+  .describe(
+    'The keys that sign, all of them on every message: at most one RSA and one Ed25519 (RFC 8463). Default [rsa2048].',
+  );
+
+const record = z
+  .strictObject({
+    hashes: z
+      .literal('sha256', "may only be 'sha256'")
+      .optional()
+      .describe('`h=sha256`: receivers accept no other hash (RFC 6376 §3.6.1).'),
+    service: z
+      .literal('email', "may only be 'email'")
+      .optional()
+      .describe('`s=email`: the key serves e-mail only (RFC 6376 §3.6.1).'),
+    strict: z
+      .boolean()
+      .optional()
+      .describe('`t=s`: addresses of sub-domains may not be signed with it; `i=` must be exactly `d=`.'),
+    note: noteField.optional(),
+  })
+  .describe('Further tags of the key record: RFC 6376 §3.6.1.');
+
+const nothing = milliseconds(0);
+
+const policyFields = {
+  rotateEvery: rotateEveryField.optional(),
+  algorithms: algorithmList.optional(),
+  record: record.optional(),
+  ttl: durationField(
+    { least: minutes(1), most: days(1), wholeSeconds: true },
+    'TTL of the key record, PT1M to P1D. Default PT1H.',
+    ['PT1H', 'PT5M'],
+  ).optional(),
+  downstreamQueue: durationField(
+    { least: nothing, most: days(60) },
+    'How long mail may lie in queues that none of these hosts reports, such as a relay behind them. A retired key stays published at least so long. Default P5D.',
+    ['P5D'],
+  ).optional(),
+  drainMargin: durationField(
+    { least: nothing, most: days(60) },
+    'What is added to every drain: receivers that verify late. Default P2D.',
+    ['P2D'],
+  ).optional(),
+  hold: durationField(
+    { least: minutes(1), most: days(365) },
+    'How long a revoked key says so (an empty p=) before its record is deleted; at least the TTL. Default P7D.',
+    ['P7D'],
+  ).optional(),
+  timeZone: timeZoneField.optional(),
+  skewBound: durationField(
+    { least: nothing, most: hours(1) },
+    'What every wait adds for clocks that differ. Default PT5M.',
+    ['PT5M'],
+  ).optional(),
+  fenceAfter: durationField(
+    { least: minutes(1), most: days(7) },
+    'In an emergency: how long a host may be silent before the others go on without it. Default PT10M.',
+    ['PT10M'],
+  ).optional(),
+};
+
+export const defaultsEntry = z
+  .strictObject(policyFields)
+  .describe('The policy of every domain that says nothing else.');
+
+export const domainEntry = z
+  .strictObject({
+    zone: z
+      .string()
+      .optional()
+      .describe('The zone of `zones` that its key records go into. Default: the deepest that holds them.'),
+    pool: z.string().optional().describe('The hosts that sign for it. Default: the only pool.'),
+    state: z
+      .enum(['active', 'leaving'], "may be 'active' or 'leaving'")
+      .optional()
+      .describe(
+        "'leaving': its keys drain, are revoked and removed. Wait for that before you take the domain out of this file.",
+      ),
+    ...policyFields,
+  })
+  .describe('A domain that mail is signed for (d=). Nothing behind the colon: all by the defaults.');
+
+export const zoneEntry = z
+  .strictObject({
+    id: z
+      .string({
+        error: (found) =>
+          found.input === undefined
+            ? 'is missing: write the hosted zone id that Route 53 shows, such as Z0123456789ABC'
+            : undefined,
+      })
+      .regex(/^Z[A-Z0-9]{1,31}$/, 'is not a hosted zone id, such as Z0123456789ABC')
+      .describe("Route 53's hosted zone id, such as Z0123456789ABC."),
+    role: z
+      .strictObject({
+        arn: z
+          .string()
+          .regex(
+            /^arn:aws(-[a-z]+)*:iam::\d{12}:role\/[\w+=,.@/-]+$/,
+            'is not the ARN of a role, such as arn:aws:iam::123456789012:role/selkie-zones',
+          )
+          .describe('The role to assume.'),
+        externalId: z
+          .string()
+          .regex(/^[\w+=,.@:/-]{2,1224}$/, 'is not an external id (2 to 1,224 letters, digits and +=,.@:/-_)')
+          .optional()
+          .describe("The external id that the role's trust policy asks for."),
+      })
+      .optional()
+      .describe('Where the zone is in another AWS account: the role there that may change it.'),
+    nameServers: z
+      .array(nameServerField)
+      .min(1, 'is empty; leave it out to ask the servers that the parent zone names')
+      .optional()
+      .describe(
+        "The zone's authoritative servers, where they are not those that the parent zone delegates to.",
+      ),
+  })
+  .describe('A hosted zone of Route 53.');
+
+/** Names of pools and the like are labels: they stand in the ledger's keys. */
+export const poolName = z
+  .string()
+  .regex(
+    /^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/,
+    'may have small letters, digits and hyphens, such as outbound',
+  );
+
+export const hostEntry = z
+  .strictObject({
+    pool: z.string().optional().describe('The pool that it belongs to. Default: the only pool.'),
+    endpoint: endpointField.optional(),
+    encryptionKey: publicKeyField(
+      "The host's X25519 public key: keys are sealed to it. 32 bytes, base64url.",
+    ),
+    signingKey: publicKeyField(
+      "The host's Ed25519 public key: its answers are signed by it. 32 bytes, base64url.",
+    ),
+    certificate: certificateField.optional(),
+  })
+  .superRefine((host, context) => {
+    if (host.endpoint !== undefined && host.certificate === undefined)
+      context.addIssue({
+        code: 'custom',
+        path: ['endpoint'],
+        message: 'has no certificate beside it; copy the one that `selkie-agent enrol` printed',
+      });
+  })
+  .describe('A mail host. `selkie-agent enrol` prints its entry.');
+
+/** The whole file, for editors; read.ts checks each entry by itself, so that one mistake hides no other. */
+export const fleetFile = z
+  .strictObject({
+    defaults: defaultsEntry.nullable().optional(),
+    domains: z.record(z.string(), domainEntry.nullable()).describe('The domains that mail is signed for.'),
+    zones: z.record(z.string(), zoneEntry).describe('The hosted zones that key records are written into.'),
+    pools: z
+      .union([z.array(poolName).min(1), z.record(poolName, z.strictObject({}).nullable())])
+      .describe('Names of pools: groups of mail hosts that sign the same domains.'),
+    hosts: z.record(z.string(), hostEntry).nullable().optional().describe('The mail hosts.'),
+  })
+  .meta({ title: 'Selkie fleet', description: 'Which domains, zones, pools and mail hosts there are.' });
+
+export type PolicyFields = z.output<typeof defaultsEntry>;
+export type DomainEntry = z.output<typeof domainEntry>;
