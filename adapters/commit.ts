@@ -1,0 +1,58 @@
+// What a commit may hold, whichever ledger it goes to: a commit that one adapter takes, all take. Pure.
+
+import { SelkieError } from '../core/errors.ts';
+import type { Commit } from '../engine/ports.ts';
+
+/**
+ * How much a commit may hold: each row, reserved selector and request counts one, an append three (the entry, the pool's
+ * last number, the epoch). It is what one DynamoDB transaction takes.
+ */
+export const commitLimit = 100;
+
+export const commitSize = (commit: Commit): number =>
+  (commit.domains?.length ?? 0) +
+  (commit.hosts?.length ?? 0) +
+  (commit.reserve?.length ?? 0) +
+  (commit.append === undefined ? 0 : 3) +
+  (commit.request === undefined ? 0 : 1);
+
+const twice = (names: readonly string[]): string | undefined =>
+  names.find((name, index) => names.indexOf(name) !== index);
+
+/** @throws invalid: the same row or selector twice, more than `commitLimit`, or numbers that are none */
+export const checkCommit = (commit: Commit): void => {
+  const size = commitSize(commit);
+  if (size > commitLimit)
+    throw new SelkieError('invalid', `a commit of ${size} items: split it, ${commitLimit} go in one`);
+  const repeated = twice([
+    ...(commit.domains ?? []).map((row) => `domain ${row.domain}`),
+    ...(commit.hosts ?? []).map((row) => `host ${row.name}`),
+    ...(commit.reserve ?? []).map(({ domain, selector }) => `selector ${selector} of ${domain}`),
+  ]);
+  if (repeated !== undefined) throw new SelkieError('invalid', `a commit holds ${repeated} twice`);
+  for (const { version } of [...(commit.domains ?? []), ...(commit.hosts ?? [])])
+    if (!Number.isSafeInteger(version) || version < 0)
+      throw new SelkieError('invalid', `a row’s version is ${version}: a whole number from 0 on is needed`);
+  const place = commit.append?.place;
+  if (place !== undefined && !(Number.isSafeInteger(place.n) && place.n >= 1))
+    throw new SelkieError('invalid', `a log entry’s number is ${place.n}: they are 1, 2, 3 …`);
+};
+
+/** The sentences of refusals, the same from every ledger. */
+export const refusal = {
+  row: (kind: 'domain' | 'host', name: string, version: number) =>
+    new SelkieError(
+      'conflict',
+      version === 0
+        ? `${kind} ${name} has a row already: load it again`
+        : `${kind} ${name} is no longer at version ${version}: load it again`,
+    ),
+  place: (pool: string, n: number) =>
+    new SelkieError('conflict', `${n} is not the next number of pool ${pool}’s log: ask for it again`),
+  epoch: (pool: string, epoch: number) =>
+    new SelkieError('conflict', `the epoch is no longer ${epoch}: ask again for the next place of ${pool}`),
+  request: (domain: string) =>
+    new SelkieError('conflict', `this Idempotency-Key was answered before for ${domain}: load that answer`),
+  selector: (domain: string, selector: string) =>
+    new SelkieError('exists', `selector ${selector} of ${domain} was used before: take another`),
+} as const;

@@ -1,0 +1,115 @@
+// Opens the SQLite file of the local ledger: its tables, its version, its durability. Touches that file alone.
+
+import { DatabaseSync } from 'node:sqlite';
+import { describe, SelkieError } from '../../core/errors.ts';
+
+/** Of the tables below. A change of them raises it and brings the migration along. */
+const schemaVersion = 1;
+
+const schema = `
+CREATE TABLE selkie_schema (version INTEGER NOT NULL) STRICT;
+INSERT INTO selkie_schema VALUES (${schemaVersion});
+CREATE TABLE head (
+  epoch INTEGER NOT NULL,
+  fleet_version INTEGER NOT NULL,
+  latest INTEGER NOT NULL -- the latest time told, milliseconds since 1970
+) STRICT;
+INSERT INTO head VALUES (1, 0, 0);
+CREATE TABLE domain (
+  name TEXT PRIMARY KEY,
+  version INTEGER NOT NULL,
+  zone TEXT NOT NULL,
+  wake_at REAL,
+  body TEXT NOT NULL -- the row as JSON
+) STRICT;
+CREATE INDEX due ON domain (wake_at, name) WHERE wake_at IS NOT NULL;
+CREATE TABLE host (name TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+CREATE TABLE selector (domain TEXT, selector TEXT, PRIMARY KEY (domain, selector)) STRICT, WITHOUT ROWID;
+CREATE TABLE log (pool TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (pool, n)) STRICT;
+CREATE TABLE request (domain TEXT, key TEXT, body TEXT NOT NULL, PRIMARY KEY (domain, key)) STRICT;
+CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) STRICT;
+`;
+
+/** How long a write waits for another process's to end. */
+const busyTimeout = 5_000;
+
+const [busy, locked] = [5, 6];
+const refused = [3, 8, 14, 23]; // PERM, READONLY, CANTOPEN, AUTH
+const foreign = 26; // NOTADB
+
+/** SQLite's primary result code, where it is SQLite that speaks: https://www.sqlite.org/rescode.html */
+const resultCode = (error: unknown): number | undefined =>
+  error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
+    ? error.errcode & 0xff
+    : undefined;
+
+export const toLedgerError = (error: unknown, path: string): SelkieError => {
+  if (error instanceof SelkieError) return error;
+  const code = resultCode(error);
+  if (code === busy || code === locked)
+    return new SelkieError(
+      'unavailable',
+      `the ledger ${path} was busy for ${busyTimeout / 1_000} s: is another process stuck in it?`,
+      { cause: error },
+    );
+  if (code !== undefined && refused.includes(code))
+    return new SelkieError('denied', `the ledger ${path} cannot be opened or written: ${describe(error)}`, {
+      cause: error,
+    });
+  if (code === foreign)
+    return new SelkieError('invalid', `${path} is not a SQLite database: give another path`, {
+      cause: error,
+    });
+  return new SelkieError('unavailable', `the ledger ${path} failed: ${describe(error)}`, { cause: error });
+};
+
+/** All of `work` or nothing of it, with the write lock from the start: two writers queue, and never deadlock. */
+export const transaction = <T>(db: DatabaseSync, work: () => T): T => {
+  db.exec('BEGIN IMMEDIATE');
+  try {
+    const result = work();
+    db.exec('COMMIT');
+    return result;
+  } catch (error) {
+    if (db.isTransaction) db.exec('ROLLBACK');
+    throw error;
+  }
+};
+
+const count = (db: DatabaseSync, where: string): number =>
+  Number(db.prepare(`SELECT count(*) AS n FROM sqlite_master WHERE ${where}`).get()?.n);
+
+/** Creates the tables in an empty file; refuses a file that is not ours, or of another version. */
+const prepare = (db: DatabaseSync, path: string): void => {
+  if (count(db, "name = 'selkie_schema'") === 0) {
+    if (count(db, 'true') > 0)
+      throw new SelkieError('invalid', `${path} is another program’s database: give another path`);
+    db.exec(schema);
+    return;
+  }
+  const version = Number(db.prepare('SELECT version FROM selkie_schema').get()?.version);
+  if (version !== schemaVersion)
+    throw new SelkieError(
+      'invalid',
+      `the ledger ${path} has schema ${version}, and this Selkie knows ${schemaVersion}: use the Selkie that wrote it`,
+    );
+};
+
+/**
+ * WAL, so that readers never wait for a writer; FULL, so that a commit which was answered outlives a power cut
+ * (https://www.sqlite.org/pragma.html#pragma_synchronous).
+ * @throws invalid: not our file, or of another schema; denied; unavailable
+ */
+export const openStore = (path: string): DatabaseSync => {
+  let db: DatabaseSync | undefined;
+  try {
+    db = new DatabaseSync(path, { timeout: busyTimeout });
+    const opened = db;
+    transaction(opened, () => prepare(opened, path));
+    db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
+    return db;
+  } catch (error) {
+    db?.close();
+    throw toLedgerError(error, path);
+  }
+};

@@ -1,0 +1,175 @@
+// The ledger in one SQLite file (or in memory): the local default. Any number of processes of one machine may share the
+// file. It touches that file alone, and a clock that comes in.
+
+import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+import { SelkieError } from '../../core/errors.ts';
+import type { DomainRow } from '../../core/key/evidence.ts';
+import { instant } from '../../core/time.ts';
+import type { Commit, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
+import { checkCommit, refusal } from '../commit.ts';
+import { openStore, toLedgerError, transaction } from './ledger-store.ts';
+
+type Row = ReturnType<ReturnType<DatabaseSync['prepare']>['get']>;
+
+// The bodies were written by this file from the same types; the schema's version vouches for their shape.
+const parse = <T>(row: Row): T | undefined => (row === undefined ? undefined : JSON.parse(String(row.body)));
+const parseAll = <T>(rows: readonly Row[]): T[] =>
+  rows.map((row) => parse<T>(row)).filter((row) => row !== undefined);
+
+const statements = (db: DatabaseSync) => ({
+  head: db.prepare('SELECT epoch, fleet_version, latest FROM head'),
+  seeTime: db.prepare('UPDATE head SET latest = ?1 WHERE latest < ?1'),
+  setFleet: db.prepare('UPDATE head SET fleet_version = ?1 WHERE fleet_version <= ?1'),
+  nextEpoch: db.prepare('UPDATE head SET epoch = epoch + 1 RETURNING epoch'),
+  domain: db.prepare('SELECT version, body FROM domain WHERE name = ?'),
+  domains: db.prepare('SELECT body FROM domain WHERE name > ? ORDER BY name LIMIT ?'),
+  putDomain: db.prepare('INSERT OR REPLACE INTO domain VALUES (?, ?, ?, ?, ?)'),
+  due: db.prepare('SELECT name, zone FROM domain WHERE wake_at <= ? ORDER BY wake_at, name LIMIT ?'),
+  host: db.prepare('SELECT version, body FROM host WHERE name = ?'),
+  putHost: db.prepare('INSERT OR REPLACE INTO host VALUES (?, ?, ?)'),
+  selector: db.prepare('SELECT 1 FROM selector WHERE domain = ? AND selector = ?'),
+  putSelector: db.prepare('INSERT INTO selector VALUES (?, ?)'),
+  last: db.prepare('SELECT coalesce(max(n), 0) AS n FROM log WHERE pool = ?'),
+  log: db.prepare('SELECT body FROM log WHERE pool = ? AND n > ? ORDER BY n'),
+  putEntry: db.prepare('INSERT INTO log VALUES (?, ?, ?)'),
+  request: db.prepare('SELECT body FROM request WHERE domain = ? AND key = ?'),
+  putRequest: db.prepare('INSERT INTO request VALUES (?, ?, ?)'),
+  takeLease: db.prepare(
+    `INSERT INTO lease VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET holder = ?2, until = ?3
+     WHERE lease.holder = ?2 OR lease.until <= ?4`,
+  ),
+  dropLease: db.prepare('DELETE FROM lease WHERE name = ? AND holder = ?'),
+});
+
+type Statements = ReturnType<typeof statements>;
+
+const head = (sql: Statements) => {
+  const row = sql.head.get();
+  return {
+    epoch: Number(row?.epoch),
+    fleetVersion: Number(row?.fleet_version),
+    latest: Number(row?.latest),
+  };
+};
+
+const versionOf = (row: Row): number => (row === undefined ? 0 : Number(row.version));
+
+/** @throws conflict before exists: who is told `exists` may rely on everything else */
+const check = (sql: Statements, commit: Commit): void => {
+  for (const { domain, version } of commit.domains ?? [])
+    if (versionOf(sql.domain.get(domain)) !== version) throw refusal.row('domain', domain, version);
+  for (const { name, version } of commit.hosts ?? [])
+    if (versionOf(sql.host.get(name)) !== version) throw refusal.row('host', name, version);
+  if (commit.append !== undefined) {
+    const { pool, place } = commit.append;
+    if (place.epoch !== head(sql).epoch) throw refusal.epoch(pool, place.epoch);
+    if (place.n !== Number(sql.last.get(pool)?.n) + 1) throw refusal.place(pool, place.n);
+  }
+  const { request } = commit;
+  if (request !== undefined && sql.request.get(request.domain, request.idempotencyKey) !== undefined)
+    throw refusal.request(request.domain);
+  for (const { domain, selector } of commit.reserve ?? [])
+    if (sql.selector.get(domain, selector) !== undefined) throw refusal.selector(domain, selector);
+};
+
+const write = (sql: Statements, commit: Commit): void => {
+  for (const row of commit.domains ?? []) {
+    const next: DomainRow = { ...row, version: row.version + 1 };
+    const values: SQLInputValue[] = [row.domain, next.version, row.zone, row.wakeAt ?? null];
+    sql.putDomain.run(...values, JSON.stringify(next));
+  }
+  for (const row of commit.hosts ?? []) {
+    const next: HostRow = { ...row, version: row.version + 1 };
+    sql.putHost.run(row.name, next.version, JSON.stringify(next));
+  }
+  for (const { domain, selector } of commit.reserve ?? []) sql.putSelector.run(domain, selector);
+  if (commit.append !== undefined) {
+    const { pool, ...entry } = commit.append;
+    sql.putEntry.run(pool, entry.place.n, JSON.stringify(entry));
+  }
+  const { request } = commit;
+  if (request !== undefined)
+    sql.putRequest.run(request.domain, request.idempotencyKey, JSON.stringify(request));
+};
+
+/**
+ * @param path a file, which is created where there is none, or `:memory:`
+ * @param now the machine's clock, milliseconds since 1970. The ledger's time never goes back: while the clock is behind
+ *   the latest time that the store has told, that time is told again. Late, not wrong (invariant 10).
+ * @throws invalid: not our file, or of another schema; denied; unavailable
+ */
+export const openSqliteLedger = (path: string, now: () => number): Ledger & { close(): void } => {
+  const db = openStore(path);
+  const sql = statements(db);
+
+  /** SQLite answers at once; a failure becomes a rejection, and an error of ours. */
+  const answer = async <T>(work: () => T): Promise<T> => {
+    try {
+      return work();
+    } catch (error) {
+      throw toLedgerError(error, path);
+    }
+  };
+
+  return {
+    head: () =>
+      answer(() =>
+        transaction(db, () => {
+          sql.seeTime.run(Math.floor(now()));
+          const { epoch, fleetVersion, latest } = head(sql);
+          return { at: instant(latest), epoch, fleetVersion };
+        }),
+      ),
+
+    installFleet: (version) =>
+      answer(() => {
+        if (sql.setFleet.run(version).changes === 0)
+          throw new SelkieError(
+            'stale-fleet',
+            `fleet ${version} is older than the ledger’s, ${head(sql).fleetVersion}: deploy the newest one`,
+          );
+      }),
+
+    beginEpoch: () => answer(() => Number(sql.nextEpoch.get()?.epoch)),
+
+    domain: (domain) => answer(() => parse<DomainRow>(sql.domain.get(domain))),
+    host: (name) => answer(() => parse<HostRow>(sql.host.get(name))),
+    request: (domain, key) => answer(() => parse<RequestRow>(sql.request.get(domain, key))),
+
+    domains: ({ after, limit }) =>
+      answer(() => {
+        const found = parseAll<DomainRow>(sql.domains.all(after ?? '', limit + 1));
+        const rows = found.slice(0, limit);
+        const last = rows.at(-1);
+        return found.length > limit && last !== undefined ? { rows, next: last.domain } : { rows };
+      }),
+
+    commit: (commit) =>
+      answer(() => {
+        checkCommit(commit);
+        transaction(db, () => {
+          check(sql, commit);
+          write(sql, commit);
+        });
+      }),
+
+    nextPlace: (pool) => answer(() => ({ epoch: head(sql).epoch, n: Number(sql.last.get(pool)?.n) + 1 })),
+
+    log: (pool, after) => answer(() => parseAll<LogEntry>(sql.log.all(pool, after))),
+
+    due: (at, limit) =>
+      answer(() =>
+        sql.due.all(at, limit).map((row) => ({ domain: String(row.name), zone: String(row.zone) })),
+      ),
+
+    lease: (name, holder, at, length) =>
+      answer(() => Number(sql.takeLease.run(name, holder, at + length, at).changes) > 0),
+
+    release: (name, holder) =>
+      answer(() => {
+        sql.dropLease.run(name, holder);
+      }),
+
+    close: () => db.close(),
+  };
+};

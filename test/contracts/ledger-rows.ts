@@ -1,0 +1,153 @@
+// Rows for the ledger's contract: valid ones to mutate, and ones in which every field is there.
+import type { DomainRow, Key } from '../../core/key/evidence.ts';
+import { hours, type Instant, instant, minutes } from '../../core/time.ts';
+import type { HostRow, LogEntry, RequestRow } from '../../engine/ports.ts';
+
+/** With every optional field, however deep: a new field is a type error here until the fixture has it. */
+type Whole<T> = T extends number | string | boolean
+  ? T
+  : T extends readonly unknown[]
+    ? { [K in keyof T]: Whole<T[K]> }
+    : { [K in keyof T]-?: Whole<Exclude<T[K], undefined>> };
+
+/** 2024-01-28T09:00:00Z and n milliseconds. */
+export const t = (n: number): Instant => instant(Date.UTC(2024, 0, 28, 9) + n);
+
+export const domainRow = (domain: string, fields: Partial<DomainRow> = {}): DomainRow => ({
+  domain,
+  zone: 'example.com',
+  pool: 'main',
+  version: 0,
+  keys: [],
+  rotations: [],
+  taken: [],
+  troubles: [],
+  ...fields,
+});
+
+export const hostRow = (name: string, fields: Partial<HostRow> = {}): HostRow => ({
+  name,
+  pool: 'main',
+  version: 0,
+  complete: false,
+  failed: {},
+  lastUse: {},
+  ...fields,
+});
+
+export const requestRow = (domain: string, idempotencyKey: string): RequestRow => ({
+  domain,
+  idempotencyKey,
+  fingerprint: 'ab'.repeat(32),
+  rotation: 'rotation-1',
+  at: t(5),
+});
+
+export const logEntry = (n: number, epoch = 1, selector = '240128'): LogEntry => ({
+  place: { epoch, n },
+  changes: [
+    {
+      domain: 'a.example.com',
+      selector,
+      algorithm: 'rsa2048',
+      duty: 'standby',
+      secret: 'vault:1',
+      publicKey: 'MII+/=',
+    },
+  ],
+});
+
+/** What JSON and tables like to lose: quotes, control characters, other planes, an empty string. */
+const odd = 'he said "no"\n\\ \u0000 ü 🦭';
+
+const place = { epoch: 2, n: 41 };
+
+export const wholeKey: Whole<Key> = {
+  selector: '240128e-2',
+  algorithm: 'ed25519',
+  rotation: 'rotation-1',
+  evidence: {
+    reserved: { at: t(1) },
+    stored: { at: t(2), secret: 'vault:1', fingerprint: '0f'.repeat(32), publicKey: 'AAAA+/=' },
+    publishIntended: { at: t(3), value: 'v=DKIM1; k=ed25519; p=AAAA+/=', ttl: hours(1) },
+    created: { at: t(4), changeId: '/change/C1' },
+    inSync: { at: t(5) },
+    compromised: { at: t(6), reason: odd },
+    abandoned: { at: t(7), reason: '' },
+    revocationIntended: { at: t(8) },
+    tombstoned: { at: t(9), changeId: 'C2' },
+    tombstoneInSync: { at: t(10) },
+    revoked: { at: t(11) },
+    removalIntended: { at: t(12) },
+    deleted: { at: t(13), changeId: 'C3' },
+    deletionInSync: { at: t(14) },
+    removed: { at: t(15) },
+    eraseTold: { at: t(16), place },
+    erased: { at: t(17) },
+    destroyed: { at: t(18) },
+  },
+  turns: [
+    {
+      begun: { at: t(1) },
+      proved: { at: t(20), servers: 4, negativeTtl: minutes(15) },
+      offered: { at: t(21), place },
+      standby: { at: t(22) },
+      signIntended: { at: t(23), place },
+      active: { at: t(24) },
+      stopIntended: { at: t(25), place },
+      stopped: { at: t(26) },
+    },
+    {
+      begun: { at: t(30) },
+      proved: { at: t(31), servers: 0, negativeTtl: minutes(0) },
+      offered: { at: t(32), place },
+      standby: { at: t(33) },
+      signIntended: { at: t(34), place },
+      active: { at: t(35) },
+      stopIntended: { at: t(36), place },
+      stopped: { at: t(37) },
+    },
+  ],
+};
+
+export const wholeDomain: Whole<DomainRow> = {
+  domain: 'whole.example.com',
+  zone: '_domainkey.whole.example.com',
+  pool: 'main',
+  version: 0,
+  keys: [wholeKey],
+  rotations: [
+    {
+      at: t(0),
+      id: 'rotation-1',
+      kind: 'emergency',
+      by: 'ada@example.com',
+      reason: odd,
+      unsigned: true,
+      algorithms: ['rsa2048', 'ed25519'],
+      selectors: ['240128', '240128e'],
+      aborted: { at: t(99), reason: odd, by: 'operator' },
+    },
+  ],
+  taken: [{ at: t(1), selector: '240127', reason: odd }],
+  troubles: [{ step: 'prove', since: t(1), last: t(2), times: 3, message: odd }],
+  vanished: { at: t(50) },
+  wakeAt: t(60),
+};
+
+export const wholeHost: Whole<HostRow> = {
+  name: 'mx1.example.com',
+  pool: 'main',
+  version: 0,
+  incarnation: 'c0ffee',
+  cursor: place,
+  complete: true,
+  manifest: { nonce: 'n-1', at: t(1), upTo: place, completes: true },
+  failed: { 'a.example.com/240128': odd },
+  queueLifetime: hours(120),
+  lastUse: { 'a.example.com/240128': t(7), __proto__x: t(8) },
+  lastSeen: t(9),
+  excluded: { at: t(10), reason: odd },
+  fenced: { at: t(11), reason: odd },
+  trouble: { at: t(12), message: odd },
+};
