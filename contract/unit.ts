@@ -1,0 +1,39 @@
+// A unit of work as the body of a queue message. zod/mini and core only.
+// Whoever may send to the queue may choose what the workers look at, so the body is judged like any other input; a unit
+// names things and carries no orders: what is done follows from the ledger.
+
+import * as z from 'zod/mini';
+import { isDnsName } from '../core/names.ts';
+import { check, checkJson } from './check.ts';
+
+/** The engine's `Unit` (engine/ports.ts), whose floor is above this one. */
+export type UnitBody =
+  | { readonly kind: 'fleet' }
+  | { readonly kind: 'zone'; readonly zone: string; readonly domains: readonly string[] }
+  | { readonly kind: 'host'; readonly host: string };
+
+/** As the most domains that one zone's sweep takes; a message holds many more. */
+const mostDomains = 1_000;
+
+const dnsName = z
+  .string()
+  .check(z.maxLength(253), z.refine(isDnsName, 'must be a lower-case DNS name without a final dot'));
+
+// Not strict: the sender may be newer than the worker.
+const schema: z.ZodMiniType<UnitBody> = z.discriminatedUnion('kind', [
+  z.object({ kind: z.literal('fleet') }),
+  z.object({
+    kind: z.literal('zone'),
+    zone: dnsName,
+    domains: z.array(dnsName).check(z.maxLength(mostDomains)),
+  }),
+  z.object({ kind: z.literal('host'), host: dnsName }),
+]);
+
+const what = 'The unit of work';
+
+/** The body of a message, with its fields in one order. @throws SelkieError invalid, naming the field */
+export const formatUnit = (unit: UnitBody): string => JSON.stringify(check(schema, unit, what));
+
+/** @throws SelkieError invalid, naming the field, never quoting the body */
+export const parseUnit = (body: string): UnitBody => checkJson(schema, body, what);

@@ -1,0 +1,72 @@
+import fc from 'fast-check';
+import { describe, expect, test } from 'vitest';
+import { formatUnit, parseUnit, type UnitBody } from '../../contract/unit.ts';
+import { SelkieError } from '../../core/errors.ts';
+
+const units: readonly UnitBody[] = [
+  { kind: 'fleet' },
+  { kind: 'zone', zone: 'example.org', domains: [] },
+  { kind: 'zone', zone: '_domainkey.example.org', domains: ['example.org', 'a.example.org'] },
+  { kind: 'host', host: 'mx1.example.org' },
+  { kind: 'host', host: 'mx1' },
+];
+
+describe('the body of a unit', () => {
+  test.each(units)('comes back as it went: %o', (unit) => {
+    expect(parseUnit(formatUnit(unit))).toEqual(unit);
+  });
+
+  test('is the same text for equal units, whatever the order of their fields', () => {
+    const one: UnitBody = { kind: 'zone', zone: 'example.org', domains: ['a.example'] };
+    const other: UnitBody = { domains: ['a.example'], zone: 'example.org', kind: 'zone' };
+    expect(formatUnit(one)).toBe(formatUnit(other));
+  });
+
+  test('drops fields that are not known here', () => {
+    expect(parseUnit('{"kind":"fleet","then":"rm","__proto__":{"kind":"host"}}')).toEqual({ kind: 'fleet' });
+  });
+
+  // A valid baseline, then one mutation each.
+  const zone = { kind: 'zone', zone: 'example.org', domains: ['a.example'] };
+  test.each<[string, string]>([
+    ['nothing', ''],
+    ['no JSON', '{kind:fleet}'],
+    ['null', 'null'],
+    ['an array', '[]'],
+    ['a string', '"fleet"'],
+    ['no kind', '{}'],
+    ['an unknown kind', '{"kind":"shell"}'],
+    ['an inherited kind', '{"kind":"constructor"}'],
+    ['a zone without domains', JSON.stringify({ ...zone, domains: undefined })],
+    ['a zone that is a number', JSON.stringify({ ...zone, zone: 7 })],
+    ['a zone that is no name', JSON.stringify({ ...zone, zone: '../etc' })],
+    ['a zone in capitals', JSON.stringify({ ...zone, zone: 'Example.org' })],
+    ['a zone with a final dot', JSON.stringify({ ...zone, zone: 'example.org.' })],
+    ['a domain that is no name', JSON.stringify({ ...zone, domains: ['a.example', 'b example'] })],
+    ['a domain that is nested', JSON.stringify({ ...zone, domains: [['a.example']] })],
+    ['too many domains', JSON.stringify({ ...zone, domains: Array(1_001).fill('a.example') })],
+    ['an empty host', '{"kind":"host","host":""}'],
+    ['a host too long', JSON.stringify({ kind: 'host', host: 'a.'.repeat(200) })],
+    ['a host with a line break', '{"kind":"host","host":"mx1\\nmx2"}'],
+  ])('is refused where it is %s', (_, body) => {
+    expect(() => parseUnit(body)).toThrow(expect.objectContaining({ code: 'invalid' }));
+  });
+
+  test('an error names the field and does not quote the body', () => {
+    const body = JSON.stringify({ ...zone, domains: ['a.example', 'BEGIN PRIVATE KEY'] });
+    expect(() => parseUnit(body)).toThrow(expect.objectContaining({ field: 'domains.1' }));
+    expect(() => parseUnit(body)).not.toThrow('PRIVATE');
+  });
+
+  test('whatever comes, it is a unit or it is invalid', () => {
+    fc.assert(
+      fc.property(fc.oneof(fc.json(), fc.string()), (body) => {
+        try {
+          expect(parseUnit(body)).toHaveProperty('kind');
+        } catch (error) {
+          expect(error).toBeInstanceOf(SelkieError);
+        }
+      }),
+    );
+  });
+});
