@@ -12,7 +12,7 @@ import { printStrings, printValue, splitValue } from './txt.ts';
  * @param key.publicKey what `p=` says: base64 of the DER SubjectPublicKeyInfo (RSA), of the raw 32 bytes (Ed25519, RFC 8463 §4)
  * @throws invalid where `publicKey` is no such base64, or the note has characters beyond ASCII
  */
-export const keyRecordValue = (key: {
+export const buildKeyRecord = (key: {
   readonly algorithm: Algorithm;
   readonly publicKey: string;
   readonly tags: RecordTags;
@@ -38,7 +38,7 @@ export const keyRecordValue = (key: {
 };
 
 /** The value that says "revoked": RFC 6376 §3.6.1, an empty `p=`. */
-export const tombstoneValue = (algorithm: Algorithm): string =>
+export const buildTombstone = (algorithm: Algorithm): string =>
   `v=DKIM1; k=${algorithms[algorithm].keyType}; p=`;
 
 export interface KeyRecord {

@@ -8,11 +8,11 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Algorithm } from '../../../core/algorithm.ts';
 import {
-  keyRecordValue,
+  buildKeyRecord,
+  buildTombstone,
   parseKeyRecord,
   printKeyRecord,
   sameKeyRecord,
-  tombstoneValue,
 } from '../../../core/dkim/key-record.ts';
 import { parseStrings, parseValue, parseZoneRecords } from '../../../core/dkim/txt.ts';
 import { SelkieError } from '../../../core/errors.ts';
@@ -30,28 +30,28 @@ const ed25519 = (): string =>
     .toString('base64');
 
 const key2048 = rsa(2048);
-const plain = keyRecordValue({ algorithm: 'rsa2048', publicKey: key2048, tags: {} });
+const plain = buildKeyRecord({ algorithm: 'rsa2048', publicKey: key2048, tags: {} });
 
 describe('building', () => {
   it('says v, k and p, and nothing that was not asked for', () => {
     expect(plain).toBe(`v=DKIM1; k=rsa; p=${key2048}`);
     const publicKey = ed25519();
-    expect(keyRecordValue({ algorithm: 'ed25519', publicKey, tags: {} })).toBe(
+    expect(buildKeyRecord({ algorithm: 'ed25519', publicKey, tags: {} })).toBe(
       `v=DKIM1; k=ed25519; p=${publicKey}`,
     );
   });
 
   it('says every tag in the order of opendkim-genkey', () => {
     const tags: RecordTags = { hashes: 'sha256', service: 'email', strict: true, note: 'a; b=c' };
-    expect(keyRecordValue({ algorithm: 'rsa2048', publicKey: 'AAAA', tags })).toBe(
+    expect(buildKeyRecord({ algorithm: 'rsa2048', publicKey: 'AAAA', tags })).toBe(
       'v=DKIM1; n=a=3B b=3Dc; h=sha256; k=rsa; t=s; s=email; p=AAAA',
     );
   });
 
   it('keeps the type in a tombstone', () => {
-    expect(tombstoneValue('rsa4096')).toBe('v=DKIM1; k=rsa; p=');
-    expect(tombstoneValue('ed25519')).toBe('v=DKIM1; k=ed25519; p=');
-    expect(parseKeyRecord(tombstoneValue('ed25519')).revoked).toBe(true);
+    expect(buildTombstone('rsa4096')).toBe('v=DKIM1; k=rsa; p=');
+    expect(buildTombstone('ed25519')).toBe('v=DKIM1; k=ed25519; p=');
+    expect(parseKeyRecord(buildTombstone('ed25519')).revoked).toBe(true);
   });
 
   const spki = generateKeyPairSync('ed25519')
@@ -65,7 +65,7 @@ describe('building', () => {
     ['a note beyond ASCII', 'rsa2048', 'AAAA', { note: 'caf\u00e9' }, 'note'],
     ['a note of two lines', 'rsa2048', 'AAAA', { note: 'a\nb' }, 'note'],
   ])('refuses %s', (_, algorithm, publicKey, tags, field) => {
-    expect(() => keyRecordValue({ algorithm, publicKey, tags })).toThrow(
+    expect(() => buildKeyRecord({ algorithm, publicKey, tags })).toThrow(
       expect.objectContaining({ code: 'invalid', field }),
     );
   });
@@ -85,7 +85,7 @@ describe('parsing', () => {
           { requiredKeys: [] },
         ),
         (tags) => {
-          const record = parseKeyRecord(keyRecordValue({ algorithm: 'rsa2048', publicKey: 'QUJD', tags }));
+          const record = parseKeyRecord(buildKeyRecord({ algorithm: 'rsa2048', publicKey: 'QUJD', tags }));
           expect(record).toEqual({
             keyType: 'rsa',
             publicKey: 'QUJD',
@@ -186,13 +186,13 @@ describe('printing', () => {
   });
 
   it.each([
-    ['a tombstone', tombstoneValue('rsa2048')],
+    ['a tombstone', buildTombstone('rsa2048')],
     ['p= in the middle', `v=DKIM1; p=${key2048}; n=moved`],
     ['p= first', `p=${key2048}`],
     ['no spaces', `v=DKIM1;p=${key2048}`],
     ['quotes', `v=DKIM1; n="it is"; p=${key2048}`],
     ['a long head', `v=DKIM1; n=${'x'.repeat(300)}; p=${key2048}`],
-    ['4096 bits', keyRecordValue({ algorithm: 'rsa4096', publicKey: rsa(4096), tags: {} })],
+    ['4096 bits', buildKeyRecord({ algorithm: 'rsa4096', publicKey: rsa(4096), tags: {} })],
     ['no key record', '\x00\xff'.repeat(300)],
   ])('keeps the value in the zone form: %s', (_, value) => {
     const [record] = parseZoneRecords(printKeyRecord({ ...where, value }, 'zone'));
@@ -228,7 +228,7 @@ describeWith(['opendkim-genkey'], 'opendkim-genkey', () => {
     const [record] = parseZoneRecords(file);
     const value = record?.strings.join('') ?? '';
     const { publicKey } = parseKeyRecord(value);
-    expect(keyRecordValue({ algorithm, publicKey, tags })).toBe(value);
+    expect(buildKeyRecord({ algorithm, publicKey, tags })).toBe(value);
     expect(printKeyRecord({ domain: 'mail.example.com', selector: '240128', value }, 'zone')).toBe(file);
   });
 
