@@ -1,0 +1,93 @@
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { type BodyCanonicalization, canonicalBody } from '../../../core/dkim/canonical-body.ts';
+
+const canonical = (kind: BodyCanonicalization, ...chunks: readonly Uint8Array[]): string => {
+  let out = '';
+  const body = canonicalBody(kind, (bytes) => {
+    out += Buffer.from(bytes).toString('latin1');
+  });
+  for (const chunk of chunks) body.write(chunk);
+  body.end();
+  return out;
+};
+const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
+
+/** The rules in the words of RFC 6376, for a whole body at once. */
+const reference = {
+  simple: (text: string): string => `${text.replace(/(\r\n)+$/, '')}\r\n`,
+  relaxed: (text: string): string => {
+    const lines = text.split('\r\n').map((line) => line.replace(/[ \t]+$/, '').replace(/[ \t]+/g, ' '));
+    while (lines.at(-1) === '') lines.pop();
+    return lines.map((line) => `${line}\r\n`).join('');
+  },
+};
+
+describe.each<[string, string, string, string]>([
+  ['RFC 6376 §3.4.5', ' C \r\nD \t E\r\n\r\n\r\n', ' C \r\nD \t E\r\n', ' C\r\nD E\r\n'],
+  ['empty: §3.4.3, §3.4.4', '', '\r\n', ''],
+  ['one empty line', '\r\n', '\r\n', ''],
+  ['empty lines only', '\r\n\r\n\r\n', '\r\n', ''],
+  ['lines of white space only', ' \r\n\t\r\n', ' \r\n\t\r\n', ''],
+  ['a last line without CRLF', 'a', 'a\r\n', 'a\r\n'],
+  ['white space at the end, without CRLF', 'a ', 'a \r\n', 'a\r\n'],
+  ['white space alone, without CRLF', ' ', ' \r\n', ''],
+  [
+    'empty lines before and between',
+    '\r\n\r\na\r\n\r\nb\r\n',
+    '\r\n\r\na\r\n\r\nb\r\n',
+    '\r\n\r\na\r\n\r\nb\r\n',
+  ],
+  ['an indented line', 'a\r\n  b\r\n', 'a\r\n  b\r\n', 'a\r\n b\r\n'],
+  ['a bare CR is content', 'a\rb\r\r\n\r', 'a\rb\r\r\n\r\r\n', 'a\rb\r\r\n\r\r\n'],
+  ['a bare LF is content', 'a \n\nb\n', 'a \n\nb\n\r\n', 'a \n\nb\n\r\n'],
+  ['LF CR is no line end', 'a\n\r', 'a\n\r\r\n', 'a\n\r\r\n'],
+  ['8-bit bytes and NUL', '\xff\x00\xa0 \r\n', '\xff\x00\xa0 \r\n', '\xff\x00\xa0\r\n'],
+  ['a dot is a dot', '.\r\n', '.\r\n', '.\r\n'],
+])('canonical body: %s', (_, body, simple, relaxed) => {
+  it('simple', () => expect(canonical('simple', bytes(body))).toBe(simple));
+  it('relaxed', () => expect(canonical('relaxed', bytes(body))).toBe(relaxed));
+  it('the same for every cut, also into single bytes', () => {
+    for (const kind of ['simple', 'relaxed'] as const) {
+      const whole = canonical(kind, bytes(body));
+      for (let at = 0; at <= body.length; at += 1)
+        expect(canonical(kind, bytes(body.slice(0, at)), bytes(body.slice(at)))).toBe(whole);
+      expect(canonical(kind, ...[...body].map(bytes))).toBe(whole);
+    }
+  });
+});
+
+describe('canonical body, any bytes in any chunks', () => {
+  const piece = fc.constantFrom(
+    '\r\n',
+    '\r\n',
+    ' ',
+    '\t',
+    '\r',
+    '\n',
+    'a',
+    'word',
+    'x y',
+    '\x00\xff',
+    'l'.repeat(1500),
+  );
+  it.each(['simple', 'relaxed'] as const)('%s is what the whole body gives', (kind) => {
+    fc.assert(
+      fc.property(fc.array(fc.array(piece, { maxLength: 12 }), { maxLength: 6 }), (chunks) => {
+        const texts = chunks.map((chunk) => chunk.join(''));
+        expect(canonical(kind, ...texts.map(bytes))).toBe(reference[kind](texts.join('')));
+      }),
+      { seed: 6376, numRuns: 3000 },
+    );
+  });
+  it('holds counts, not bytes: a megabyte of empty lines gives no output until content comes', () => {
+    let emitted = 0;
+    const body = canonicalBody('relaxed', (out) => {
+      emitted += out.length;
+    });
+    body.write(bytes('\r\n'.repeat(1 << 19)));
+    expect(emitted).toBe(0);
+    body.write(bytes('x'));
+    expect(emitted).toBe((1 << 20) + 1);
+  });
+});

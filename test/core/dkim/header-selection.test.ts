@@ -1,0 +1,47 @@
+import { describe, expect, it } from 'vitest';
+import { asciiBytes, type HeaderField } from '../../../core/dkim/canonical-header.ts';
+import { isSignedField, selectHeaders } from '../../../core/dkim/header-selection.ts';
+
+const header = (...fields: readonly [string, string][]): HeaderField[] =>
+  fields.map(([name, value]) => ({ name, value: asciiBytes(value) }));
+const texts = (fields: readonly HeaderField[]): string[] =>
+  fields.map(({ name, value }) => `${name}:${Buffer.from(value).toString()}`);
+
+describe('header selection', () => {
+  it('takes signed fields in its own order and lists From once more than present: RFC 6376 §5.4.2', () => {
+    const { names, fields } = selectHeaders(
+      header(['SUBJECT', 's'], ['Received', 'r'], ['from', 'f'], ['X-Y', 'x']),
+    );
+    expect(names).toEqual(['From', 'From', 'Subject']);
+    expect(texts(fields)).toEqual(['from:f', 'SUBJECT:s']);
+  });
+  it('takes repeated fields from the bottom upwards', () => {
+    const { names, fields } = selectHeaders(
+      header(['To', '1'], ['From', 'f'], ['To', '2'], ['To ', '3']),
+      [],
+    );
+    expect(names).toEqual(['From', 'To', 'To', 'To']);
+    expect(texts(fields)).toEqual(['From:f', 'To :3', 'To:2', 'To:1']);
+  });
+  it('oversigns an absent field: nobody can add one', () =>
+    expect(selectHeaders(header(['From', 'f']), ['From', 'Reply-To']).names).toEqual([
+      'From',
+      'From',
+      'Reply-To',
+    ]));
+  it.each([
+    'Received',
+    'Return-Path',
+    'DKIM-Signature',
+    'Authentication-Results',
+    'Bcc',
+    'X-Mailer',
+    'constructor',
+  ])('leaves out %s: RFC 6376 §5.4.1', (name) => {
+    expect(isSignedField(name)).toBe(false);
+    expect(selectHeaders(header([name, 'x']), []).fields).toEqual([]);
+  });
+  it.each(['from', 'List-Unsubscribe-Post', 'MIME-version', 'Subject\t'])('signs %s', (name) =>
+    expect(isSignedField(name)).toBe(true),
+  );
+});

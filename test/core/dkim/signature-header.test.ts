@@ -1,0 +1,68 @@
+import { describe, expect, it } from 'vitest';
+import { emptySignature, fillSignature, type SignatureTags } from '../../../core/dkim/signature-header.ts';
+
+const tags: SignatureTags = {
+  algorithm: 'rsa-sha256',
+  canonicalization: 'relaxed/relaxed',
+  domain: 'example.com',
+  selector: '240128',
+  time: 1_706_400_000,
+  headers: ['From', 'From', 'Subject'],
+  bodyHash: `${'h'.repeat(43)}=`,
+};
+
+const parse = (value: string): Record<string, string> =>
+  Object.fromEntries(
+    value.split(';').map((tag) => {
+      const [name = '', ...rest] = tag.split('=');
+      return [name.trim(), rest.join('=').replace(/\s/g, '')];
+    }),
+  );
+
+describe('DKIM-Signature', () => {
+  it('is written so: RFC 6376 §3.5', () =>
+    expect(`DKIM-Signature:${emptySignature(tags)}`).toBe(
+      'DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=example.com; s=240128;\r\n' +
+        '\tt=1706400000; h=From:From:Subject;\r\n' +
+        `\tbh=${'h'.repeat(43)}=;\r\n\tb=`,
+    ));
+
+  it.each([
+    ['many header fields', { headers: Array.from({ length: 60 }, (_, i) => `Field-${i}`) }],
+    ['one header field', { headers: ['From'] }],
+    ['a long domain', { domain: `${'a'.repeat(50)}.example.com`, selector: '240128e-2' }],
+    ['ed25519', { algorithm: 'ed25519-sha256', canonicalization: 'relaxed/simple' }],
+  ] satisfies [string, Partial<SignatureTags>][])('%s: lines within 78, every tag readable', (_, change) => {
+    const all = { ...tags, ...change };
+    const signature = Buffer.alloc(256, 7).toString('base64');
+    const value = fillSignature(emptySignature(all), signature);
+    for (const line of `DKIM-Signature:${value}`.split('\r\n')) expect(line.length).toBeLessThanOrEqual(78);
+    expect(value.replace(/\r\n(?=\t\S)/g, '')).not.toMatch(/[\r\n]/);
+    expect(parse(value)).toEqual({
+      v: '1',
+      a: all.algorithm,
+      c: all.canonicalization,
+      d: all.domain,
+      s: all.selector,
+      t: String(all.time),
+      h: all.headers.join(':'),
+      bh: all.bodyHash,
+      b: signature,
+    });
+  });
+
+  it('goes over 78 only for what cannot be folded', () => {
+    const value = emptySignature({ ...tags, domain: `${'a'.repeat(63)}.${'b'.repeat(63)}.example` });
+    expect(value.split('\r\n').filter((line) => line.length > 78)).toHaveLength(1);
+  });
+
+  it.each([0, 1, 74, 75, 76, 77, 152, 153, 344])(
+    'folds a signature of %i characters without losing one',
+    (length) => {
+      const signature = 'x'.repeat(length);
+      const filled = fillSignature('b=', signature);
+      expect(filled.slice(2).replace(/\r\n\t/g, '')).toBe(signature);
+      expect(filled).not.toMatch(/\r\n\t?$/);
+    },
+  );
+});
