@@ -132,7 +132,7 @@ export interface HostTransport {
 /** A piece of work that any worker may do at any time, twice, by two at once. */
 export type Unit =
   | { readonly kind: 'fleet' }
-  /** Of one record zone, these domains; empty: whatever is due there. */
+  /** These domains of one record zone. */
   | { readonly kind: 'zone'; readonly zone: string; readonly domains: readonly string[] }
   | { readonly kind: 'host'; readonly host: string };
 
@@ -187,6 +187,21 @@ export interface HostRow {
   readonly trouble?: { readonly at: Instant; readonly message: string };
 }
 
+/** Something that happened, for a log line or a person who watches. */
+export interface Happening {
+  readonly at: Instant;
+  /** `step`: as planned. `trouble`: tried again. `alarm`: a person should look. */
+  readonly level: 'step' | 'trouble' | 'alarm';
+  readonly says: string;
+  readonly domain?: string;
+  readonly selector?: string;
+  readonly host?: string;
+}
+
+export interface Reporter {
+  report(happening: Happening): void;
+}
+
 /** A write request that was answered, so that the same Idempotency-Key is answered the same. */
 export interface RequestRow {
   readonly domain: string;
@@ -206,7 +221,10 @@ export interface LedgerHead {
   readonly fleetVersion: number;
 }
 
-/** Written whole or not at all. */
+/**
+ * Written whole or not at all. It holds at most 100 items (each row, selector and request is one, an append is three) and
+ * each row and selector once: else `invalid`.
+ */
 export interface Commit {
   /** Each is written with `version + 1`, on the condition that the ledger holds exactly `version` (0: none). */
   readonly domains?: readonly DomainRow[];
@@ -214,7 +232,7 @@ export interface Commit {
   readonly hosts?: readonly HostRow[];
   /** Selectors used from now on and for ever: on the condition that none was before. */
   readonly reserve?: readonly { readonly domain: string; readonly selector: string }[];
-  /** On the condition that `place.n` is the next number of the pool's log. */
+  /** On the condition that `place.n` is the next number of the pool's log, and `place.epoch` the present epoch. */
   readonly append?: LogEntry & { readonly pool: string };
   readonly request?: RequestRow;
 }
@@ -237,7 +255,10 @@ export interface Ledger {
   /** In the order of their names, from behind `after`. */
   domains(options: { after?: string; limit: number }): Promise<{ rows: readonly DomainRow[]; next?: string }>;
 
-  /** @throws conflict: a row, a place or a request was not as expected; exists: a selector was used before. Nothing was written. */
+  /**
+   * @throws conflict: a row, a place or a request was not as expected; exists: all that was, but a selector was used
+   *   before; invalid: too much for one commit. Nothing was written.
+   */
   commit(commit: Commit): Promise<void>;
 
   /** The next place of a pool's log: {epoch, 1} in an empty one. */

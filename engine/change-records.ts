@@ -1,0 +1,205 @@
+// The changes of a zone's key records. Those of many domains go in as few requests as fit; a batch that is refused is
+// halved until the one that does not fit stands alone, so that it never holds up the others.
+//
+// A change is first tried as the ledger's evidence says that the zone is. Where that is refused, or its answer was lost,
+// the next try looks at what stands there (exact RRset, asked of the provider) and makes up what is missing.
+
+import { describe, hasCode, SelkieError } from '../core/errors.ts';
+import { buildKeyRecord, buildTombstone } from '../core/dkim/key-record.ts';
+import type { Action } from '../core/key/actions.ts';
+import { stepOf } from '../core/key/actions.ts';
+import type { Key } from '../core/key/evidence.ts';
+import { withEvidence, withoutTrouble, withRotation, withTrouble } from '../core/key/row.ts';
+import { mayHaveSigned } from '../core/key/state.ts';
+import { keyRecordName } from '../core/names.ts';
+import type { FleetZone } from '../core/policy.ts';
+import type { Change, TxtSet } from './ports.ts';
+import { theKey, type Work } from './work.ts';
+import type { World } from './world.ts';
+
+export type RecordAction = Extract<Action, { do: 'publish' | 'entomb' | 'delete' }>;
+
+export const isRecordAction = (action: Action): action is RecordAction =>
+  action.do === 'publish' || action.do === 'entomb' || action.do === 'delete';
+
+/** One change that is to be submitted, and whose it is. */
+interface Wanted {
+  readonly work: Work;
+  readonly action: RecordAction;
+  readonly change: Change;
+}
+
+/** Whether an earlier try went wrong: then what stands there is looked at. */
+const wasTried = (work: Work, action: RecordAction): boolean =>
+  work.row.troubles.some((trouble) => trouble.step === stepOf(action));
+
+const only = (value: string, set: TxtSet | undefined): boolean =>
+  set !== undefined && set.values.length === 1 && set.values[0] === value;
+
+/** Somebody else's record stands at a name that was free when it was reserved: the key is given up, another selector is taken. */
+const passOver = async (work: Work, selector: string): Promise<undefined> => {
+  const at = work.now();
+  const reason = `a record that is not ours stands at ${keyRecordName(selector, work.row.domain)}`;
+  const key = theKey(work.row, selector);
+  const withdrawn = withEvidence(work.row, selector, { abandoned: { at, reason } });
+  const next = withRotation(withdrawn, key.rotation, (rotation) => ({
+    ...rotation,
+    selectors: rotation.selectors.filter((other) => other !== selector),
+  }));
+  await work.save({ ...next, taken: [...next.taken, { selector, at, reason }] });
+  work.report('alarm', `selector ${selector} is given up: ${reason}`, selector);
+};
+
+const wantedPublication = async (work: Work, action: RecordAction): Promise<Change | undefined> => {
+  const { selector } = action;
+  const { algorithm, evidence } = theKey(work.row, selector);
+  if (evidence.stored === undefined || evidence.abandoned !== undefined) return undefined;
+  const name = keyRecordName(selector, work.row.domain);
+  if (evidence.publishIntended === undefined) {
+    const { publicKey } = evidence.stored;
+    const value = buildKeyRecord({ algorithm, publicKey, tags: work.policy.tags });
+    await work.save(
+      withEvidence(work.row, selector, { publishIntended: { at: work.now(), value, ttl: work.policy.ttl } }),
+    );
+  }
+  const { publishIntended } = theKey(work.row, selector).evidence;
+  if (publishIntended === undefined) return undefined;
+  const set: TxtSet = { ttl: publishIntended.ttl, values: [publishIntended.value] };
+  if (!wasTried(work, action)) return { do: 'create', name, set };
+
+  const there = await work.world.writer.lookup(work.zone, name);
+  if (there === undefined) return { do: 'create', name, set };
+  // The answer with the change's id was lost: the same value again gives a new id. Never once somebody may sign.
+  if (only(publishIntended.value, there) && !mayHaveSigned(theKey(work.row, selector)))
+    return { do: 'replace', name, old: there, set };
+  return passOver(work, selector);
+};
+
+/** What the ledger believes to stand at a key's name. */
+const believed = (key: Key): TxtSet | undefined => {
+  const { publishIntended, tombstoned } = key.evidence;
+  if (publishIntended === undefined) return undefined;
+  const value = tombstoned === undefined ? publishIntended.value : buildTombstone(key.algorithm);
+  return { ttl: publishIntended.ttl, values: [value] };
+};
+
+const wantedTombstone = async (work: Work, action: RecordAction): Promise<Change | undefined> => {
+  const key = theKey(work.row, action.selector);
+  const name = keyRecordName(action.selector, work.row.domain);
+  const record = believed(key);
+  if (record === undefined) return undefined;
+  const set: TxtSet = { ttl: record.ttl, values: [buildTombstone(key.algorithm)] };
+  // The name is ours from CREATE to removal, whatever others made of the record since: invariant 4.
+  const old = wasTried(work, action) ? await work.world.writer.lookup(work.zone, name) : record;
+  return old === undefined ? { do: 'create', name, set } : { do: 'replace', name, old, set };
+};
+
+const wantedDeletion = async (work: Work, action: RecordAction): Promise<Change | undefined> => {
+  const key = theKey(work.row, action.selector);
+  const name = keyRecordName(action.selector, work.row.domain);
+  const record = believed(key);
+  const set = wasTried(work, action) ? await work.world.writer.lookup(work.zone, name) : record;
+  const now = { at: work.now() };
+  if (set === undefined) {
+    await work.save(
+      withEvidence(work.row, action.selector, {
+        deleted: { ...now, changeId: 'absent' },
+        deletionInSync: now,
+      }),
+    );
+    return undefined;
+  }
+  if (key.evidence.created === undefined && !only(record?.values[0] ?? '', set)) {
+    // Our CREATE was never accepted and another's record stands there: there is nothing of ours to remove.
+    await work.save(
+      withEvidence(work.row, action.selector, {
+        deleted: { ...now, changeId: 'absent' },
+        deletionInSync: now,
+        removed: now,
+      }),
+    );
+    return undefined;
+  }
+  return { do: 'delete', name, set };
+};
+
+const wanted = (work: Work, action: RecordAction): Promise<Change | undefined> => {
+  switch (action.do) {
+    case 'publish':
+      return wantedPublication(work, action);
+    case 'entomb':
+      return wantedTombstone(work, action);
+    case 'delete':
+      return wantedDeletion(work, action);
+  }
+};
+
+const accept = async ({ work, action }: Wanted, changeId: string): Promise<void> => {
+  const accepted = { at: work.now(), changeId };
+  const fact = { publish: 'created', entomb: 'tombstoned', delete: 'deleted' }[action.do];
+  const row = withoutTrouble(work.row, stepOf(action));
+  await work.save(withEvidence(row, action.selector, { [fact]: accepted }));
+  const says = { publish: 'created', entomb: 'replaced by its tombstone', delete: 'deleted' }[action.do];
+  work.report('step', `the record of ${action.selector} is ${says}; waiting for the name servers`, action.selector);
+};
+
+/** The failure stays in the row: the next try looks before it writes. */
+export const fail = async (work: Work, action: Action, error: unknown): Promise<void> => {
+  if (hasCode(error, 'conflict')) return; // another worker was first; the next round plans from what it wrote
+  const message = describe(error);
+  await work.save(withTrouble(work.row, stepOf(action), work.now(), message));
+  work.report(error instanceof SelkieError && error.retry === 'later' ? 'trouble' : 'alarm', `${stepOf(action)}: ${message}`);
+};
+
+/** Settles what happens to one domain's part without letting it touch the others. */
+const settle = async (wish: Wanted, effect: () => Promise<void>): Promise<void> => {
+  try {
+    await effect();
+  } catch (error) {
+    await fail(wish.work, wish.action, error).catch((again: unknown) => {
+      if (!hasCode(again, 'conflict')) throw again;
+    });
+  }
+};
+
+const submit = async (world: World, zone: FleetZone, batch: readonly Wanted[]): Promise<void> => {
+  let changeId: string;
+  try {
+    changeId = await world.writer.submit(
+      zone,
+      batch.map(({ change }) => change),
+    );
+  } catch (error) {
+    if (hasCode(error, 'rejected') && batch.length > 1) {
+      const half = Math.ceil(batch.length / 2);
+      await submit(world, zone, batch.slice(0, half));
+      return submit(world, zone, batch.slice(half));
+    }
+    for (const wish of batch) await settle(wish, () => Promise.reject(error));
+    return;
+  }
+  for (const wish of batch) await settle(wish, () => accept(wish, changeId));
+};
+
+/** Makes the record changes of a zone's domains: one request in flight, as few as fit. */
+export const changeRecords = async (
+  world: World,
+  zone: FleetZone,
+  actions: readonly { work: Work; action: RecordAction }[],
+): Promise<void> => {
+  const wishes: Wanted[] = [];
+  for (const { work, action } of actions) {
+    try {
+      const change = await wanted(work, action);
+      if (change !== undefined) wishes.push({ work, action, change });
+    } catch (error) {
+      await fail(work, action, error);
+    }
+  }
+  let rest: readonly Wanted[] = wishes;
+  while (rest.length > 0) {
+    const count = Math.max(1, world.writer.fits(rest.map(({ change }) => change)));
+    await submit(world, zone, rest.slice(0, count));
+    rest = rest.slice(count);
+  }
+};

@@ -1,0 +1,184 @@
+// A mail host's row: its standing with the pool (excluded, fenced) and what its acknowledgements say.
+
+import { describe, hasCode, SelkieError } from '../core/errors.ts';
+import type { FleetHost } from '../core/policy.ts';
+import { add, latest, minutes } from '../core/time.ts';
+import { type Acknowledgement, verifyAck } from '../contract/acknowledgement.ts';
+import type { HostRow, Unit } from './ports.ts';
+import { newHostRow, report, type Session, type World } from './world.ts';
+
+/** How far a host's clock may be off in what it signs. */
+export const hostClockSkew = minutes(5);
+
+/** @throws not-found */
+export const fleetHost = (world: World, name: string): FleetHost => {
+  const host = world.fleet.hosts.get(name);
+  if (host === undefined)
+    throw new SelkieError(
+      'not-found',
+      `host ${name} is not one of the ${world.fleet.hosts.size} hosts in fleet.yaml`,
+    );
+  return host;
+};
+
+export const hostRow = async (world: World, host: FleetHost): Promise<HostRow> =>
+  (await world.ledger.host(host.name)) ?? newHostRow(host.name, host.pool);
+
+/** Tries of a conditional write of a host's row, from what it is at that moment. */
+const tries = 5;
+
+/** Writes what `change` makes of the present row; undefined: leaves it. Returns the row as it then is. */
+export const changeHost = async (
+  world: World,
+  host: FleetHost,
+  change: (row: HostRow) => HostRow | undefined,
+): Promise<HostRow> => {
+  for (let n = 1; ; n += 1) {
+    const row = await hostRow(world, host);
+    const next = change(row);
+    if (next === undefined) return row;
+    try {
+      await world.ledger.commit({ hosts: [{ ...next, version: row.version }] });
+      return { ...next, version: row.version + 1 };
+    } catch (error) {
+      if (!hasCode(error, 'conflict') || n >= tries) throw error;
+    }
+  }
+};
+
+/** Zone units for domains, grouped; a domain that the ledger does not know is passed over. */
+export const zoneUnits = async (world: World, domains: readonly string[]): Promise<readonly Unit[]> => {
+  const byZone = new Map<string, string[]>();
+  for (const domain of new Set(domains)) {
+    const zone = world.fleet.domains.get(domain)?.zone ?? (await world.ledger.domain(domain))?.zone;
+    if (zone !== undefined) byZone.set(zone, [...(byZone.get(zone) ?? []), domain]);
+  }
+  return [...byZone].map(([zone, names]) => ({ kind: 'zone', zone, domains: names }));
+};
+
+/** A host that is silent in an emergency no longer counts, until it acknowledges a full snapshot again. */
+export const fenceHosts = async (
+  world: World,
+  session: Session,
+  names: readonly string[],
+  reason: string,
+): Promise<void> => {
+  for (const name of names) {
+    const at = session.now();
+    await changeHost(world, fleetHost(world, name), (row) => ({
+      ...row,
+      complete: false,
+      fenced: { at, reason },
+    }));
+    report(world, session, 'alarm', `host ${name} is fenced: ${reason}`, { host: name });
+  }
+};
+
+/** Takes a host out of every gate, by an operator's word. */
+export const excludeHost = (world: World, session: Session, name: string, reason: string): Promise<HostRow> =>
+  changeHost(world, fleetHost(world, name), (row) => ({
+    ...row,
+    excluded: row.excluded ?? { at: session.now(), reason },
+  }));
+
+/** Lets a host count again once it holds a full snapshot. */
+export const returnHost = async (world: World, name: string): Promise<HostRow> => {
+  const row = await changeHost(world, fleetHost(world, name), (before) => {
+    if (before.excluded === undefined) return undefined;
+    const { excluded: _over, ...rest } = before;
+    return { ...rest, complete: false };
+  });
+  await world.queue.send([{ kind: 'host', host: name }]);
+  return row;
+};
+
+/** The row after an acknowledgement of its newest manifest. */
+const acknowledged = (row: HostRow, ack: Acknowledgement, session: Session): HostRow => {
+  const now = session.now();
+  const { manifest, cursor: _cursor, trouble: _trouble, queueLifetime: _queues, fenced, ...rest } = row;
+  const snapshot = manifest?.completes === true;
+  // Only an answer to a snapshot makes a host complete; what it said before a fence or another key store does not count.
+  const complete = ack.complete && (snapshot || (row.complete && row.incarnation === ack.incarnation));
+  // The host's clock is its own: a use is not later than its report.
+  const lastUse = Object.fromEntries(
+    Object.entries(ack.lastUse ?? {}).map(([name, at]) => {
+      const heard = at > now ? now : at;
+      return [name, latest(heard, row.lastUse[name] ?? heard)];
+    }),
+  );
+  return {
+    ...rest,
+    incarnation: ack.incarnation,
+    complete,
+    failed: ack.failed,
+    lastUse: { ...row.lastUse, ...lastUse },
+    lastSeen: now,
+    ...(ack.cursor === null ? {} : { cursor: ack.cursor }),
+    ...(ack.queueLifetime === undefined ? {} : { queueLifetime: ack.queueLifetime }),
+    ...(manifest === undefined ? {} : { manifest }),
+    ...(fenced === undefined || complete ? {} : { fenced }),
+  };
+};
+
+/**
+ * Takes a host's acknowledgement. Only the newest manifest's sets the cursor, forwards or back (a host restored from a
+ * backup says where it really is); any other is heard and changes nothing. Wakes the domains that waited for it.
+ * @throws untrusted, invalid; not-found
+ */
+export const takeAcknowledgement = async (
+  world: World,
+  session: Session,
+  name: string,
+  jws: string,
+): Promise<HostRow> => {
+  const host = fleetHost(world, name);
+  const ack = await verifyAck(jws, {
+    host: name,
+    signingKey: host.signingKey,
+    now: session.now(),
+    skew: hostClockSkew,
+  });
+  let before: HostRow | undefined;
+  const after = await changeHost(world, host, (row) => {
+    before = row;
+    return row.manifest?.nonce === ack.nonce ? acknowledged(row, ack, session) : undefined;
+  });
+  if (before !== undefined && after !== before) await wakeWaiting(world, session, before, after);
+  return after;
+};
+
+const wakeWaiting = async (
+  world: World,
+  session: Session,
+  before: HostRow,
+  after: HostRow,
+): Promise<void> => {
+  const reached = after.cursor?.n ?? 0;
+  const entries = await world.ledger.log(after.pool, before.complete ? (before.cursor?.n ?? 0) : reached);
+  const changed = entries
+    .filter(({ place }) => place.n <= reached)
+    .flatMap(({ changes }) => changes.map(({ domain }) => domain));
+  const failing = [...Object.keys(before.failed), ...Object.keys(after.failed)].map(
+    (key) => key.split('/')[0] ?? '',
+  );
+  for (const [key, why] of Object.entries(after.failed))
+    if (before.failed[key] !== why)
+      report(world, session, 'alarm', `host ${after.name} cannot use ${key}: ${why}`, { host: after.name });
+  await world.queue.send(await zoneUnits(world, [...changed, ...failing]));
+};
+
+/** Notes that a delivery failed: for status; the host's queue of work is its log, so nothing is lost. */
+export const noteTrouble = async (
+  world: World,
+  session: Session,
+  host: FleetHost,
+  error: unknown,
+): Promise<void> => {
+  const message = describe(error);
+  await changeHost(world, host, (row) =>
+    row.trouble?.message === message && add(row.trouble.at, minutes(1)) > session.now()
+      ? undefined
+      : { ...row, trouble: { at: session.now(), message } },
+  );
+  report(world, session, 'trouble', `host ${host.name}: ${message}`, { host: host.name });
+};

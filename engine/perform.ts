@@ -1,0 +1,241 @@
+// Performs one action of a plan on one domain: intent, effect, result. Each may run again at any time, by two workers
+// at once, and after a crash at any point: it looks at what is, and does what is missing. Changes of records are not
+// here but in change-records.ts, because those of many domains share a request.
+
+import { hasCode, SelkieError } from '../core/errors.ts';
+import type { Action, Gate } from '../core/key/actions.ts';
+import type { DomainRow, Duty, Key } from '../core/key/evidence.ts';
+import { withEvidence, withoutAccepted, withRotation, withTurn } from '../core/key/row.ts';
+import { dutyTurn, keysOf, stateOf } from '../core/key/state.ts';
+import { selectorFor } from '../core/key/selector.ts';
+import { keyRecordName } from '../core/names.ts';
+import { calendarDate, type Instant } from '../core/time.ts';
+import type { DutyChange } from './ports.ts';
+import { proveAbsence, proveKey, proveTombstone } from './prove.ts';
+import { theKey, type Work } from './work.ts';
+
+type RecordAction = 'publish' | 'entomb' | 'delete';
+/** Actions on one domain; telling and fencing hosts is the unit's. */
+export type DomainAction = Exclude<Action, { do: RecordAction | 'tell' | 'fence' }>;
+
+const dutyChange = (work: Work, key: Key, duty: Duty): DutyChange[] => {
+  const { stored } = key.evidence;
+  return stored === undefined
+    ? []
+    : [
+        {
+          domain: work.row.domain,
+          selector: key.selector,
+          algorithm: key.algorithm,
+          duty,
+          secret: stored.secret,
+          publicKey: stored.publicKey,
+        },
+      ];
+};
+
+const start = async (work: Work, kind: 'first' | 'scheduled'): Promise<void> => {
+  const { algorithms } = work.policy;
+  const id = work.world.randomness.id();
+  await work.save({
+    ...work.row,
+    rotations: [...work.row.rotations, { id, kind, at: work.now(), algorithms, selectors: [] }],
+  });
+  work.report('step', `${kind === 'first' ? 'first key set' : 'scheduled rotation'} begins: ${algorithms.join(' + ')}`);
+};
+
+const reserve = async (work: Work, action: Extract<Action, { do: 'reserve' }>): Promise<void> => {
+  const { row, policy, world } = work;
+  const known = new Set([...row.keys, ...row.taken].map((used) => used.selector));
+  const selector = selectorFor(calendarDate(work.now(), policy.timeZone), action.algorithm, (candidate) =>
+    known.has(candidate),
+  );
+  const name = keyRecordName(selector, row.domain);
+  const foreign = await world.writer.lookup(work.zone, name);
+  const at = work.now();
+  const take = async (reason: string, forEver: boolean): Promise<void> => {
+    const taken = [...row.taken, { selector, at, reason }];
+    await work.save({ ...row, taken }, forEver ? { reserve: [{ domain: row.domain, selector }] } : {});
+    work.report('trouble', `selector ${selector} is passed over: ${reason}`, selector);
+  };
+  try {
+    if (foreign !== undefined)
+      return await take(`a record that is not ours stands at ${name}`, true);
+    const key: Key = {
+      selector,
+      algorithm: action.algorithm,
+      rotation: action.rotation,
+      evidence: { reserved: { at } },
+      turns: [{ begun: { at } }],
+    };
+    const next = withRotation({ ...row, keys: [...row.keys, key] }, action.rotation, (rotation) => ({
+      ...rotation,
+      selectors: [...rotation.selectors, selector],
+    }));
+    await work.save(next, { reserve: [{ domain: row.domain, selector }] });
+    work.report('step', `selector ${selector} reserved`, selector);
+  } catch (error) {
+    if (!hasCode(error, 'exists')) throw error;
+    await take('it was used before', false);
+  }
+};
+
+/** Generated, stored, read back: the record is derived from what the vault holds, whoever put it there. */
+const store = async (work: Work, selector: string): Promise<void> => {
+  const { keys, vault } = work.world;
+  const { algorithm } = theKey(work.row, selector);
+  const generated = await keys.generate(algorithm);
+  const secret = await vault.store(work.row.domain, selector, generated.privateKey);
+  const stored = await vault.read(secret);
+  const { publicKey, fingerprint } = keys.publicOf(stored);
+  if (!keys.matches(stored, algorithm, publicKey))
+    throw new SelkieError('unavailable', `the key that the vault holds for ${selector} of ${work.row.domain} does not sign`);
+  await work.save(
+    withEvidence(work.row, selector, { stored: { at: work.now(), secret, fingerprint, publicKey } }),
+  );
+  work.report('step', `private key of ${selector} stored and read back (${algorithm})`, selector);
+};
+
+const ask = async (work: Work, action: Extract<Action, { do: 'ask' }>, statusOf: StatusOf): Promise<void> => {
+  const { selector, change } = action;
+  const accepted = theKey(work.row, selector).evidence[change];
+  if (accepted === undefined) return;
+  const status = await statusOf(work, accepted.changeId);
+  if (status === 'pending') return;
+  if (status === 'unknown') {
+    await work.save(withoutAccepted(work.row, selector, change));
+    work.report('trouble', `the provider does not know the change of ${selector} any more: it is made again`, selector);
+    return;
+  }
+  const fact = { created: 'inSync', tombstoned: 'tombstoneInSync', deleted: 'deletionInSync' }[change];
+  await work.save(withEvidence(work.row, selector, { [fact]: { at: work.now() } }));
+  work.report('step', `the provider has the change of ${selector} on all its servers`, selector);
+};
+
+const offer = async (work: Work, rotationId: string): Promise<void> => {
+  const rotation = work.row.rotations.find(({ id }) => id === rotationId);
+  if (rotation === undefined) return;
+  const at = work.now();
+  const keys = keysOf(work.row, rotation);
+  const { row } = work;
+  await work.append(
+    (place) => keys.reduce((next, key) => withTurn(next, key.selector, { offered: { at, place } }), row),
+    keys.flatMap((key) => dutyChange(work, key, 'standby')),
+  );
+  for (const key of keys) work.report('step', `${key.selector} is sent to the hosts of pool ${row.pool}`, key.selector);
+};
+
+/** The intent to sign with the new and to stop with the old is saved, and told, in one transaction: invariant 3. */
+const switchOver = async (work: Work, action: Extract<Action, { do: 'switch' }>): Promise<void> => {
+  const { row } = work;
+  const at = work.now();
+  const rotation = row.rotations.find(({ id }) => id === action.rotation);
+  const sign = rotation === undefined ? [] : keysOf(row, rotation);
+  const stop = action.stop.map((selector) => theKey(row, selector));
+  await work.append(
+    (place) => {
+      const signing = sign.reduce(
+        (next, key) => withTurn(next, key.selector, { signIntended: { at, place } }),
+        row,
+      );
+      return stop.reduce(
+        (next, key) => withTurn(next, key.selector, { stopIntended: { at, place } }, dutyTurn),
+        signing,
+      );
+    },
+    [
+      ...sign.flatMap((key) => dutyChange(work, key, 'signing')),
+      // A retired key stays on its hosts as standby, so that a rollback finds it; a compromised one goes at once.
+      ...stop.flatMap((key) =>
+        dutyChange(work, key, key.evidence.compromised === undefined ? 'standby' : 'none'),
+      ),
+    ],
+  );
+  for (const key of sign) work.report('step', `hosts are told to sign with ${key.selector}`, key.selector);
+  for (const key of stop) work.report('step', `hosts are told to stop signing with ${key.selector}`, key.selector);
+};
+
+const passed: Readonly<Record<Gate, string>> = {
+  standby: 'every ready host holds',
+  active: 'every ready host signs with',
+  stopped: 'every ready host stopped signing with',
+  erased: 'every ready host erased',
+};
+
+const latch = async (work: Work, selector: string, gate: Gate): Promise<void> => {
+  const now = { at: work.now() };
+  await work.save(
+    gate === 'erased'
+      ? withEvidence(work.row, selector, { erased: now })
+      : withTurn(work.row, selector, { [gate]: now }, gate === 'standby' ? undefined : dutyTurn),
+  );
+  work.report('step', `${passed[gate]} ${selector}`, selector);
+};
+
+const erase = async (work: Work, selector: string): Promise<void> => {
+  const { row } = work;
+  const at = work.now();
+  await work.append(
+    (place) => withEvidence(row, selector, { eraseTold: { at, place } }),
+    dutyChange(work, theKey(row, selector), 'none'),
+  );
+};
+
+const destroy = async (work: Work, selector: string): Promise<void> => {
+  const { stored } = theKey(work.row, selector).evidence;
+  if (stored !== undefined) await work.world.vault.destroy(stored.secret);
+  await work.save(withEvidence(work.row, selector, { destroyed: { at: work.now() } }));
+  work.report('step', `nothing is left of ${selector}`, selector);
+};
+
+/** Gives up a rotation that has not switched: its keys are withdrawn, but for those that signed before (of a rollback). */
+export const abandoned = (
+  row: DomainRow,
+  rotationId: string,
+  at: Instant,
+  reason: string,
+  by: 'operator' | 'leaving' | 'compromised',
+): DomainRow => {
+  const rotation = row.rotations.find(({ id }) => id === rotationId);
+  if (rotation === undefined) return row;
+  const aborted = withRotation(row, rotationId, (each) => ({ ...each, aborted: { at, reason, by } }));
+  return keysOf(row, rotation)
+    .filter((key) => key.turns.length === 1 && stateOf(key) !== 'removed')
+    .reduce((next, key) => withEvidence(next, key.selector, { abandoned: { at, reason } }), aborted);
+};
+
+export type StatusOf = (work: Work, changeId: string) => Promise<'pending' | 'in-sync' | 'unknown'>;
+
+export const perform = async (work: Work, action: DomainAction, statusOf: StatusOf): Promise<void> => {
+  switch (action.do) {
+    case 'start':
+      return start(work, action.kind);
+    case 'reserve':
+      return reserve(work, action);
+    case 'store':
+      return store(work, action.selector);
+    case 'ask':
+      return ask(work, action, statusOf);
+    case 'prove':
+      return { key: proveKey, tombstone: proveTombstone, absence: proveAbsence }[action.shows](work, action.selector);
+    case 'offer':
+      return offer(work, action.rotation);
+    case 'switch':
+      return switchOver(work, action);
+    case 'latch':
+      return latch(work, action.selector, action.gate);
+    case 'revoke':
+      await work.save(withEvidence(work.row, action.selector, { revocationIntended: { at: work.now() } }));
+      return work.report('step', `${action.selector} is to be revoked`, action.selector);
+    case 'remove':
+      await work.save(withEvidence(work.row, action.selector, { removalIntended: { at: work.now() } }));
+      return work.report('step', `the record of ${action.selector} is to be removed`, action.selector);
+    case 'erase':
+      return erase(work, action.selector);
+    case 'destroy':
+      return destroy(work, action.selector);
+    case 'abort':
+      return work.save(abandoned(work.row, action.rotation, work.now(), action.reason, 'leaving'));
+  }
+};
+

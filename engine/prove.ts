@@ -1,0 +1,112 @@
+// Proof by observation: what every authoritative name server of the record zone answers, now. A proof that does not
+// hold yet is an error to be tried again; its sentence says which server still says what.
+
+import { SelkieError } from '../core/errors.ts';
+import { buildTombstone, parseKeyRecord } from '../core/dkim/key-record.ts';
+import { withEvidence, withTurn } from '../core/key/row.ts';
+import { keyRecordName } from '../core/names.ts';
+import type { Observation, ServerAnswer } from './ports.ts';
+import { theKey, type Work } from './work.ts';
+
+const said = ({ answer }: ServerAnswer): string => {
+  switch (answer.kind) {
+    case 'txt':
+      return answer.set.values.length === 1 ? 'shows another record' : `shows ${answer.set.values.length} records`;
+    case 'no-data':
+    case 'no-such-name':
+      return 'shows none';
+    case 'cname':
+      return `shows a CNAME to ${answer.target}`;
+    case 'failed':
+      return `does not answer (${answer.why})`;
+  }
+};
+
+/** @throws unavailable, naming the first servers for which `holds` is false */
+const everyServer = (
+  name: string,
+  { answers }: Observation,
+  holds: (answer: ServerAnswer) => boolean,
+): void => {
+  const lagging = answers.filter((answer) => !holds(answer));
+  if (lagging.length === 0 && answers.length > 0) return;
+  const named = lagging.slice(0, 3).map((answer) => `${answer.server} (${answer.address}) ${said(answer)}`);
+  throw new SelkieError(
+    'unavailable',
+    `${name}: ${answers.length - lagging.length} of ${answers.length} servers show what they should; ${named.join('; ')}`,
+  );
+};
+
+const showsExactly =
+  (value: string) =>
+  ({ answer }: ServerAnswer): boolean =>
+    answer.kind === 'txt' && answer.set.values.length === 1 && answer.set.values[0] === value;
+
+/**
+ * The key record stands on every server exactly as it was written (one record: RFC 6376 §3.6.2.2), and what it says
+ * verifies a signature by the key that the vault holds.
+ */
+export const proveKey = async (work: Work, selector: string): Promise<void> => {
+  const { world, row } = work;
+  const { algorithm, evidence } = theKey(row, selector);
+  const { publishIntended, stored } = evidence;
+  if (publishIntended === undefined || stored === undefined) return;
+  const name = keyRecordName(selector, row.domain);
+  const seen = await world.observer.observe(work.zone, name);
+  everyServer(name, seen, showsExactly(publishIntended.value));
+  if (seen.negativeTtl === undefined)
+    throw new SelkieError('unavailable', `${work.zone.name}: no server tells its SOA`);
+
+  const privateKey = await world.vault.read(stored.secret);
+  if (!world.keys.matches(privateKey, algorithm, parseKeyRecord(publishIntended.value).publicKey))
+    throw new SelkieError('unavailable', `${name}: a signature by the stored key does not verify with this record`);
+  const servers = seen.answers.length;
+  await work.save(
+    withTurn(row, selector, { proved: { at: work.now(), servers, negativeTtl: seen.negativeTtl } }),
+  );
+  work.report('step', `${name} is proved: ${servers} of ${servers} name servers show it, and it verifies`, selector);
+};
+
+export const proveTombstone = async (work: Work, selector: string): Promise<void> => {
+  const { row } = work;
+  const name = keyRecordName(selector, row.domain);
+  const seen = await work.world.observer.observe(work.zone, name);
+  everyServer(name, seen, showsExactly(buildTombstone(theKey(row, selector).algorithm)));
+  await work.save(withEvidence(row, selector, { revoked: { at: work.now() } }));
+  work.report('step', `${selector} is revoked: every name server shows the tombstone`, selector);
+};
+
+/** What a server says of a name, so that two names can be compared. */
+const answerText = ({ answer }: ServerAnswer): string => {
+  switch (answer.kind) {
+    case 'txt':
+      return `txt ${answer.set.values.toSorted().join('\n')}`;
+    case 'cname':
+      return `cname ${answer.target}`;
+    case 'failed':
+      return answer.why;
+    // An empty non-terminal beside a name that does not exist: both are absence (RFC 8020).
+    default:
+      return 'none';
+  }
+};
+
+/** Absent at the provider, and DNS answers as for a random sibling: a wildcard TXT answers for every name (RFC 4592). */
+export const proveAbsence = async (work: Work, selector: string): Promise<void> => {
+  const { world, row } = work;
+  const name = keyRecordName(selector, row.domain);
+  if ((await world.writer.lookup(work.zone, name)) !== undefined)
+    throw new SelkieError('unavailable', `${name}: the provider still has a record there`);
+  const sibling = keyRecordName(`x${world.randomness.id().toLowerCase()}`, row.domain);
+  const seen = await world.observer.observe(work.zone, name);
+  const other = await world.observer.observe(work.zone, sibling);
+  const expected = new Map(other.answers.map((answer) => [answer.address, answer]));
+  everyServer(name, seen, (answer) => {
+    const beside = expected.get(answer.address);
+    return (
+      answer.answer.kind !== 'failed' && beside !== undefined && answerText(beside) === answerText(answer)
+    );
+  });
+  await work.save(withEvidence(row, selector, { removed: { at: work.now() } }));
+  work.report('step', `the record of ${selector} is gone`, selector);
+};

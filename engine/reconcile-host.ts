@@ -1,0 +1,196 @@
+// The host unit: brings one mail host up to its pool's log. What it lacks is sealed to it and pushed, or handed over
+// when it pulls: the same object. Keys are read from the vault for the moment of sealing, and nowhere else kept.
+
+import { verifyPull } from '../contract/pull.ts';
+import { type KeyChange, splitChanges } from '../contract/manifest.ts';
+import { sealBundle } from '../contract/bundle.ts';
+import { base64Of } from '../contract/base64.ts';
+import { hasCode, SelkieError } from '../core/errors.ts';
+import { hostKeyName, type Place } from '../core/key/evidence.ts';
+import type { FleetHost } from '../core/policy.ts';
+import { minutes, seconds } from '../core/time.ts';
+import { changeHost, fleetHost, hostClockSkew, hostRow, noteTrouble, takeAcknowledgement } from './hosts.ts';
+import { inParallel } from './parallel.ts';
+import type { DutyChange, HostRow, LogEntry, Unit } from './ports.ts';
+import { openSession, type Session, type World } from './world.ts';
+
+/** How long a bundle may be under way. */
+const bundleLife = minutes(10);
+/** Bundles that one unit delivers to a host before it yields. */
+const mostBundles = 200;
+/** Secrets read at once. */
+const width = 8;
+
+interface Lack {
+  /** Null: a snapshot. */
+  readonly from: Place | null;
+  readonly upTo: Place;
+  readonly changes: readonly { readonly change: DutyChange; readonly withKey: boolean }[];
+}
+
+/** The last word on each key, in the log's order. */
+const lastWords = (entries: readonly LogEntry[]): readonly DutyChange[] => {
+  const last = new Map<string, DutyChange>();
+  for (const change of entries.flatMap(({ changes }) => changes)) {
+    const name = hostKeyName(change.domain, change.selector);
+    last.delete(name);
+    last.set(name, change);
+  }
+  return [...last.values()];
+};
+
+/** What a host lacks; undefined: nothing. A host that is new, wiped, fenced or of another epoch, or whose keys failed, gets everything. */
+const lackOf = async (world: World, session: Session, row: HostRow): Promise<Lack | undefined> => {
+  const { epoch } = session.head;
+  const whole =
+    !row.complete || row.cursor?.epoch !== epoch || Object.keys(row.failed).length > 0 || row.cursor === undefined;
+  const from = whole ? null : (row.cursor ?? null);
+  const entries = await world.ledger.log(row.pool, from?.n ?? 0);
+  if (!whole && entries.length === 0) return undefined;
+  const n = entries.at(-1)?.place.n ?? from?.n ?? 0;
+  const words = lastWords(entries);
+  if (whole)
+    return {
+      from,
+      upTo: { epoch, n },
+      changes: words.filter(({ duty }) => duty !== 'none').map((change) => ({ change, withKey: true })),
+    };
+  const offered = new Set(
+    entries
+      .flatMap(({ changes }) => changes)
+      .filter(({ duty }) => duty === 'standby')
+      .map((change) => hostKeyName(change.domain, change.selector)),
+  );
+  return {
+    from,
+    upTo: { epoch, n },
+    changes: words.map((change) => ({
+      change,
+      withKey: change.duty !== 'none' && offered.has(hostKeyName(change.domain, change.selector)),
+    })),
+  };
+};
+
+const keyChange = async (
+  world: World,
+  { change, withKey }: Lack['changes'][number],
+): Promise<KeyChange> => {
+  const { domain, selector, algorithm, duty, publicKey } = change;
+  const base = { domain, selector, algorithm, duty, publicKey };
+  return withKey ? { ...base, privateKey: base64Of(await world.vault.read(change.secret)) } : base;
+};
+
+/** Seals one bundle; the intent, its manifest's nonce, is saved before it leaves. */
+const seal = async (
+  world: World,
+  session: Session,
+  host: FleetHost,
+  changes: readonly KeyChange[],
+  lack: Lack,
+  snapshot: { id: string; part: number; parts: number },
+): Promise<string> => {
+  const nonce = world.randomness.id();
+  const at = session.now();
+  const completes = lack.from === null && snapshot.part === snapshot.parts;
+  await changeHost(world, host, (row) => ({
+    ...row,
+    manifest: { nonce, at, upTo: lack.upTo, completes },
+  }));
+  return sealBundle({
+    host,
+    manifest: {
+      place: lack.upTo,
+      from: lack.from,
+      nonce,
+      iat: at / seconds(1),
+      exp: (at + bundleLife) / seconds(1),
+      ...(lack.from === null ? { snapshot } : {}),
+    },
+    payload: { changes },
+    signer: world.signer,
+  });
+};
+
+/** The next bundles that a host lacks, in order; none where it lacks nothing. A delta is one bundle or becomes a snapshot. */
+const nextBundles = async (
+  world: World,
+  session: Session,
+  host: FleetHost,
+): Promise<readonly (() => Promise<string>)[]> => {
+  const row = await hostRow(world, host);
+  const found = await lackOf(world, session, row);
+  if (found === undefined) return [];
+  const groups = splitChanges(await inParallel(width, found.changes, (change) => keyChange(world, change)));
+  if (groups.length > 1 && found.from !== null) {
+    await changeHost(world, host, (present) => ({ ...present, complete: false }));
+    return nextBundles(world, session, host);
+  }
+  const id = world.randomness.id();
+  return groups.map(
+    (changes, index) => () =>
+      seal(world, session, host, changes, found, { id, part: index + 1, parts: groups.length }),
+  );
+};
+
+/** @throws stale-fleet, unavailable, throttled: the unit is to be tried again; a silent host is no error */
+export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'host' }>): Promise<void> => {
+  const session = await openSession(world);
+  if (!world.fleet.hosts.has(unit.host)) return; // it left the fleet while the message was under way
+  const host = fleetHost(world, unit.host);
+  if (host.endpoint === undefined) return; // it pulls
+  const lease = `host/${host.name}`;
+  const holder = world.randomness.id();
+  if (!(await world.ledger.lease(lease, holder, session.now(), minutes(1)))) {
+    await world.queue.send([unit], seconds(1));
+    return;
+  }
+  try {
+    for (let sent = 0; sent < mostBundles; ) {
+      const bundles = await nextBundles(world, session, host);
+      if (bundles.length === 0) return;
+      let row: HostRow | undefined;
+      for (const bundle of bundles) {
+        const ack = await world.transport.push(host, await bundle());
+        row = await takeAcknowledgement(world, session, host.name, ack);
+        sent += 1;
+      }
+      // Keys that the host cannot use stay failed: they are sent again when somebody tells it to look again.
+      if (row === undefined || Object.keys(row.failed).length > 0) return;
+    }
+    await world.queue.send([unit]);
+  } catch (error) {
+    if (!hasCode(error, 'host.unreachable', 'host.refused', 'untrusted', 'invalid')) throw error;
+    await noteTrouble(world, session, host, error);
+  } finally {
+    await world.ledger.release(lease, holder);
+  }
+};
+
+/**
+ * Answers a host's pull: the next bundle, or undefined where it lacks nothing.
+ * @throws untrusted, invalid; not-found; unavailable where the host's next snapshot does not fit one answer
+ */
+export const answerPull = async (
+  world: World,
+  session: Session,
+  name: string,
+  jws: string,
+): Promise<string | undefined> => {
+  const host = fleetHost(world, name);
+  const pull = await verifyPull(jws, {
+    host: name,
+    signingKey: host.signingKey,
+    now: session.now(),
+    skew: hostClockSkew,
+  });
+  // A replayed pull may say an old cursor, so it sets none; another key store is sure to lack everything.
+  await changeHost(world, host, (row) =>
+    row.incarnation !== undefined && row.incarnation !== pull.incarnation && row.complete
+      ? { ...row, complete: false }
+      : undefined,
+  );
+  const [first, ...more] = await nextBundles(world, session, host);
+  if (more.length > 0)
+    throw new SelkieError('unavailable', `the snapshot for ${name} is larger than one answer: it is pushed`);
+  return first?.();
+};

@@ -1,0 +1,136 @@
+// What a unit of work is given: the ports, the fleet, and a session in which time is the ledger's.
+
+import { SelkieError } from '../core/errors.ts';
+import type { Situation } from '../core/key/actions.ts';
+import type { DomainRow, HostView } from '../core/key/evidence.ts';
+import { defaultPolicy, type Fleet, type FleetZone, hostsOf, type Policy } from '../core/policy.ts';
+import { add, between, type Instant, formatDuration, minutes } from '../core/time.ts';
+import type {
+  BundleSigner,
+  Clock,
+  DnsObserver,
+  DnsWriter,
+  Happening,
+  HostRow,
+  HostTransport,
+  Keys,
+  Ledger,
+  LedgerHead,
+  Queue,
+  Randomness,
+  Reporter,
+  Vault,
+} from './ports.ts';
+
+export interface World {
+  readonly clock: Clock;
+  readonly randomness: Randomness;
+  readonly keys: Keys;
+  readonly vault: Vault;
+  readonly writer: DnsWriter;
+  readonly observer: DnsObserver;
+  readonly signer: BundleSigner;
+  readonly transport: HostTransport;
+  readonly queue: Queue;
+  readonly ledger: Ledger;
+  readonly reporter: Reporter;
+  readonly fleet: Fleet;
+}
+
+export interface Session {
+  readonly head: LedgerHead;
+  /** Ledger-side time: the ledger's at the start of the session, carried on by the worker's clock. */
+  now(): Instant;
+}
+
+/** Beyond this difference between the worker's clock and the ledger's nothing is done: invariant 10. */
+const tolerableSkew = minutes(5);
+
+/**
+ * @throws unavailable: the clocks differ too much; stale-fleet: another deployment installed a newer fleet
+ */
+export const openSession = async (world: World): Promise<Session> => {
+  const head = await world.ledger.head();
+  const started = world.clock.now();
+  const skew = Math.max(between(head.at, started), between(started, head.at));
+  if (skew > tolerableSkew)
+    throw new SelkieError(
+      'unavailable',
+      `this machine's clock and the ledger's differ by ${formatDuration(minutes(Math.round(skew / minutes(1))))}: set the clock (waits of a key's life must not be cut short)`,
+    );
+  if (world.fleet.version < head.fleetVersion)
+    throw new SelkieError(
+      'stale-fleet',
+      `this process carries fleet version ${world.fleet.version}, the ledger has ${head.fleetVersion}: a newer deployment does the work`,
+    );
+  return { head, now: () => add(head.at, between(started, world.clock.now())) };
+};
+
+export const report = (
+  world: World,
+  session: Session,
+  level: Happening['level'],
+  says: string,
+  about: Pick<Happening, 'domain' | 'selector' | 'host'> = {},
+): void => world.reporter.report({ at: session.now(), level, says, ...about });
+
+export const hostView = (row: HostRow): HostView => ({
+  name: row.name,
+  ready: row.complete && row.excluded === undefined && row.fenced === undefined,
+  excluded: row.excluded !== undefined,
+  epoch: row.cursor?.epoch ?? 0,
+  cursor: row.cursor?.n ?? 0,
+  failed: new Map(Object.entries(row.failed)),
+  lastUse: new Map(Object.entries(row.lastUse)),
+  ...(row.queueLifetime === undefined ? {} : { queueLifetime: row.queueLifetime }),
+  ...(row.lastSeen === undefined ? {} : { lastSeen: row.lastSeen }),
+});
+
+export const newHostRow = (name: string, pool: string): HostRow => ({
+  name,
+  pool,
+  version: 0,
+  complete: false,
+  failed: {},
+  lastUse: {},
+});
+
+/** The rows of a pool's hosts, in the fleet's order; a host that nobody has heard of yet has an empty one. */
+export const poolHosts = (world: World, pool: string): Promise<readonly HostRow[]> =>
+  Promise.all(
+    hostsOf(world.fleet, pool).map(
+      async (host) => (await world.ledger.host(host.name)) ?? newHostRow(host.name, pool),
+    ),
+  );
+
+/** A domain that vanished from the fleet file is wound up by the defaults. */
+export const policyOf = (world: World, domain: string): Policy =>
+  world.fleet.domains.get(domain)?.policy ?? defaultPolicy;
+
+export const isLeaving = (world: World, row: DomainRow): boolean =>
+  row.vanished !== undefined || (world.fleet.domains.get(row.domain)?.leaving ?? false);
+
+export const situation = (
+  world: World,
+  session: Session,
+  row: DomainRow,
+  hosts: readonly HostRow[],
+): Situation => ({
+  row,
+  policy: policyOf(world, row.domain),
+  leaving: isLeaving(world, row),
+  hosts: hosts.map(hostView),
+  epoch: session.head.epoch,
+  now: session.now(),
+});
+
+/** @throws not-found: the zone is no longer in the fleet */
+export const zoneOf = (world: World, row: DomainRow): FleetZone => {
+  const zone = world.fleet.zones.get(row.zone);
+  if (zone === undefined)
+    throw new SelkieError(
+      'not-found',
+      `zone ${row.zone} of ${row.domain} is not in fleet.yaml: put it back until the domain's keys are removed`,
+    );
+  return zone;
+};
