@@ -68,12 +68,17 @@ export const opaque = z.string().check(z.regex(/^[A-Za-z0-9_-]{8,64}$/));
 
 const algorithmNames = Object.keys(algorithms) as [Algorithm, ...Algorithm[]];
 
-const keyChange: z.ZodMiniType<KeyChange> = z.strictObject({
+/** What stays the same of a key, whatever its duty. */
+export const keyFacts = {
   domain: domainName,
   selector: selectorName,
   algorithm: z.enum(algorithmNames),
-  duty: z.enum(['standby', 'signing', 'none']),
   publicKey: z.string().check(z.maxLength(1_024), z.regex(base64)),
+};
+
+const keyChange: z.ZodMiniType<KeyChange> = z.strictObject({
+  ...keyFacts,
+  duty: z.enum(['standby', 'signing', 'none']),
   privateKey: z.exactOptional(z.string().check(z.maxLength(4_096), z.regex(base64))),
 });
 

@@ -1,0 +1,157 @@
+// The agent, put together: identity, key store, milter, push server and pulls of one mail host. The wiring file of this
+// floor: `selkie-agent run` calls it, and so does the local control plane.
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import type { JWK } from 'jose';
+import type { FleetHost } from '../core/policy.ts';
+import { type Duration, instant, minutes, seconds } from '../core/time.ts';
+import { type Applier, createApplier, type Report } from './apply.ts';
+import { privateFolder } from './files.ts';
+import { fleetEntry, type Identity, loadOrMakeIdentity } from './identity.ts';
+import { type KeyStore, openKeyStore } from './key-store.ts';
+import { lockFolder } from './lock.ts';
+import { type MilterOptions, startMilter } from './milter/server.ts';
+import { controlPlaneUrl, pullOnce, startPulls, type Timer } from './pull.ts';
+import { startPushServer } from './push-server.ts';
+import { createReceiver } from './receive.ts';
+import { createKeyRing } from './signing/key-ring.ts';
+import { recordUse } from './use.ts';
+
+export interface AgentOptions {
+  /** The state folder; made 0700. */
+  readonly dir: string;
+  /** The host's name in the fleet file. */
+  readonly name: string;
+  /** DNS name or IP address that the control plane connects to. */
+  readonly endpointHost: string;
+  /** 0: the system's choice. Absent: this host is not pushed to, it only pulls. */
+  readonly pushPort?: number;
+  /** Where the push server listens; all addresses where absent. */
+  readonly pushAddress?: string;
+  readonly milter: MilterOptions['listen'];
+  /** More of the milter's settings. */
+  readonly milterOptions?: Pick<MilterOptions, 'canonicalization' | 'internal' | 'maxConnections'>;
+  /** Bundle keys trusted at present. */
+  readonly trusted: () => readonly JWK[];
+  /** URL of the control plane's API; absent: no pulls. */
+  readonly controlPlane?: string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly log: (line: string) => void;
+  /** The longest time that mail may lie in this host's queues, where it is known. */
+  readonly queueLifetime?: () => Duration | undefined;
+  readonly pullEvery?: Duration;
+  readonly timer?: Timer;
+  readonly random?: () => number;
+  /** Fresh identifiers. */
+  readonly id?: () => string;
+}
+
+export interface Agent {
+  /** For the fleet file, without a pool. */
+  readonly entry: Omit<FleetHost, 'pool'>;
+  readonly ports: { readonly push?: number; readonly milter?: number };
+  /** Ends everything; messages and bundles in hand are finished. Again is the same. */
+  close(): Promise<void>;
+}
+
+/** How far the control plane's clock may differ from this host's. */
+const skew = minutes(5);
+
+const systemTimer: Timer = {
+  after(delay, run) {
+    const timer = setTimeout(run, delay);
+    return () => clearTimeout(timer);
+  },
+};
+
+type Closer = () => Promise<void>;
+
+const startPushing = (
+  { pushPort: port, pushAddress: address, log }: AgentOptions,
+  tls: Identity['tls'],
+  receive: (bundle: string) => Promise<string>,
+) =>
+  port === undefined
+    ? undefined
+    : startPushServer({ port, tls, receive, log, ...(address === undefined ? {} : { address }) });
+
+const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agent, 'close'>> => {
+  const { dir, name, endpointHost, trusted, controlPlane, log } = options;
+  const now = () => instant(options.now());
+  const id = options.id ?? randomUUID;
+  if (controlPlane !== undefined) controlPlaneUrl(controlPlane);
+  await privateFolder(dir);
+  closers.push(await lockFolder(dir));
+  const identity = await loadOrMakeIdentity(dir, endpointHost, now());
+  const store: KeyStore = await openKeyStore(join(dir, 'store'), id);
+
+  const uses = recordUse(createKeyRing(), options.now);
+  uses.ring.replace(store.signingKeys());
+  const report = (): Report => {
+    const queueLifetime = options.queueLifetime?.();
+    return {
+      ...(queueLifetime === undefined ? {} : { queueLifetime }),
+      lastUse: uses.retired((key) => store.state.keys.has(key)),
+    };
+  };
+  const applier: Applier = createApplier({ host: name, store, ring: uses.ring, now, report });
+  const receive = createReceiver({ host: name, identity, applier, trusted, now, skew });
+
+  const push = await startPushing(options, identity.tls, receive);
+  if (push !== undefined) closers.push(() => push.close());
+  const milter = await startMilter({
+    ...options.milterOptions,
+    listen: options.milter,
+    ring: uses.ring,
+    now: options.now,
+    log,
+  });
+  closers.push(() => milter.close());
+  if (controlPlane !== undefined) {
+    const standing = () => ({ cursor: store.state.cursor, incarnation: store.state.incarnation });
+    const pulls = startPulls({
+      cycle: () => pullOnce({ url: controlPlane, host: name, identity, standing, receive, now, id }),
+      every: options.pullEvery ?? seconds(60),
+      timer: options.timer ?? systemTimer,
+      random: options.random ?? Math.random,
+      log,
+    });
+    closers.push(() => pulls.close());
+  }
+  const entry = fleetEntry(identity, {
+    endpointHost,
+    ...(push === undefined ? {} : { pushPort: push.port }),
+  });
+  return {
+    entry: { name, ...entry },
+    ports: {
+      ...(push === undefined ? {} : { push: push.port }),
+      ...(milter.port === undefined ? {} : { milter: milter.port }),
+    },
+  };
+};
+
+/**
+ * Starts the agent of one host. It signs with what its key store holds, whether or not the control plane can be reached.
+ * @throws SelkieError invalid, with field pushPort, milterPort, milterSocket,
+ *   controlPlane, endpointHost or dir; busy where another agent
+ *   works on `dir`; unsafe where others may enter it. Nothing is left running.
+ */
+export const startAgent = async (options: AgentOptions): Promise<Agent> => {
+  const closers: Closer[] = [];
+  let closing: Promise<void> | undefined;
+  const closeAll = async (): Promise<void> => {
+    for (const close of closers.toReversed()) await close();
+  };
+  const close = (): Promise<void> => {
+    closing ??= closeAll();
+    return closing;
+  };
+  try {
+    return { ...(await wire(options, closers)), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};
