@@ -1,0 +1,254 @@
+// What operators ask for: rotate, abort, roll back. Each is one conditional write of the domain's row, together with the
+// request that it answers, and wakes the domain's unit at once.
+
+import { hasCode, SelkieError } from '../core/errors.ts';
+import type { DomainRow, Rotation } from '../core/key/evidence.ts';
+import { keyOf, withEvidence, withNewTurn } from '../core/key/row.ts';
+import { dutyTurn, keysOf, pendingRotation, servingKeys, servingRotation } from '../core/key/state.ts';
+import { abandoned } from './perform.ts';
+import { hostCache, openWork, type Work } from './work.ts';
+import type { Session, World } from './world.ts';
+
+export interface RotationOrder {
+  readonly kind?: 'requested' | 'emergency';
+  readonly reason?: string;
+  readonly by?: string;
+  /** With `emergency`; whatever signs now where absent. */
+  readonly compromised?: string;
+  readonly unsigned?: boolean;
+  readonly idempotencyKey?: string;
+}
+
+export interface Ordered {
+  readonly rotation: Rotation;
+  /** It was under way already, or this very request was answered before. */
+  readonly joined: boolean;
+}
+
+/** Tries of a write from what the row is at that moment. */
+const tries = 8;
+
+/** @throws not-found, with the number of known domains */
+export const openDomain = async (world: World, session: Session, domain: string): Promise<Work> => {
+  const work = await openWork(world, session, domain, hostCache(world));
+  if (work !== undefined) return work;
+  const known = world.fleet.domains.size;
+  throw new SelkieError(
+    'not-found',
+    world.fleet.domains.has(domain)
+      ? `${domain} is in fleet.yaml but not yet in the ledger: it will be within a minute`
+      : `${domain} is none of the ${known} domain${known === 1 ? '' : 's'} in fleet.yaml`,
+  );
+};
+
+const retried = async <T>(work: Work, attempt: () => Promise<T>): Promise<T> => {
+  for (let n = 1; ; n += 1) {
+    try {
+      return await attempt();
+    } catch (error) {
+      if (!hasCode(error, 'conflict') || n >= tries) throw error;
+      const { version } = work.row;
+      await work.reload();
+      // Nobody else wrote: it is the request itself that cannot be.
+      if (work.row.version === version && n > 1) throw error;
+    }
+  }
+};
+
+const rotationOf = (row: DomainRow, id: string): Rotation => {
+  const rotation = row.rotations.find((each) => each.id === id);
+  if (rotation === undefined)
+    throw new SelkieError('not-found', `rotation ${id} of ${row.domain} is over and forgotten`);
+  return rotation;
+};
+
+const wake = (work: Work): Promise<void> =>
+  work.world.queue.send([{ kind: 'zone', zone: work.row.zone, domains: [work.row.domain] }]);
+
+const sameOrder = (order: RotationOrder): string =>
+  JSON.stringify([order.kind ?? 'requested', order.compromised ?? null, order.unsigned ?? false]);
+
+/** Declares keys compromised; those that never signed are given up with their rotation. */
+const declare = (work: Work, selectors: readonly string[], reason: string): DomainRow => {
+  const at = work.now();
+  return selectors.reduce(
+    (row, selector) => withEvidence(row, selector, { compromised: { at, reason } }),
+    work.row,
+  );
+};
+
+const begin = (work: Work, row: DomainRow, order: RotationOrder, id: string): DomainRow => ({
+  ...row,
+  rotations: [
+    ...row.rotations,
+    {
+      id,
+      kind: order.kind ?? 'requested',
+      at: work.now(),
+      algorithms: work.policy.algorithms,
+      selectors: [],
+      ...(order.by === undefined ? {} : { by: order.by }),
+      ...(order.reason === undefined ? {} : { reason: order.reason }),
+      ...(order.unsigned === true ? { unsigned: true as const } : {}),
+    },
+  ],
+});
+
+/** What the row becomes by an emergency: a successor that hurries, and the compromised keys marked. */
+const emergency = (work: Work, order: RotationOrder, id: string): DomainRow => {
+  const { row } = work;
+  const selectors =
+    order.compromised === undefined ? servingKeys(row).map((key) => key.selector) : [order.compromised];
+  for (const selector of selectors)
+    if (keyOf(row, selector) === undefined)
+      throw new SelkieError('not-found', `${selector} is not a key of ${row.domain}`, { field: 'compromised' });
+  if (selectors.length === 0)
+    throw new SelkieError('conflict', `${row.domain} signs with no key yet: name the compromised selector`, {
+      field: 'compromised',
+    });
+  const declared = declare(work, selectors, order.reason ?? 'declared compromised');
+  const pending = pendingRotation(declared);
+  const freed =
+    pending === undefined
+      ? declared
+      : abandoned(declared, pending.id, work.now(), 'an emergency takes its place', 'compromised');
+  return begin(work, freed, order, id);
+};
+
+/**
+ * Asks for a rotation now. One that is under way is joined; an emergency takes the place of one that has not switched.
+ * @throws not-found; conflict: something else is under way, the domain leaves, or the Idempotency-Key was used for another request
+ */
+export const requestRotation = async (
+  world: World,
+  session: Session,
+  domain: string,
+  order: RotationOrder,
+): Promise<Ordered> => {
+  const work = await openDomain(world, session, domain);
+  return retried(work, async () => {
+    const { idempotencyKey } = order;
+    if (idempotencyKey !== undefined) {
+      const answered = await world.ledger.request(domain, idempotencyKey);
+      if (answered !== undefined && answered.fingerprint !== sameOrder(order))
+        throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
+          field: 'Idempotency-Key',
+        });
+      if (answered !== undefined) return { rotation: rotationOf(work.row, answered.rotation), joined: true };
+    }
+    const { row } = work;
+    if (work.situation().leaving)
+      throw new SelkieError('conflict', `${domain} is leaving the fleet: it gets no new keys`);
+    const pending = pendingRotation(row);
+    const urgent = order.kind === 'emergency';
+    const joins = pending !== undefined && !urgent;
+    if (joins && pending.kind === 'rollback')
+      throw new SelkieError('conflict', `a rollback of ${domain} is under way: wait for it, or abort it`);
+
+    const id = joins ? pending.id : world.randomness.id();
+    const next = joins ? row : urgent ? emergency(work, order, id) : begin(work, row, order, id);
+    if (!joins || idempotencyKey !== undefined)
+      await work.save(
+        next,
+        idempotencyKey === undefined
+          ? {}
+          : {
+              request: {
+                domain,
+                idempotencyKey,
+                fingerprint: sameOrder(order),
+                rotation: id,
+                at: work.now(),
+              },
+            },
+      );
+    await wake(work);
+    if (!joins) work.report('step', `${urgent ? 'emergency ' : ''}rotation requested${order.reason === undefined ? '' : `: ${order.reason}`}`);
+    return { rotation: rotationOf(work.row, id), joined: joins };
+  });
+};
+
+/**
+ * Goes back to the key set before: its records are proved again, its hosts hold it again, then it signs and the present one drains.
+ * A rotation that has not switched is aborted instead.
+ * @throws not-found; conflict: there is nothing to go back to, or it is too late
+ */
+export const rollBack = async (
+  world: World,
+  session: Session,
+  domain: string,
+  order: { readonly reason?: string; readonly by?: string },
+): Promise<Ordered> => {
+  const work = await openDomain(world, session, domain);
+  return retried(work, async () => {
+    const { row } = work;
+    const reason = order.reason ?? 'rolled back';
+    const pending = pendingRotation(row);
+    if (pending !== undefined) {
+      await work.save(abandoned(row, pending.id, work.now(), reason, 'operator'));
+      await wake(work);
+      return { rotation: rotationOf(work.row, pending.id), joined: false };
+    }
+    const serving = servingRotation(row);
+    const before = row.rotations.findLast(
+      (rotation) =>
+        rotation.aborted === undefined &&
+        rotation.id !== serving?.id &&
+        rotation.selectors.length > 0 &&
+        keysOf(row, rotation).length === rotation.selectors.length &&
+        keysOf(row, rotation).every((key) => dutyTurn(key).stopIntended !== undefined),
+    );
+    if (serving === undefined || before === undefined)
+      throw new SelkieError('conflict', `${domain} has no earlier key set to go back to`);
+    const late = keysOf(row, before).find(
+      (key) => key.evidence.revocationIntended !== undefined || key.evidence.compromised !== undefined,
+    );
+    if (late !== undefined)
+      throw new SelkieError(
+        'conflict',
+        `${late.selector} of ${domain} is ${late.evidence.compromised === undefined ? 'being revoked' : 'compromised'}: ask for a new rotation instead`,
+      );
+    const at = work.now();
+    const id = world.randomness.id();
+    const next = before.selectors.reduce((each, selector) => withNewTurn(each, selector, at), row);
+    await work.save({
+      ...next,
+      rotations: [
+        ...next.rotations,
+        {
+          id,
+          kind: 'rollback',
+          at,
+          algorithms: before.algorithms,
+          selectors: before.selectors,
+          reason,
+          ...(order.by === undefined ? {} : { by: order.by }),
+        },
+      ],
+    });
+    await wake(work);
+    work.report('step', `rollback to ${before.selectors.join(' + ')} requested: ${reason}`);
+    return { rotation: rotationOf(work.row, id), joined: false };
+  });
+};
+
+/**
+ * Gives up the rotation under way. One that has switched is rolled back: from the intent to sign on, some host may use its keys.
+ * @throws not-found; conflict: nothing is under way
+ */
+export const abortRotation = async (
+  world: World,
+  session: Session,
+  domain: string,
+  order: { readonly reason?: string; readonly by?: string },
+): Promise<Ordered> => {
+  const work = await openDomain(world, session, domain);
+  const last = work.row.rotations.at(-1);
+  const switching =
+    last !== undefined &&
+    last.aborted === undefined &&
+    keysOf(work.row, last).some((key) => dutyTurn(key).signIntended !== undefined && dutyTurn(key).active === undefined);
+  if (pendingRotation(work.row) === undefined && !switching)
+    throw new SelkieError('conflict', `no rotation of ${domain} is under way`);
+  return rollBack(world, session, domain, { ...order, reason: order.reason ?? 'aborted' });
+};

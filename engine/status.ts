@@ -1,0 +1,93 @@
+// What people and programs are shown: rows in words, with what stands in the way. Reads, never writes.
+
+import { stepOf } from '../core/key/actions.ts';
+import type { Key } from '../core/key/evidence.ts';
+import { nextRotation, plan } from '../core/key/plan.ts';
+import { rotationState, stateOf, turnOf } from '../core/key/state.ts';
+import { keyRecordName } from '../core/names.ts';
+import { formatInstant, type Instant } from '../core/time.ts';
+import { openDomain } from './commands.ts';
+import { hostCache, openWork, type Work } from './work.ts';
+import { hostView, poolHosts, type Session, type World } from './world.ts';
+
+const time = (at: Instant | undefined): { readonly at?: string } =>
+  at === undefined ? {} : { at: formatInstant(at) };
+
+const keyStatus = (domain: string, key: Key) => ({
+  selector: key.selector,
+  algorithm: key.algorithm,
+  state: stateOf(key),
+  record: keyRecordName(key.selector, domain),
+  reserved: formatInstant(key.evidence.reserved.at),
+  ...(key.evidence.compromised === undefined ? {} : { compromised: key.evidence.compromised.reason }),
+  ...(key.evidence.abandoned === undefined ? {} : { abandoned: key.evidence.abandoned.reason }),
+  ...(turnOf(key).active === undefined ? {} : { active: formatInstant(turnOf(key).active?.at ?? key.evidence.reserved.at) }),
+});
+
+const domainStatus = (work: Work) => {
+  const { row } = work;
+  const s = work.situation();
+  const planned = plan(s);
+  return {
+    domain: row.domain,
+    zone: row.zone,
+    pool: row.pool,
+    leaving: s.leaving,
+    keys: row.keys.filter((key) => key.evidence.destroyed === undefined).map((key) => keyStatus(row.domain, key)),
+    rotations: row.rotations.map((rotation) => ({
+      id: rotation.id,
+      kind: rotation.kind,
+      state: rotationState(row, rotation),
+      requested: formatInstant(rotation.at),
+      selectors: rotation.selectors,
+      ...(rotation.reason === undefined ? {} : { reason: rotation.reason }),
+      ...(rotation.aborted === undefined ? {} : { aborted: rotation.aborted.reason }),
+    })),
+    taken: row.taken.map(({ selector, reason }) => ({ selector, reason })),
+    next: planned.actions.map(stepOf),
+    blockedBy: planned.blockedBy.map(({ by, says, selector, until }) => ({
+      by,
+      says,
+      ...(selector === undefined ? {} : { selector }),
+      ...(until === undefined ? {} : { until: formatInstant(until) }),
+    })),
+    ...(nextRotation(s) === undefined ? {} : { nextRotation: time(nextRotation(s)).at }),
+    ...(planned.wakeAt === undefined ? {} : { wakeAt: time(planned.wakeAt).at }),
+  };
+};
+
+export type DomainStatus = ReturnType<typeof domainStatus>;
+
+/** @throws not-found */
+export const statusOf = async (world: World, session: Session, domain: string): Promise<DomainStatus> =>
+  domainStatus(await openDomain(world, session, domain));
+
+/** A page of all domains, in the order of their names. */
+export const statusOfAll = async (
+  world: World,
+  session: Session,
+  options: { readonly after?: string; readonly limit: number },
+): Promise<{ readonly domains: readonly DomainStatus[]; readonly next?: string }> => {
+  const page = await world.ledger.domains(options);
+  const cache = hostCache(world);
+  const works = await Promise.all(page.rows.map((row) => openWork(world, session, row.domain, cache)));
+  return {
+    domains: works.filter((work) => work !== undefined).map(domainStatus),
+    ...(page.next === undefined ? {} : { next: page.next }),
+  };
+};
+
+export const hostsStatus = async (world: World) => {
+  const rows = await Promise.all(world.fleet.pools.map((pool) => poolHosts(world, pool)));
+  return rows.flat().map((row) => ({
+    host: row.name,
+    pool: row.pool,
+    ready: hostView(row).ready,
+    cursor: row.cursor ?? null,
+    failed: row.failed,
+    ...(row.excluded === undefined ? {} : { excluded: row.excluded.reason }),
+    ...(row.fenced === undefined ? {} : { fenced: row.fenced.reason }),
+    ...(row.lastSeen === undefined ? {} : { lastSeen: formatInstant(row.lastSeen) }),
+    ...(row.trouble === undefined ? {} : { trouble: row.trouble.message }),
+  }));
+};

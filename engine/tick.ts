@@ -1,0 +1,100 @@
+// The sweep: finds who is due and puts them on the queue, by zones. Installs a fleet that is newer than the ledger's.
+
+import { SelkieError } from '../core/errors.ts';
+import type { DomainRow } from '../core/key/evidence.ts';
+import { emptyRow } from '../core/key/row.ts';
+import { inParallel } from './parallel.ts';
+import type { Unit } from './ports.ts';
+import { reconcileHost } from './reconcile-host.ts';
+import { reconcileZone } from './reconcile-zone.ts';
+import { openSession, report, type Session, type World } from './world.ts';
+
+/** Due domains that one sweep takes; the next takes the rest. */
+const sweepSize = 2_000;
+/** Domains of one zone unit: their CREATEs of RSA-2048 records fit one request. */
+const unitSize = 70;
+const width = 8;
+const pageSize = 500;
+
+/** @throws stale-fleet, unavailable, throttled */
+export const tick = async (world: World): Promise<void> => {
+  const session = await openSession(world);
+  if (world.fleet.version > session.head.fleetVersion) await world.queue.send([{ kind: 'fleet' }]);
+  const due = await world.ledger.due(session.now(), sweepSize);
+  const zones = Map.groupBy(due, ({ zone }) => zone);
+  const units = [...zones].flatMap(([zone, rows]) =>
+    Array.from({ length: Math.ceil(rows.length / unitSize) }, (_, index): Unit => ({
+      kind: 'zone',
+      zone,
+      domains: rows.slice(index * unitSize, (index + 1) * unitSize).map(({ domain }) => domain),
+    })),
+  );
+  if (units.length > 0) await world.queue.send(units);
+};
+
+/** Between the fleet file and the ledger: each domain has a row, and one that vanished from the file is wound up. */
+const installed = (world: World, session: Session, row: DomainRow): DomainRow | undefined => {
+  const now = session.now();
+  const wanted = world.fleet.domains.get(row.domain);
+  const gone = row.keys.every((key) => key.evidence.destroyed !== undefined);
+  if (wanted === undefined) {
+    if (row.vanished !== undefined || gone) return undefined;
+    report(world, session, 'alarm', `${row.domain} vanished from fleet.yaml: its keys drain and are removed`, {
+      domain: row.domain,
+    });
+    return { ...row, vanished: { at: now }, wakeAt: now };
+  }
+  const { vanished: _back, ...rest } = row;
+  // A domain moves to another zone or pool only with nothing in its hands.
+  const place = gone ? { zone: wanted.zone, pool: wanted.pool } : {};
+  if (!gone && (wanted.zone !== row.zone || wanted.pool !== row.pool))
+    report(
+      world,
+      session,
+      'alarm',
+      `fleet.yaml moves ${row.domain} to zone ${wanted.zone}, pool ${wanted.pool}: set it to state: leaving first, and move it when its keys are gone`,
+      { domain: row.domain },
+    );
+  return { ...rest, ...place, wakeAt: now };
+};
+
+/** @throws stale-fleet, unavailable, throttled, conflict: the unit is to be tried again */
+export const installFleet = async (world: World): Promise<void> => {
+  const session = await openSession(world);
+  if (world.fleet.version <= session.head.fleetVersion) return;
+  const known = new Set<string>();
+  let after: string | undefined;
+  do {
+    const page = await world.ledger.domains({ limit: pageSize, ...(after === undefined ? {} : { after }) });
+    await inParallel(width, page.rows, async (row) => {
+      known.add(row.domain);
+      const next = installed(world, session, row);
+      if (next !== undefined) await world.ledger.commit({ domains: [next] });
+    });
+    after = page.next;
+  } while (after !== undefined);
+
+  const fresh = [...world.fleet.domains.values()].filter(({ domain }) => !known.has(domain));
+  await inParallel(width, fresh, ({ domain, zone, pool }) =>
+    world.ledger.commit({ domains: [{ ...emptyRow(domain, zone, pool), wakeAt: session.now() }] }),
+  );
+  await world.ledger.installFleet(world.fleet.version);
+  const hosts = [...world.fleet.hosts.keys()].map((host): Unit => ({ kind: 'host', host }));
+  if (hosts.length > 0) await world.queue.send(hosts);
+  report(world, session, 'step', `fleet of ${world.fleet.domains.size} domains installed (version ${world.fleet.version})`);
+  await tick(world);
+};
+
+/** Does one unit of work. @throws what says that it is to be tried again */
+export const workOn = async (world: World, unit: Unit): Promise<void> => {
+  switch (unit.kind) {
+    case 'fleet':
+      return installFleet(world);
+    case 'zone':
+      return reconcileZone(world, unit);
+    case 'host':
+      return reconcileHost(world, unit);
+    default:
+      throw new SelkieError('invalid', `no such unit of work: ${JSON.stringify(unit)}`);
+  }
+};
