@@ -4,8 +4,8 @@
 // A change is first tried as the ledger's evidence says that the zone is. Where that is refused, or its answer was lost,
 // the next try looks at what stands there (exact RRset, asked of the provider) and makes up what is missing.
 
-import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import { buildKeyRecord, buildTombstone } from '../core/dkim/key-record.ts';
+import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import type { Action } from '../core/key/actions.ts';
 import { stepOf } from '../core/key/actions.ts';
 import type { Key } from '../core/key/evidence.ts';
@@ -140,7 +140,11 @@ const accept = async ({ work, action }: Wanted, changeId: string): Promise<void>
   const row = withoutTrouble(work.row, stepOf(action));
   await work.save(withEvidence(row, action.selector, { [fact]: accepted }));
   const says = { publish: 'created', entomb: 'replaced by its tombstone', delete: 'deleted' }[action.do];
-  work.report('step', `the record of ${action.selector} is ${says}; waiting for the name servers`, action.selector);
+  work.report(
+    'step',
+    `the record of ${action.selector} is ${says}; waiting for the name servers`,
+    action.selector,
+  );
 };
 
 /** The failure stays in the row: the next try looks before it writes. */
@@ -148,7 +152,10 @@ export const fail = async (work: Work, action: Action, error: unknown): Promise<
   if (hasCode(error, 'conflict')) return; // another worker was first; the next round plans from what it wrote
   const message = describe(error);
   await work.save(withTrouble(work.row, stepOf(action), work.now(), message));
-  work.report(error instanceof SelkieError && error.retry === 'later' ? 'trouble' : 'alarm', `${stepOf(action)}: ${message}`);
+  work.report(
+    error instanceof SelkieError && error.retry === 'later' ? 'trouble' : 'alarm',
+    `${stepOf(action)}: ${message}`,
+  );
 };
 
 /** Settles what happens to one domain's part without letting it touch the others. */

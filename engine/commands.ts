@@ -101,7 +101,9 @@ const emergency = (work: Work, order: RotationOrder, id: string): DomainRow => {
     order.compromised === undefined ? servingKeys(row).map((key) => key.selector) : [order.compromised];
   for (const selector of selectors)
     if (keyOf(row, selector) === undefined)
-      throw new SelkieError('not-found', `${selector} is not a key of ${row.domain}`, { field: 'compromised' });
+      throw new SelkieError('not-found', `${selector} is not a key of ${row.domain}`, {
+        field: 'compromised',
+      });
   if (selectors.length === 0)
     throw new SelkieError('conflict', `${row.domain} signs with no key yet: name the compromised selector`, {
       field: 'compromised',
@@ -163,7 +165,11 @@ export const requestRotation = async (
             },
       );
     await wake(work);
-    if (!joins) work.report('step', `${urgent ? 'emergency ' : ''}rotation requested${order.reason === undefined ? '' : `: ${order.reason}`}`);
+    if (!joins)
+      work.report(
+        'step',
+        `${urgent ? 'emergency ' : ''}rotation requested${order.reason === undefined ? '' : `: ${order.reason}`}`,
+      );
     return { rotation: rotationOf(work.row, id), joined: joins };
   });
 };
@@ -247,7 +253,9 @@ export const abortRotation = async (
   const switching =
     last !== undefined &&
     last.aborted === undefined &&
-    keysOf(work.row, last).some((key) => dutyTurn(key).signIntended !== undefined && dutyTurn(key).active === undefined);
+    keysOf(work.row, last).some(
+      (key) => dutyTurn(key).signIntended !== undefined && dutyTurn(key).active === undefined,
+    );
   if (pendingRotation(work.row) === undefined && !switching)
     throw new SelkieError('conflict', `no rotation of ${domain} is under way`);
   return rollBack(world, session, domain, { ...order, reason: order.reason ?? 'aborted' });

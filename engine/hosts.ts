@@ -1,9 +1,9 @@
 // A mail host's row: its standing with the pool (excluded, fenced) and what its acknowledgements say.
 
+import { type Acknowledgement, verifyAck } from '../contract/acknowledgement.ts';
 import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { add, latest, minutes } from '../core/time.ts';
-import { type Acknowledgement, verifyAck } from '../contract/acknowledgement.ts';
 import type { HostRow, Unit } from './ports.ts';
 import { newHostRow, report, type Session, type World } from './world.ts';
 

@@ -6,8 +6,8 @@ import { hasCode, SelkieError } from '../core/errors.ts';
 import type { Action, Gate } from '../core/key/actions.ts';
 import type { DomainRow, Duty, Key } from '../core/key/evidence.ts';
 import { withEvidence, withoutAccepted, withRotation, withTurn } from '../core/key/row.ts';
-import { dutyTurn, keysOf, stateOf } from '../core/key/state.ts';
 import { selectorFor } from '../core/key/selector.ts';
+import { dutyTurn, keysOf, stateOf } from '../core/key/state.ts';
 import { keyRecordName } from '../core/names.ts';
 import { calendarDate, type Instant } from '../core/time.ts';
 import type { DutyChange } from './ports.ts';
@@ -41,7 +41,10 @@ const start = async (work: Work, kind: 'first' | 'scheduled'): Promise<void> => 
     ...work.row,
     rotations: [...work.row.rotations, { id, kind, at: work.now(), algorithms, selectors: [] }],
   });
-  work.report('step', `${kind === 'first' ? 'first key set' : 'scheduled rotation'} begins: ${algorithms.join(' + ')}`);
+  work.report(
+    'step',
+    `${kind === 'first' ? 'first key set' : 'scheduled rotation'} begins: ${algorithms.join(' + ')}`,
+  );
 };
 
 const reserve = async (work: Work, action: Extract<Action, { do: 'reserve' }>): Promise<void> => {
@@ -59,8 +62,7 @@ const reserve = async (work: Work, action: Extract<Action, { do: 'reserve' }>): 
     work.report('trouble', `selector ${selector} is passed over: ${reason}`, selector);
   };
   try {
-    if (foreign !== undefined)
-      return await take(`a record that is not ours stands at ${name}`, true);
+    if (foreign !== undefined) return await take(`a record that is not ours stands at ${name}`, true);
     const key: Key = {
       selector,
       algorithm: action.algorithm,
@@ -89,7 +91,10 @@ const store = async (work: Work, selector: string): Promise<void> => {
   const stored = await vault.read(secret);
   const { publicKey, fingerprint } = keys.publicOf(stored);
   if (!keys.matches(stored, algorithm, publicKey))
-    throw new SelkieError('unavailable', `the key that the vault holds for ${selector} of ${work.row.domain} does not sign`);
+    throw new SelkieError(
+      'unavailable',
+      `the key that the vault holds for ${selector} of ${work.row.domain} does not sign`,
+    );
   await work.save(
     withEvidence(work.row, selector, { stored: { at: work.now(), secret, fingerprint, publicKey } }),
   );
@@ -104,7 +109,11 @@ const ask = async (work: Work, action: Extract<Action, { do: 'ask' }>, statusOf:
   if (status === 'pending') return;
   if (status === 'unknown') {
     await work.save(withoutAccepted(work.row, selector, change));
-    work.report('trouble', `the provider does not know the change of ${selector} any more: it is made again`, selector);
+    work.report(
+      'trouble',
+      `the provider does not know the change of ${selector} any more: it is made again`,
+      selector,
+    );
     return;
   }
   const fact = { created: 'inSync', tombstoned: 'tombstoneInSync', deleted: 'deletionInSync' }[change];
@@ -122,7 +131,8 @@ const offer = async (work: Work, rotationId: string): Promise<void> => {
     (place) => keys.reduce((next, key) => withTurn(next, key.selector, { offered: { at, place } }), row),
     keys.flatMap((key) => dutyChange(work, key, 'standby')),
   );
-  for (const key of keys) work.report('step', `${key.selector} is sent to the hosts of pool ${row.pool}`, key.selector);
+  for (const key of keys)
+    work.report('step', `${key.selector} is sent to the hosts of pool ${row.pool}`, key.selector);
 };
 
 /** The intent to sign with the new and to stop with the old is saved, and told, in one transaction: invariant 3. */
@@ -152,7 +162,8 @@ const switchOver = async (work: Work, action: Extract<Action, { do: 'switch' }>)
     ],
   );
   for (const key of sign) work.report('step', `hosts are told to sign with ${key.selector}`, key.selector);
-  for (const key of stop) work.report('step', `hosts are told to stop signing with ${key.selector}`, key.selector);
+  for (const key of stop)
+    work.report('step', `hosts are told to stop signing with ${key.selector}`, key.selector);
 };
 
 const passed: Readonly<Record<Gate, string>> = {
@@ -217,7 +228,10 @@ export const perform = async (work: Work, action: DomainAction, statusOf: Status
     case 'ask':
       return ask(work, action, statusOf);
     case 'prove':
-      return { key: proveKey, tombstone: proveTombstone, absence: proveAbsence }[action.shows](work, action.selector);
+      return { key: proveKey, tombstone: proveTombstone, absence: proveAbsence }[action.shows](
+        work,
+        action.selector,
+      );
     case 'offer':
       return offer(work, action.rotation);
     case 'switch':
@@ -238,4 +252,3 @@ export const perform = async (work: Work, action: DomainAction, statusOf: Status
       return work.save(abandoned(work.row, action.rotation, work.now(), action.reason, 'leaving'));
   }
 };
-

@@ -1,8 +1,8 @@
 // Proof by observation: what every authoritative name server of the record zone answers, now. A proof that does not
 // hold yet is an error to be tried again; its sentence says which server still says what.
 
-import { SelkieError } from '../core/errors.ts';
 import { buildTombstone, parseKeyRecord } from '../core/dkim/key-record.ts';
+import { SelkieError } from '../core/errors.ts';
 import { withEvidence, withTurn } from '../core/key/row.ts';
 import { keyRecordName } from '../core/names.ts';
 import type { Observation, ServerAnswer } from './ports.ts';
@@ -11,7 +11,9 @@ import { theKey, type Work } from './work.ts';
 const said = ({ answer }: ServerAnswer): string => {
   switch (answer.kind) {
     case 'txt':
-      return answer.set.values.length === 1 ? 'shows another record' : `shows ${answer.set.values.length} records`;
+      return answer.set.values.length === 1
+        ? 'shows another record'
+        : `shows ${answer.set.values.length} records`;
     case 'no-data':
     case 'no-such-name':
       return 'shows none';
@@ -59,12 +61,19 @@ export const proveKey = async (work: Work, selector: string): Promise<void> => {
 
   const privateKey = await world.vault.read(stored.secret);
   if (!world.keys.matches(privateKey, algorithm, parseKeyRecord(publishIntended.value).publicKey))
-    throw new SelkieError('unavailable', `${name}: a signature by the stored key does not verify with this record`);
+    throw new SelkieError(
+      'unavailable',
+      `${name}: a signature by the stored key does not verify with this record`,
+    );
   const servers = seen.answers.length;
   await work.save(
     withTurn(row, selector, { proved: { at: work.now(), servers, negativeTtl: seen.negativeTtl } }),
   );
-  work.report('step', `${name} is proved: ${servers} of ${servers} name servers show it, and it verifies`, selector);
+  work.report(
+    'step',
+    `${name} is proved: ${servers} of ${servers} name servers show it, and it verifies`,
+    selector,
+  );
 };
 
 export const proveTombstone = async (work: Work, selector: string): Promise<void> => {

@@ -1,10 +1,10 @@
 // The host unit: brings one mail host up to its pool's log. What it lacks is sealed to it and pushed, or handed over
 // when it pulls: the same object. Keys are read from the vault for the moment of sealing, and nowhere else kept.
 
-import { verifyPull } from '../contract/pull.ts';
-import { type KeyChange, splitChanges } from '../contract/manifest.ts';
-import { sealBundle } from '../contract/bundle.ts';
 import { base64Of } from '../contract/base64.ts';
+import { sealBundle } from '../contract/bundle.ts';
+import { type KeyChange, splitChanges } from '../contract/manifest.ts';
+import { verifyPull } from '../contract/pull.ts';
 import { hasCode, SelkieError } from '../core/errors.ts';
 import { hostKeyName, type Place } from '../core/key/evidence.ts';
 import type { FleetHost } from '../core/policy.ts';
@@ -43,7 +43,10 @@ const lastWords = (entries: readonly LogEntry[]): readonly DutyChange[] => {
 const lackOf = async (world: World, session: Session, row: HostRow): Promise<Lack | undefined> => {
   const { epoch } = session.head;
   const whole =
-    !row.complete || row.cursor?.epoch !== epoch || Object.keys(row.failed).length > 0 || row.cursor === undefined;
+    !row.complete ||
+    row.cursor?.epoch !== epoch ||
+    Object.keys(row.failed).length > 0 ||
+    row.cursor === undefined;
   const from = whole ? null : (row.cursor ?? null);
   const entries = await world.ledger.log(row.pool, from?.n ?? 0);
   if (!whole && entries.length === 0) return undefined;
@@ -71,10 +74,7 @@ const lackOf = async (world: World, session: Session, row: HostRow): Promise<Lac
   };
 };
 
-const keyChange = async (
-  world: World,
-  { change, withKey }: Lack['changes'][number],
-): Promise<KeyChange> => {
+const keyChange = async (world: World, { change, withKey }: Lack['changes'][number]): Promise<KeyChange> => {
   const { domain, selector, algorithm, duty, publicKey } = change;
   const base = { domain, selector, algorithm, duty, publicKey };
   return withKey ? { ...base, privateKey: base64Of(await world.vault.read(change.secret)) } : base;

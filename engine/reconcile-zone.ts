@@ -5,8 +5,8 @@
 import { hasCode } from '../core/errors.ts';
 import { type Action, type Plan, stepOf } from '../core/key/actions.ts';
 import { plan } from '../core/key/plan.ts';
-import { nextTelling } from '../core/key/waits.ts';
 import { withoutTrouble } from '../core/key/row.ts';
+import { nextTelling } from '../core/key/waits.ts';
 import { minutes, seconds } from '../core/time.ts';
 import { changeRecords, fail, isRecordAction } from './change-records.ts';
 import { fenceHosts } from './hosts.ts';
@@ -36,7 +36,11 @@ const statusOnce = (): StatusOf => {
   };
 };
 
-const performAll = async (work: Work, actions: readonly DomainAction[], statusOf: StatusOf): Promise<void> => {
+const performAll = async (
+  work: Work,
+  actions: readonly DomainAction[],
+  statusOf: StatusOf,
+): Promise<void> => {
   for (const action of actions) {
     try {
       await perform(work, action, statusOf);
@@ -55,7 +59,12 @@ interface Round {
   readonly progressed: boolean;
 }
 
-const round = async (world: World, session: Session, works: readonly Work[], cache: HostCache): Promise<Round> => {
+const round = async (
+  world: World,
+  session: Session,
+  works: readonly Work[],
+  cache: HostCache,
+): Promise<Round> => {
   const before = new Map(works.map((work) => [work, work.row.version]));
   const plans = new Map(works.map((work) => [work, plan(work.situation())]));
   const statusOf = statusOnce();
@@ -67,10 +76,11 @@ const round = async (world: World, session: Session, works: readonly Work[], cac
     (plans.get(work)?.actions ?? []).filter(isRecordAction).map((action) => ({ work, action })),
   );
   const [first] = records;
-  if (first !== undefined)
-    await quietly(() => changeRecords(world, first.work.zone, records));
+  if (first !== undefined) await quietly(() => changeRecords(world, first.work.zone, records));
 
-  const silent = [...plans.values()].flatMap((each) => each.actions).filter((action) => action.do === 'fence');
+  const silent = [...plans.values()]
+    .flatMap((each) => each.actions)
+    .filter((action) => action.do === 'fence');
   for (const { hosts, reason } of silent) await fenceHosts(world, session, hosts, reason);
 
   const progressed = silent.length > 0 || works.some((work) => work.row.version !== before.get(work));
@@ -92,7 +102,9 @@ const quietly = async (effect: () => Promise<void>): Promise<void> => {
 
 const hostsToTell = (plans: Iterable<Plan>): readonly string[] => [
   ...new Set(
-    [...plans].flatMap((each) => each.actions.flatMap((action) => (action.do === 'tell' ? action.hosts : []))),
+    [...plans].flatMap((each) =>
+      each.actions.flatMap((action) => (action.do === 'tell' ? action.hosts : [])),
+    ),
   ),
 ];
 

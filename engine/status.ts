@@ -21,7 +21,9 @@ const keyStatus = (domain: string, key: Key) => ({
   reserved: formatInstant(key.evidence.reserved.at),
   ...(key.evidence.compromised === undefined ? {} : { compromised: key.evidence.compromised.reason }),
   ...(key.evidence.abandoned === undefined ? {} : { abandoned: key.evidence.abandoned.reason }),
-  ...(turnOf(key).active === undefined ? {} : { active: formatInstant(turnOf(key).active?.at ?? key.evidence.reserved.at) }),
+  ...(turnOf(key).active === undefined
+    ? {}
+    : { active: formatInstant(turnOf(key).active?.at ?? key.evidence.reserved.at) }),
 });
 
 const domainStatus = (work: Work) => {
@@ -33,7 +35,9 @@ const domainStatus = (work: Work) => {
     zone: row.zone,
     pool: row.pool,
     leaving: s.leaving,
-    keys: row.keys.filter((key) => key.evidence.destroyed === undefined).map((key) => keyStatus(row.domain, key)),
+    keys: row.keys
+      .filter((key) => key.evidence.destroyed === undefined)
+      .map((key) => keyStatus(row.domain, key)),
     rotations: row.rotations.map((rotation) => ({
       id: rotation.id,
       kind: rotation.kind,

@@ -23,11 +23,14 @@ export const tick = async (world: World): Promise<void> => {
   const due = await world.ledger.due(session.now(), sweepSize);
   const zones = Map.groupBy(due, ({ zone }) => zone);
   const units = [...zones].flatMap(([zone, rows]) =>
-    Array.from({ length: Math.ceil(rows.length / unitSize) }, (_, index): Unit => ({
-      kind: 'zone',
-      zone,
-      domains: rows.slice(index * unitSize, (index + 1) * unitSize).map(({ domain }) => domain),
-    })),
+    Array.from(
+      { length: Math.ceil(rows.length / unitSize) },
+      (_, index): Unit => ({
+        kind: 'zone',
+        zone,
+        domains: rows.slice(index * unitSize, (index + 1) * unitSize).map(({ domain }) => domain),
+      }),
+    ),
   );
   if (units.length > 0) await world.queue.send(units);
 };
@@ -39,9 +42,15 @@ const installed = (world: World, session: Session, row: DomainRow): DomainRow | 
   const gone = row.keys.every((key) => key.evidence.destroyed !== undefined);
   if (wanted === undefined) {
     if (row.vanished !== undefined || gone) return undefined;
-    report(world, session, 'alarm', `${row.domain} vanished from fleet.yaml: its keys drain and are removed`, {
-      domain: row.domain,
-    });
+    report(
+      world,
+      session,
+      'alarm',
+      `${row.domain} vanished from fleet.yaml: its keys drain and are removed`,
+      {
+        domain: row.domain,
+      },
+    );
     return { ...row, vanished: { at: now }, wakeAt: now };
   }
   const { vanished: _back, ...rest } = row;
@@ -81,7 +90,12 @@ export const installFleet = async (world: World): Promise<void> => {
   await world.ledger.installFleet(world.fleet.version);
   const hosts = [...world.fleet.hosts.keys()].map((host): Unit => ({ kind: 'host', host }));
   if (hosts.length > 0) await world.queue.send(hosts);
-  report(world, session, 'step', `fleet of ${world.fleet.domains.size} domains installed (version ${world.fleet.version})`);
+  report(
+    world,
+    session,
+    'step',
+    `fleet of ${world.fleet.domains.size} domains installed (version ${world.fleet.version})`,
+  );
   await tick(world);
 };
 

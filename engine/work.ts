@@ -8,7 +8,7 @@ import { assertSafe } from '../core/key/safety.ts';
 import type { FleetZone, Policy } from '../core/policy.ts';
 import type { Instant } from '../core/time.ts';
 import type { Commit, DutyChange, Happening, HostRow } from './ports.ts';
-import { poolHosts, policyOf, report, type Session, situation, type World, zoneOf } from './world.ts';
+import { policyOf, poolHosts, report, type Session, situation, type World, zoneOf } from './world.ts';
 
 export interface Work {
   readonly world: World;
@@ -33,7 +33,8 @@ export interface Work {
 /** @throws conflict: another worker has moved the row on */
 export const theKey = (row: DomainRow, selector: string): Key => {
   const key = keyOf(row, selector);
-  if (key === undefined) throw new SelkieError('conflict', `${selector} is not a key of ${row.domain} any more`);
+  if (key === undefined)
+    throw new SelkieError('conflict', `${selector} is not a key of ${row.domain} any more`);
   return key;
 };
 
@@ -102,7 +103,8 @@ export const openWork = async (
         } catch (error) {
           // Either the number or the row was taken; where it was the row, trying again would write over it.
           const current = await world.ledger.domain(row.domain);
-          if (!hasCode(error, 'conflict') || tries >= appendTries || current?.version !== row.version) throw error;
+          if (!hasCode(error, 'conflict') || tries >= appendTries || current?.version !== row.version)
+            throw error;
         }
       }
       await world.queue.send(hosts.map((host) => ({ kind: 'host', host: host.name })));

@@ -4,7 +4,7 @@ import { SelkieError } from '../core/errors.ts';
 import type { Situation } from '../core/key/actions.ts';
 import type { DomainRow, HostView } from '../core/key/evidence.ts';
 import { defaultPolicy, type Fleet, type FleetZone, hostsOf, type Policy } from '../core/policy.ts';
-import { add, between, type Instant, formatDuration, minutes } from '../core/time.ts';
+import { add, between, formatDuration, type Instant, minutes } from '../core/time.ts';
 import type {
   BundleSigner,
   Clock,

@@ -1,0 +1,209 @@
+// What will happen if nothing goes wrong: the same planner, run on through a world in which every effect succeeds at
+// once and every host obeys. Waits are the real ones.
+
+import type { Action } from '../core/key/actions.ts';
+import type { DomainRow, HostView, Place } from '../core/key/evidence.ts';
+import { plan } from '../core/key/plan.ts';
+import { withEvidence, withRotation, withTurn } from '../core/key/row.ts';
+import { selectorFor } from '../core/key/selector.ts';
+import { dutyTurn, keysOf } from '../core/key/state.ts';
+import type { Policy } from '../core/policy.ts';
+import { add, calendarDate, days, formatInstant, type Instant, minutes } from '../core/time.ts';
+import { openDomain } from './commands.ts';
+import type { Session, World } from './world.ts';
+
+export interface Foreseen {
+  readonly at: string;
+  readonly does: string;
+  readonly selector?: string;
+}
+
+/** Steps that a person wants to read; the others are on the way. */
+const told: ReadonlySet<Action['do']> = new Set([
+  'start',
+  'publish',
+  'switch',
+  'revoke',
+  'remove',
+  'destroy',
+]);
+
+/** A forecast that does not end is a defect of the planner, not of the fleet. */
+const mostSteps = 20_000;
+
+/** Obedient hosts have applied every place. */
+const place: Place = { epoch: 1, n: 0 };
+
+/** The row after an action whose effect succeeded at `at`. */
+const after = (row: DomainRow, action: Action, at: Instant, policy: Policy): DomainRow => {
+  const now = { at };
+  const accepted = { at, changeId: 'forecast' };
+  switch (action.do) {
+    case 'start':
+      return {
+        ...row,
+        rotations: [
+          ...row.rotations,
+          { id: `forecast-${at}`, kind: action.kind, at, algorithms: policy.algorithms, selectors: [] },
+        ],
+      };
+    case 'reserve': {
+      const used = new Set([...row.keys, ...row.taken].map((each) => each.selector));
+      const selector = selectorFor(calendarDate(at, policy.timeZone), action.algorithm, (each) =>
+        used.has(each),
+      );
+      return withRotation(
+        {
+          ...row,
+          keys: [
+            ...row.keys,
+            {
+              selector,
+              algorithm: action.algorithm,
+              rotation: action.rotation,
+              evidence: { reserved: now },
+              turns: [{ begun: now }],
+            },
+          ],
+        },
+        action.rotation,
+        (rotation) => ({ ...rotation, selectors: [...rotation.selectors, selector] }),
+      );
+    }
+    case 'store':
+      return withEvidence(row, action.selector, {
+        stored: { at, secret: '', fingerprint: '', publicKey: '' },
+      });
+    case 'publish':
+      return withEvidence(row, action.selector, { created: accepted });
+    case 'entomb':
+      return withEvidence(row, action.selector, { tombstoned: accepted });
+    case 'delete':
+      return withEvidence(row, action.selector, { deleted: accepted });
+    case 'ask': {
+      const fact = { created: 'inSync', tombstoned: 'tombstoneInSync', deleted: 'deletionInSync' }[
+        action.change
+      ];
+      return withEvidence(row, action.selector, { [fact]: now });
+    }
+    case 'prove':
+      if (action.shows === 'key')
+        return withTurn(row, action.selector, { proved: { at, servers: 1, negativeTtl } });
+      return withEvidence(
+        row,
+        action.selector,
+        action.shows === 'tombstone' ? { revoked: now } : { removed: now },
+      );
+    case 'offer': {
+      const rotation = row.rotations.find(({ id }) => id === action.rotation);
+      return rotation === undefined
+        ? row
+        : keysOf(row, rotation).reduce(
+            (next, key) => withTurn(next, key.selector, { offered: { at, place } }),
+            row,
+          );
+    }
+    case 'switch': {
+      const rotation = row.rotations.find(({ id }) => id === action.rotation);
+      const signing = (rotation === undefined ? [] : keysOf(row, rotation)).reduce(
+        (next, key) => withTurn(next, key.selector, { signIntended: { at, place } }),
+        row,
+      );
+      return action.stop.reduce(
+        (next, selector) => withTurn(next, selector, { stopIntended: { at, place } }, dutyTurn),
+        signing,
+      );
+    }
+    case 'latch':
+      return action.gate === 'erased'
+        ? withEvidence(row, action.selector, { erased: now })
+        : withTurn(
+            row,
+            action.selector,
+            { [action.gate]: now },
+            action.gate === 'standby' ? undefined : dutyTurn,
+          );
+    case 'revoke':
+      return withEvidence(row, action.selector, { revocationIntended: now });
+    case 'remove':
+      return withEvidence(row, action.selector, { removalIntended: now });
+    case 'erase':
+      return withEvidence(row, action.selector, { eraseTold: { at, place } });
+    case 'destroy':
+      return withEvidence(row, action.selector, { destroyed: now });
+    case 'abort':
+      return withRotation(row, action.rotation, (each) => ({
+        ...each,
+        aborted: { at, reason: action.reason, by: 'leaving' },
+      }));
+    case 'tell':
+    case 'fence':
+      return row;
+  }
+};
+
+/** What a newcomer's zone at Route 53 has; a forecast asks no name server. */
+const negativeTtl = minutes(15);
+
+const sentence = (action: Action): string => {
+  switch (action.do) {
+    case 'start':
+      return `a ${action.kind} rotation starts`;
+    case 'publish':
+      return `the record of ${action.selector} is published`;
+    case 'switch':
+      return action.stop.length === 0
+        ? 'hosts begin to sign'
+        : `hosts switch; ${action.stop.join(' + ')} drains`;
+    case 'revoke':
+      return `${action.selector} is revoked`;
+    case 'remove':
+      return `the record of ${action.selector} is removed`;
+    case 'destroy':
+      return `nothing is left of ${action.selector}`;
+    default:
+      return action.do;
+  }
+};
+
+/** @param horizon days from now  @throws not-found */
+export const forecast = async (
+  world: World,
+  session: Session,
+  domain: string,
+  horizon: number,
+): Promise<{ readonly domain: string; readonly events: readonly Foreseen[] }> => {
+  const work = await openDomain(world, session, domain);
+  const s = work.situation();
+  const obedient: HostView = {
+    name: 'every host',
+    ready: true,
+    excluded: false,
+    epoch: s.epoch,
+    cursor: Number.MAX_SAFE_INTEGER,
+    failed: new Map(),
+    lastUse: new Map(),
+    ...(s.hosts[0]?.queueLifetime === undefined ? {} : { queueLifetime: s.hosts[0].queueLifetime }),
+  };
+  const end = add(s.now, days(horizon));
+  const events: Foreseen[] = [];
+  let row: DomainRow = { ...s.row, troubles: [] };
+  let now = s.now;
+  for (let steps = 0; now <= end && steps < mostSteps; steps += 1) {
+    const planned = plan({ ...s, row, now, hosts: [obedient] });
+    const before = row;
+    for (const action of planned.actions) {
+      row = after(row, action, now, s.policy);
+      if (told.has(action.do))
+        events.push({
+          at: formatInstant(now),
+          does: sentence(action),
+          ...('selector' in action ? { selector: action.selector } : {}),
+        });
+    }
+    if (row !== before) continue;
+    if (planned.wakeAt === undefined || planned.wakeAt <= now) break;
+    now = planned.wakeAt;
+  }
+  return { domain, events };
+};
