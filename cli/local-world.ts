@@ -1,0 +1,219 @@
+// The local control plane, put together: the engine on local adapters, an embedded name server, one agent. The wiring
+// file of this floor; everything lives under one folder.
+
+import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { serve } from '@hono/node-server';
+import { createDnsObserver } from '../adapters/dns/observer.ts';
+import { startDnsServer } from '../adapters/dns/server.ts';
+import { createApi } from '../adapters/http/api.ts';
+import { openBundleSigner } from '../adapters/local/bundle-signer.ts';
+import { openFileVault } from '../adapters/local/file-vault.ts';
+import { openSqliteLedger } from '../adapters/local/ledger.ts';
+import { createLocalQueue } from '../adapters/local/queue.ts';
+import { openZoneStore } from '../adapters/local/zone-store.ts';
+import { createNodeKeys } from '../adapters/node-keys.ts';
+import { createHttpsTransport } from '../adapters/push/https-transport.ts';
+import { systemClock, systemRandomness } from '../adapters/system.ts';
+import { type Agent, startAgent } from '../agent/start.ts';
+import { describe, SelkieError } from '../core/errors.ts';
+import type { Fleet } from '../core/policy.ts';
+import { seconds } from '../core/time.ts';
+import type { Happening } from '../engine/ports.ts';
+import { tick, workOn } from '../engine/tick.ts';
+import type { World } from '../engine/world.ts';
+
+/** The name of the one host, and of its pool, whatever pools the fleet file names. */
+const hostName = 'this-machine';
+const loopback = '127.0.0.1';
+/** How often due work is looked for: a look costs one query of a local file. */
+const sweepEvery = seconds(1);
+
+export interface LocalOptions {
+  readonly dir: string;
+  readonly fleet: Fleet;
+  /** 0: a free one. */
+  readonly ports: {
+    readonly dns: number;
+    readonly api: number;
+    readonly push: number;
+    readonly milter: number;
+  };
+  readonly report: (happening: Happening) => void;
+  readonly log: (line: string) => void;
+}
+
+export interface LocalWorld {
+  readonly world: World;
+  readonly ports: LocalOptions['ports'];
+  /** Does what is due at once, instead of at the next sweep. */
+  sweep(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Where a command finds the running API of a folder. */
+export interface ApiAddress {
+  readonly url: string;
+  readonly token: string;
+}
+
+const addressFile = (dir: string): string => join(dir, 'api.json');
+
+/** @throws not-found */
+export const readApiAddress = (dir: string): ApiAddress => {
+  try {
+    return JSON.parse(readFileSync(addressFile(dir), 'utf8')) as ApiAddress;
+  } catch {
+    throw new SelkieError(
+      'not-found',
+      `nothing has been started in ${dir}: run npm start, or name its folder with --dir`,
+    );
+  }
+};
+
+const writeApiAddress = (dir: string, address: ApiAddress): void => {
+  const file = addressFile(dir);
+  writeFileSync(`${file}.new`, `${JSON.stringify(address)}\n`, { mode: 0o600 });
+  renameSync(`${file}.new`, file);
+};
+
+const tokenOf = (dir: string): string => {
+  try {
+    return readApiAddress(dir).token;
+  } catch {
+    return randomBytes(32).toString('base64url');
+  }
+};
+
+/** The fleet as this machine serves it: its own name server for every zone, its own host for every domain. */
+const localFleet = (fleet: Fleet, dnsPort: number, agent: Agent): Fleet => ({
+  version: Math.max(fleet.version, Date.now()),
+  pools: ['local'],
+  zones: new Map(
+    [...fleet.zones].map(([name, { role: _role, ...zone }]) => [
+      name,
+      { ...zone, nameServers: [`${loopback}:${dnsPort}`] },
+    ]),
+  ),
+  domains: new Map([...fleet.domains].map(([name, domain]) => [name, { ...domain, pool: 'local' }])),
+  hosts: new Map([[hostName, { ...agent.entry, pool: 'local' }]]),
+});
+
+const isToken = (given: string, token: string): boolean => {
+  const [a, b] = [Buffer.from(given), Buffer.from(token)];
+  return a.length === b.length && timingSafeEqual(a, b);
+};
+
+const startApi = async (world: World, dir: string, port: number, log: (line: string) => void) => {
+  const token = tokenOf(dir);
+  const app = createApi(world, log);
+  const fetch = (request: Request): Response | Promise<Response> => {
+    const given = request.headers.get('authorization')?.replace(/^Bearer /, '') ?? '';
+    if (isToken(given, token)) return app.fetch(request);
+    return Response.json(
+      {
+        type: 'about:blank',
+        title: 'Unauthorized',
+        status: 401,
+        detail: `send "Authorization: Bearer TOKEN"; the token is in ${addressFile(dir)}`,
+      },
+      { status: 401, headers: { 'content-type': 'application/problem+json', 'www-authenticate': 'Bearer' } },
+    );
+  };
+  return new Promise<{ port: number; close(): Promise<void> }>((resolve, reject) => {
+    const server = serve({ fetch, port, hostname: loopback }, ({ port: bound }) => {
+      writeApiAddress(dir, { url: `http://${loopback}:${bound}`, token });
+      resolve({
+        port: bound,
+        close: () => new Promise((closed) => void server.close(() => closed())),
+      });
+    });
+    server.once('error', (error: NodeJS.ErrnoException) =>
+      reject(
+        error.code === 'EADDRINUSE'
+          ? new SelkieError('invalid', `${loopback}:${port} is in use`, { field: 'apiPort', cause: error })
+          : error,
+      ),
+    );
+  });
+};
+
+/** @throws SelkieError invalid, with field dnsPort, apiPort, pushPort or milterPort, where a port is in use; nothing is left running */
+export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld> => {
+  const { dir, fleet, ports, report, log } = options;
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const closers: (() => unknown)[] = [];
+  const close = async (): Promise<void> => {
+    for (const closer of closers.splice(0).toReversed()) await closer();
+  };
+  try {
+    const zones = openZoneStore(join(dir, 'zones.sqlite'), [...fleet.zones.keys()]);
+    closers.push(() => zones.close());
+    const dns = await startDnsServer({ host: loopback, port: ports.dns, zones });
+    closers.push(() => dns.close());
+    const signer = openBundleSigner(join(dir, 'bundle-key'));
+    const bundleKey = await signer.publicKey();
+    const agent = await startAgent({
+      dir: join(dir, 'agent'),
+      name: hostName,
+      endpointHost: loopback,
+      pushAddress: loopback,
+      pushPort: ports.push,
+      milter: { host: loopback, port: ports.milter },
+      trusted: () => [bundleKey],
+      now: Date.now,
+      log,
+    });
+    closers.push(() => agent.close());
+    const ledger = openSqliteLedger(join(dir, 'ledger.sqlite'), Date.now);
+    closers.push(() => ledger.close());
+    const queue = createLocalQueue({ retryAfter: seconds(2) });
+    const world: World = {
+      clock: systemClock,
+      randomness: systemRandomness,
+      keys: createNodeKeys(),
+      vault: openFileVault(join(dir, 'vault')),
+      writer: zones,
+      observer: createDnsObserver(),
+      signer,
+      transport: createHttpsTransport({ timeoutMs: 10_000 }),
+      queue,
+      ledger,
+      reporter: { report },
+      fleet: localFleet(fleet, dns.port, agent),
+    };
+    const api = await startApi(world, dir, ports.api, log);
+    closers.push(() => api.close());
+    await queue.send([{ kind: 'host', host: hostName }]);
+    const sweep = () => tick(world);
+    const sweeping = setInterval(
+      () => sweep().catch((error: unknown) => log(`sweep: ${describe(error)}`)),
+      sweepEvery,
+    );
+    const consumed = queue.consume(
+      (unit) => workOn(world, unit),
+      (unit, error) => log(`${unit.kind} unit comes back: ${describe(error)}`),
+    );
+    closers.push(async () => {
+      clearInterval(sweeping);
+      queue.close();
+      await consumed;
+    });
+    await sweep();
+    return {
+      world,
+      ports: {
+        dns: dns.port,
+        api: api.port,
+        push: agent.ports.push ?? ports.push,
+        milter: agent.ports.milter ?? ports.milter,
+      },
+      sweep,
+      close,
+    };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};

@@ -1,0 +1,67 @@
+// What the commands print for people: lines that fit 80 columns where the names do.
+import { setTimeout as sleep } from 'node:timers/promises';
+import { SelkieError } from '../core/errors.ts';
+import type { DomainStatus } from '../engine/status.ts';
+
+type Say = (text: string) => void;
+
+const minute = (iso: string | undefined): string =>
+  iso === undefined ? '' : `${iso.slice(0, 10)} ${iso.slice(11, 16)}Z`;
+
+export const printStatus = (status: DomainStatus, say: Say): void => {
+  say(`${status.domain}  (zone ${status.zone}, pool ${status.pool}${status.leaving ? ', leaving' : ''})`);
+  for (const key of status.keys)
+    say(
+      `  ${key.selector.padEnd(12)} ${key.algorithm.padEnd(8)} ${key.state.padEnd(10)} ${key.active === undefined ? '' : `signs since ${minute(key.active)}`}${key.compromised === undefined ? '' : ' COMPROMISED'}${key.abandoned === undefined ? '' : ` given up: ${key.abandoned}`}`,
+    );
+  for (const { says } of status.blockedBy) say(`  - ${says}`);
+  for (const { selector, reason } of status.taken) say(`  - ${selector} passed over: ${reason}`);
+  if (status.nextRotation !== undefined) say(`  next rotation ${minute(status.nextRotation)}`);
+};
+
+export const printPlan = (status: DomainStatus, say: Say): void => {
+  say(status.domain);
+  for (const step of status.next) say(`  now: ${step}`);
+  for (const { says } of status.blockedBy) say(`  - ${says}`);
+  if (status.next.length === 0 && status.blockedBy.length === 0) say('  nothing to do');
+  if (status.wakeAt !== undefined) say(`  looks again ${minute(status.wakeAt)}`);
+};
+
+export const printForecast = (
+  forecast: {
+    readonly domain: string;
+    readonly events: readonly { readonly at: string; readonly does: string }[];
+  },
+  say: Say,
+): void => {
+  say(forecast.domain);
+  for (const { at, does } of forecast.events) say(`  ${minute(at)}  ${does}`);
+  if (forecast.events.length === 0) say('  nothing in that time');
+};
+
+/** Prints what a rotation waits for, as it changes, until it is done. Ctrl-C leaves the work running. */
+export const followRotation = async (
+  status: () => Promise<DomainStatus>,
+  id: string,
+  say: Say,
+): Promise<void> => {
+  let shown = '';
+  for (;;) {
+    const now = await status();
+    const rotation = now.rotations.find((each) => each.id === id);
+    if (rotation === undefined || rotation.state === 'aborted')
+      throw new SelkieError(
+        'conflict',
+        `rotation ${id} was aborted${rotation?.aborted === undefined ? '' : `: ${rotation.aborted}`}`,
+      );
+    if (rotation.state === 'done')
+      return say(`done: ${now.domain} signs with ${rotation.selectors.join(' + ')}`);
+    const ours = now.blockedBy.filter(
+      ({ selector }) => selector === undefined || rotation.selectors.includes(selector),
+    );
+    const text = ours.map(({ says }) => `  ${says}`).join('\n');
+    if (text !== '' && text !== shown) say(text);
+    shown = text;
+    await sleep(200);
+  }
+};
