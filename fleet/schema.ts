@@ -202,4 +202,3 @@ export const fleetFile = z
   .meta({ title: 'Selkie fleet', description: 'Which domains, zones, pools and mail hosts there are.' });
 
 export type PolicyFields = z.output<typeof defaultsEntry>;
-export type DomainEntry = z.output<typeof domainEntry>;

@@ -23,7 +23,7 @@ const distance = (a: string, b: string): number => {
 const enough = 1_000;
 
 /** The nearest of `known` within a third of its length, letter case aside. */
-export const nearest = (name: string, known: Iterable<string>): string | undefined => {
+const nearest = (name: string, known: Iterable<string>): string | undefined => {
   let best: { candidate: string; edits: number } | undefined;
   let seen = 0;
   for (const candidate of known) {
@@ -35,7 +35,7 @@ export const nearest = (name: string, known: Iterable<string>): string | undefin
   return best?.candidate;
 };
 
-/** ` (did you mean 'hold'?)`, or nothing. */
+/** `; did you mean 'hold'?`, or nothing. */
 export const didYouMean = (name: string, known: Iterable<string>): string => {
   const found = nearest(name, known);
   return found === undefined ? '' : `; did you mean '${found}'?`;

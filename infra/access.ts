@@ -1,0 +1,91 @@
+// What each function may do: one list of statements for each thing that it uses, and no action that its adapters do not
+// call. Route 53 has rules of its own: zone-access.ts.
+
+import { Stack } from 'aws-cdk-lib';
+import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
+import type { Key } from 'aws-cdk-lib/aws-kms';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
+import type { Ledger } from './constructs/ledger.ts';
+
+/** Reads rows, logs and what is due. */
+export const readLedger = ({ table, dueIndexArn }: Ledger): PolicyStatement =>
+  new PolicyStatement({
+    actions: ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query'],
+    resources: [table.tableArn, dueIndexArn],
+  });
+
+/** Writes rows; transactions ask for the rights of their parts. */
+export const writeLedger = ({ table }: Ledger): PolicyStatement =>
+  new PolicyStatement({
+    actions: [
+      'dynamodb:PutItem',
+      'dynamodb:UpdateItem',
+      'dynamodb:DeleteItem',
+      'dynamodb:ConditionCheckItem',
+    ],
+    resources: [table.tableArn],
+  });
+
+/** Receiving is granted by the event source. */
+export const sendUnits = (queue: Queue): PolicyStatement =>
+  new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn] });
+
+/** `secret:<prefix>/*`: the service adds six characters of its own to every name. */
+export const secretsArn = (stack: Stack, prefix: string): string =>
+  stack.formatArn({ service: 'secretsmanager', resource: `secret:${prefix}/*` });
+
+const throughSecretsManager = (stack: Stack) => ({
+  StringEquals: { 'kms:ViaService': `secretsmanager.${stack.region}.amazonaws.com` },
+});
+
+export const readSecrets = (key: Key, prefix: string): PolicyStatement[] => {
+  const stack = Stack.of(key);
+  return [
+    new PolicyStatement({
+      actions: ['secretsmanager:GetSecretValue'],
+      resources: [secretsArn(stack, prefix)],
+    }),
+    new PolicyStatement({
+      actions: ['kms:Decrypt'],
+      resources: [key.keyArn],
+      conditions: throughSecretsManager(stack),
+    }),
+  ];
+};
+
+/** Makes secrets, under our key alone; schedules their deletion, never at once; never writes to one that is there. */
+export const writeSecrets = (key: Key, prefix: string): PolicyStatement[] => {
+  const stack = Stack.of(key);
+  const resources = [secretsArn(stack, prefix)];
+  return [
+    new PolicyStatement({
+      actions: ['secretsmanager:CreateSecret'],
+      resources,
+      conditions: { StringEquals: { 'secretsmanager:KmsKeyArn': key.keyArn } },
+    }),
+    new PolicyStatement({
+      actions: ['secretsmanager:TagResource', 'secretsmanager:DescribeSecret'],
+      resources,
+    }),
+    new PolicyStatement({
+      actions: ['secretsmanager:DeleteSecret'],
+      resources,
+      // Invariant 5: destroyed last, and for some days not for good.
+      conditions: { BoolIfExists: { 'secretsmanager:ForceDeleteWithoutRecovery': 'false' } },
+    }),
+    new PolicyStatement({
+      actions: ['kms:GenerateDataKey'],
+      resources: [key.keyArn],
+      conditions: throughSecretsManager(stack),
+    }),
+  ];
+};
+
+export const signBundles = (key: Key): PolicyStatement[] => [
+  new PolicyStatement({ actions: ['kms:GetPublicKey'], resources: [key.keyArn] }),
+  new PolicyStatement({
+    actions: ['kms:Sign'],
+    resources: [key.keyArn],
+    conditions: { StringEquals: { 'kms:SigningAlgorithm': 'ECDSA_SHA_256', 'kms:MessageType': 'RAW' } },
+  }),
+];

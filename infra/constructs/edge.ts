@@ -1,0 +1,64 @@
+// One Lambda function: its bundle, its log group, and a role that may do nothing but write that log until statements are
+// added. The SDK is bundled, so that what runs is what was tested.
+
+import { join } from 'node:path';
+import type { Duration } from 'aws-cdk-lib';
+import { type PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Architecture, type ILayerVersion, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
+import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
+import { Construct } from 'constructs';
+
+export interface EdgeProps {
+  readonly description: string;
+  /** Folder that holds package-lock.json. */
+  readonly root: string;
+  /** Exports `handler`. */
+  readonly entry: string;
+  readonly memorySize: number;
+  readonly timeout: Duration;
+  readonly fleet: ILayerVersion;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly statements: readonly PolicyStatement[];
+}
+
+/** Packages of CommonJS inside an ES module still call `require` for Node's own modules. */
+const requireBanner =
+  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
+
+export class Edge extends Construct {
+  readonly role: Role;
+  readonly function: NodejsFunction;
+
+  constructor(scope: Construct, id: string, props: EdgeProps) {
+    super(scope, id);
+    const logGroup = new LogGroup(this, 'Log', { retention: RetentionDays.THREE_MONTHS });
+    this.role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
+    logGroup.grantWrite(this.role);
+    for (const statement of props.statements) this.role.addToPolicy(statement);
+    this.function = new NodejsFunction(this, 'Function', {
+      description: props.description,
+      entry: props.entry,
+      projectRoot: props.root,
+      depsLockFilePath: join(props.root, 'package-lock.json'),
+      runtime: Runtime.NODEJS_24_X,
+      architecture: Architecture.ARM_64,
+      memorySize: props.memorySize,
+      timeout: props.timeout,
+      environment: { ...props.environment },
+      layers: [props.fleet],
+      role: this.role,
+      logGroup,
+      awsSdkConnectionReuse: false, // version 3 of the SDK keeps connections anyway
+      bundling: {
+        format: OutputFormat.ESM,
+        target: 'node24',
+        mainFields: ['module', 'main'],
+        banner: requireBanner,
+        bundleAwsSDK: true,
+        minify: true,
+        sourceMap: false,
+      },
+    });
+  }
+}

@@ -1,0 +1,142 @@
+// The whole of Selkie on AWS, in one stack: what is kept (keys, ledger), what works (three functions), and what sets them
+// to work (clock, queue, API). Which zones the functions may change comes from the fleet.
+
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
+import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
+import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
+import type { Construct } from 'constructs';
+import type { Fleet } from '../core/policy.ts';
+import {
+  readLedger,
+  readSecrets,
+  secretsArn,
+  sendUnits,
+  signBundles,
+  writeLedger,
+  writeSecrets,
+} from './access.ts';
+import { acknowledgeWildcard } from './acknowledge.ts';
+import { Edge, type EdgeProps } from './constructs/edge.ts';
+import { fleetLayer, fleetPath } from './constructs/fleet-layer.ts';
+import { HttpApi } from './constructs/http-api.ts';
+import { Keys } from './constructs/keys.ts';
+import { Ledger } from './constructs/ledger.ts';
+import { Minute } from './constructs/minute.ts';
+import { WorkQueue } from './constructs/work-queue.ts';
+import { zoneAccess } from './zone-access.ts';
+
+export interface SelkieStackProps extends StackProps {
+  readonly fleet: Fleet;
+  /** The folder of `tick/handler.ts`, `reconcile/handler.ts` and `api/handler.ts`; the product's own by default. */
+  readonly functions?: string;
+}
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** How long one invocation may work on its units. */
+const reconcileTimeout = Duration.minutes(2);
+
+export class SelkieStack extends Stack {
+  constructor(
+    scope: Construct,
+    id: string,
+    { fleet, functions = join(root, 'functions'), ...props }: SelkieStackProps,
+  ) {
+    super(scope, id, { description: 'Selkie: rotates DKIM keys', ...props });
+    const keys = new Keys(this, 'Keys');
+    const ledger = new Ledger(this, 'Ledger');
+    const { queue } = new WorkQueue(this, 'Work', { workerTimeout: reconcileTimeout });
+    const secretPrefix = this.stackName;
+    const common = {
+      root,
+      fleet: fleetLayer(this, 'Fleet', fleet),
+      environment: {
+        SELKIE_TABLE: ledger.table.tableName,
+        SELKIE_QUEUE_URL: queue.queueUrl,
+        SELKIE_SECRET_PREFIX: secretPrefix,
+        SELKIE_SECRET_KEY: keys.secrets.keyArn,
+        SELKIE_BUNDLE_KEY: keys.bundles.keyArn,
+        SELKIE_FLEET: fleetPath,
+      },
+    };
+    const edge = (
+      name: string,
+      own: Pick<EdgeProps, 'description' | 'memorySize' | 'timeout' | 'statements'>,
+    ): Edge =>
+      new Edge(this, name, { ...common, ...own, entry: join(functions, name.toLowerCase(), 'handler.ts') });
+
+    const tick = edge('Tick', {
+      description: 'Selkie: sends what is due to the queue',
+      memorySize: 512,
+      timeout: Duration.seconds(50),
+      statements: [readLedger(ledger), writeLedger(ledger), sendUnits(queue)],
+    });
+    new Minute(this, 'Minute', tick.function);
+
+    const reconcile = edge('Reconcile', {
+      description: 'Selkie: brings zones and hosts to what the plan says',
+      memorySize: 1_769, // one whole CPU: it makes RSA keys
+      timeout: reconcileTimeout,
+      statements: [
+        readLedger(ledger),
+        writeLedger(ledger),
+        sendUnits(queue),
+        ...readSecrets(keys.secrets, secretPrefix),
+        ...writeSecrets(keys.secrets, secretPrefix),
+        ...signBundles(keys.bundles),
+      ],
+    });
+    reconcile.function.addEventSource(
+      new SqsEventSource(queue, {
+        batchSize: 5,
+        reportBatchItemFailures: true,
+        // Route 53 takes ten requests a second from an account: more workers would wait for each other.
+        maxConcurrency: 8,
+      }),
+    );
+    this.allowZones(reconcile, fleet);
+
+    const api = edge('Api', {
+      description: "Selkie: operators' requests, and what mail hosts send",
+      memorySize: 1_024,
+      timeout: Duration.seconds(29), // an HTTP API waits for 30
+      statements: [
+        readLedger(ledger),
+        writeLedger(ledger),
+        sendUnits(queue),
+        ...readSecrets(keys.secrets, secretPrefix),
+        ...signBundles(keys.bundles),
+      ],
+    });
+    const http = new HttpApi(this, 'Http', api.function);
+
+    for (const { role } of [reconcile, api])
+      acknowledgeWildcard(
+        role,
+        secretsArn(this, secretPrefix),
+        'Secrets are made at run time, one for each key, all below this prefix: no template can know their names.',
+      );
+
+    new CfnOutput(this, 'ApiUrl', { value: http.url, description: 'For `selkie` and `selkie-agent enrol`' });
+    new CfnOutput(this, 'TableName', { value: ledger.table.tableName });
+    new CfnOutput(this, 'QueueUrl', { value: queue.queueUrl });
+    new CfnOutput(this, 'BundleKeyId', {
+      value: keys.bundles.keyId,
+      description: 'The KMS key that signs bundles; hosts pin its public half',
+    });
+  }
+
+  private allowZones({ role }: Edge, fleet: Fleet): void {
+    const { documents, wildcards } = zoneAccess(this, fleet);
+    for (const [index, statements] of documents.entries()) {
+      const policy = new ManagedPolicy(this, `Zones${index + 1}`, {
+        description: 'Selkie: TXT records of the fleet, by CREATE and DELETE',
+        statements: [...statements],
+        roles: [role],
+      });
+      for (const { arn, reason } of wildcards) acknowledgeWildcard(policy, arn, reason);
+    }
+  }
+}

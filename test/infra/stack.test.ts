@@ -1,0 +1,219 @@
+import { Match } from 'aws-cdk-lib/assertions';
+import { PolicyStatement, Role } from 'aws-cdk-lib/aws-iam';
+import { AwsSolutionsChecks } from 'cdk-nag';
+import { describe, expect, test } from 'vitest';
+import { ledgerTable } from '../../core/table.ts';
+import { fleetOf, list, plain, stackOf, statementsOf, templateOf } from './synthesised.ts';
+
+const fleet = fleetOf({ 'example.jp': ['example.jp'] });
+const template = templateOf(fleet);
+
+/** The statement that allows `action`, of the function whose role begins so. */
+const statement = (role: string, action: string) =>
+  statementsOf(template, role).find((one) => list(one.Action).includes(action));
+
+describe('what is kept', () => {
+  test('the ledger survives deployments, mistakes and deletion of the stack', () => {
+    template.hasResource('AWS::DynamoDB::Table', {
+      DeletionPolicy: 'Retain',
+      UpdateReplacePolicy: 'Retain',
+      Properties: {
+        BillingMode: 'PAY_PER_REQUEST',
+        DeletionProtectionEnabled: true,
+        PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+        KeySchema: [
+          { AttributeName: ledgerTable.partitionKey, KeyType: 'HASH' },
+          { AttributeName: ledgerTable.sortKey, KeyType: 'RANGE' },
+        ],
+        GlobalSecondaryIndexes: [
+          {
+            IndexName: ledgerTable.dueIndex.name,
+            KeySchema: [
+              { AttributeName: ledgerTable.dueIndex.partitionKey, KeyType: 'HASH' },
+              { AttributeName: ledgerTable.dueIndex.sortKey, KeyType: 'RANGE' },
+            ],
+            Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: [...ledgerTable.dueIndex.projected] },
+          },
+        ],
+      },
+    });
+  });
+
+  test('so do both keys; the one for secrets rotates, the one for bundles signs P-256', () => {
+    template.allResources('AWS::KMS::Key', { DeletionPolicy: 'Retain', UpdateReplacePolicy: 'Retain' });
+    template.hasResourceProperties('AWS::KMS::Key', { EnableKeyRotation: true, KeySpec: Match.absent() });
+    template.hasResourceProperties('AWS::KMS::Key', { KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' });
+    template.resourceCountIs('AWS::KMS::Key', 2);
+  });
+});
+
+describe('what sets it to work', () => {
+  test('a unit is tried five times, then kept for people, with an alarm', () => {
+    template.hasResourceProperties('AWS::SQS::Queue', {
+      VisibilityTimeout: 720,
+      SqsManagedSseEnabled: true,
+      RedrivePolicy: { maxReceiveCount: 5, deadLetterTargetArn: Match.anyValue() },
+    });
+    template.hasResourceProperties('AWS::SQS::Queue', {
+      MessageRetentionPeriod: 14 * 86_400,
+      RedrivePolicy: Match.absent(),
+    });
+    template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      MetricName: 'ApproximateNumberOfMessagesVisible',
+      ComparisonOperator: 'GreaterThanThreshold',
+      Threshold: 0,
+    });
+    template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
+      FunctionResponseTypes: ['ReportBatchItemFailures'],
+      ScalingConfig: { MaximumConcurrency: 8 },
+    });
+  });
+
+  test('nobody speaks to a queue without TLS', () => {
+    const policies = Object.values(template.findResources('AWS::SQS::QueuePolicy'));
+    expect(policies).toHaveLength(2);
+    for (const policy of policies)
+      expect(policy.Properties.PolicyDocument.Statement).toContainEqual(
+        expect.objectContaining({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+      );
+  });
+
+  test('the clock ticks each minute, and a tick that is a minute late is dropped', () => {
+    template.hasResourceProperties('AWS::Scheduler::Schedule', {
+      ScheduleExpression: 'rate(1 minute)',
+      State: 'ENABLED',
+      Target: { RetryPolicy: { MaximumEventAgeInSeconds: 60, MaximumRetryAttempts: 1 } },
+    });
+    template.hasResourceProperties('AWS::Lambda::EventInvokeConfig', {
+      MaximumEventAgeInSeconds: 60,
+      MaximumRetryAttempts: 1,
+    });
+    expect(statementsOf(template, 'MinuteRole').map((one) => [one.Action, plain(one.Resource)])).toEqual([
+      ['lambda:InvokeFunction', expect.stringMatching(/^<TickFunction\w+\.Arn>$/)],
+    ]);
+  });
+
+  test("operators sign with AWS credentials; only the hosts' two paths are open to their own signature", () => {
+    const routes = Object.values(template.findResources('AWS::ApiGatewayV2::Route')).map(({ Properties }) => [
+      Properties.RouteKey,
+      Properties.AuthorizationType,
+    ]);
+    expect(Object.fromEntries(routes)).toEqual({
+      'ANY /v1/{proxy+}': 'AWS_IAM',
+      'POST /v1/hosts/{host}/pull': 'NONE',
+      'POST /v1/hosts/{host}/acknowledgements': 'NONE',
+    });
+    template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
+      AccessLogSettings: {
+        DestinationArn: Match.anyValue(),
+        Format: Match.not(Match.stringLikeRegexp('authorization|header')),
+      },
+      DefaultRouteSettings: { ThrottlingRateLimit: 20, ThrottlingBurstLimit: 40 },
+      RouteSettings: {
+        'POST /v1/hosts/{host}/pull': { ThrottlingRateLimit: 50 },
+        'POST /v1/hosts/{host}/acknowledgements': { ThrottlingRateLimit: 50 },
+      },
+    });
+  });
+});
+
+describe('the functions', () => {
+  test('run on Node 24 on ARM and are told where everything is', () => {
+    const functions = Object.values(template.findResources('AWS::Lambda::Function'));
+    expect(functions).toHaveLength(3);
+    for (const { Properties } of functions) {
+      expect(Properties).toMatchObject({
+        Runtime: 'nodejs24.x',
+        Architectures: ['arm64'],
+        Handler: 'index.handler',
+      });
+      expect(Properties.Layers).toHaveLength(1);
+      expect(Object.keys(Properties.Environment.Variables).sort()).toEqual([
+        'SELKIE_BUNDLE_KEY',
+        'SELKIE_FLEET',
+        'SELKIE_QUEUE_URL',
+        'SELKIE_SECRET_KEY',
+        'SELKIE_SECRET_PREFIX',
+        'SELKIE_TABLE',
+      ]);
+      expect(Properties.Environment.Variables).toMatchObject({
+        SELKIE_FLEET: '/opt/fleet/fleet.json',
+        SELKIE_SECRET_PREFIX: 'selkie',
+      });
+    }
+  });
+
+  test('private keys are read by those that seal bundles, made and destroyed by one, and by way of Secrets Manager alone', () => {
+    expect(statement('TickRole', 'secretsmanager:GetSecretValue')).toBeUndefined();
+    expect(statement('TickRole', 'kms:Decrypt')).toBeUndefined();
+    for (const role of ['ReconcileRole', 'ApiRole']) {
+      expect(plain(statement(role, 'secretsmanager:GetSecretValue')?.Resource)).toMatch(
+        /:secret:selkie\/\*$/,
+      );
+      expect(Object.keys(statement(role, 'kms:Decrypt')?.Condition?.StringEquals ?? {})).toEqual([
+        'kms:ViaService',
+      ]);
+    }
+    for (const action of ['CreateSecret', 'DeleteSecret', 'TagResource'])
+      expect(statement('ApiRole', `secretsmanager:${action}`)).toBeUndefined();
+  });
+
+  // Invariant 5
+  test('a secret is made under our key, never overwritten, and never destroyed at once', () => {
+    expect(
+      Object.keys(statement('ReconcileRole', 'secretsmanager:CreateSecret')?.Condition?.StringEquals ?? {}),
+    ).toEqual(['secretsmanager:KmsKeyArn']);
+    expect(statement('ReconcileRole', 'secretsmanager:DeleteSecret')?.Condition).toEqual({
+      BoolIfExists: { 'secretsmanager:ForceDeleteWithoutRecovery': 'false' },
+    });
+    expect(statement('ReconcileRole', 'secretsmanager:PutSecretValue')).toBeUndefined();
+    expect(statement('ReconcileRole', 'secretsmanager:UpdateSecret')).toBeUndefined();
+  });
+
+  test('bundles are signed with ES256 of whole manifests', () => {
+    for (const role of ['ReconcileRole', 'ApiRole'])
+      expect(statement(role, 'kms:Sign')?.Condition).toEqual({
+        StringEquals: { 'kms:SigningAlgorithm': 'ECDSA_SHA_256', 'kms:MessageType': 'RAW' },
+      });
+    expect(statement('TickRole', 'kms:Sign')).toBeUndefined();
+  });
+
+  test('no policy has an action with a wildcard, and two resources have one: secrets below our prefix, and changes', () => {
+    const roles = ['TickRole', 'ReconcileRole', 'ApiRole', 'MinuteRole'];
+    const statements = roles.flatMap((role) => statementsOf(template, role));
+    expect(statements.flatMap((one) => list(one.Action)).filter((action) => action.includes('*'))).toEqual(
+      [],
+    );
+    const wild = statements
+      .flatMap((one) => list(one.Resource).map(plain))
+      .filter((resource) => resource.includes('*'));
+    expect(new Set(wild)).toEqual(
+      new Set([
+        'arn:<AWS::Partition>:secretsmanager:<AWS::Region>:<AWS::AccountId>:secret:selkie/*',
+        'arn:<AWS::Partition>:route53:::change/*',
+      ]),
+    );
+  });
+});
+
+describe('cdk-nag', () => {
+  test.each([
+    ['one zone', fleet],
+    [
+      '500 zones',
+      fleetOf(Object.fromEntries(Array.from({ length: 500 }, (_, i) => [`z${i}.jp`, [`z${i}.jp`]]))),
+    ],
+  ])('finds nothing without a reason, with %s', (_, some) => {
+    expect(new AwsSolutionsChecks().validateScope(stackOf(some)).violations).toEqual([]);
+  });
+
+  test('an acknowledged wildcard excuses no other', () => {
+    const stack = stackOf(fleet);
+    const role = stack.node.findChild('Reconcile').node.findChild('Role');
+    if (!(role instanceof Role)) throw new Error('no role');
+    role.addToPolicy(new PolicyStatement({ actions: ['s3:GetObject'], resources: ['arn:aws:s3:::*'] }));
+    expect(new AwsSolutionsChecks().validateScope(stack).violations?.map((found) => found.ruleName)).toEqual([
+      'AwsSolutions-IAM5[Resource::arn:aws:s3:::*]',
+    ]);
+  });
+});

@@ -1,0 +1,145 @@
+import { describe, expect, test } from 'vitest';
+import { fleetOf, list, plain, type Statement, statementsOf, templateOf } from './synthesised.ts';
+
+const change = 'route53:ChangeResourceRecordSets';
+const key = (name: string): string => `${change}${name}`;
+const names = (statement: Statement): unknown =>
+  statement.Condition?.['ForAllValues:StringLike']?.[key('NormalizedRecordNames')];
+const of = (statements: readonly Statement[], action: string): Statement[] =>
+  statements.filter((statement) => list(statement.Action).includes(action));
+const zoneArn = (index: number | string): string => `arn:<AWS::Partition>:route53:::hostedzone/${index}`;
+const zoneId = (index: number): string => `Z${String(index).padStart(20, '0')}`;
+
+/** `count` zones of one domain each. */
+const many = (count: number) =>
+  fleetOf(
+    Object.fromEntries(Array.from({ length: count }, (_, i) => [`zone-${i}.example`, [`zone-${i}.example`]])),
+  );
+
+describe('what the reconcile function may do to DNS', () => {
+  const fleet = fleetOf({
+    'example.jp': ['example.jp', 'mail.example.jp'],
+    '_domainkey.b.jp': ['b.jp'],
+    'unused.jp': [],
+  });
+  const template = templateOf(fleet);
+  const statements = statementsOf(template, 'ReconcileRole');
+
+  // Invariant 4
+  test("changes are CREATE and DELETE of TXT at the fleet's own key names, zone by zone", () => {
+    const changes = of(statements, change);
+    expect(changes.map((statement) => [list(statement.Resource).map(plain), names(statement)])).toEqual([
+      [[zoneArn(zoneId(0))], ['*._domainkey.example.jp', '*._domainkey.mail.example.jp']],
+      [[zoneArn(zoneId(1))], ['*._domainkey.b.jp']],
+    ]);
+    for (const statement of changes) {
+      expect(statement.Action).toBe(change);
+      expect(statement.Condition?.['ForAllValues:StringEquals']).toEqual({
+        [key('RecordTypes')]: ['TXT'],
+        [key('Actions')]: ['CREATE', 'DELETE'],
+      });
+      // ForAllValues holds of nothing at all
+      expect(statement.Condition?.Null).toEqual({
+        [key('RecordTypes')]: 'false',
+        [key('Actions')]: 'false',
+        [key('NormalizedRecordNames')]: 'false',
+      });
+    }
+  });
+
+  test('records are listed in the same zones, changes are looked up by their ids, and nothing else is asked', () => {
+    expect(
+      of(statements, 'route53:ListResourceRecordSets').flatMap((one) => list(one.Resource).map(plain)),
+    ).toEqual([zoneArn(zoneId(0)), zoneArn(zoneId(1))]);
+    expect(of(statements, 'route53:GetChange').map((one) => plain(one.Resource))).toEqual([
+      'arn:<AWS::Partition>:route53:::change/*',
+    ]);
+    const actions = new Set(
+      statements.flatMap((one) => list(one.Action)).filter((action) => action.startsWith('route53:')),
+    );
+    expect(actions).toEqual(new Set([change, 'route53:ListResourceRecordSets', 'route53:GetChange']));
+  });
+
+  test('no other function has any of it', () => {
+    for (const role of ['TickRole', 'ApiRole', 'MinuteRole'])
+      expect(
+        statementsOf(template, role)
+          .flatMap((one) => list(one.Action))
+          .filter((action) => /^(route53|sts):/.test(action)),
+      ).toEqual([]);
+  });
+});
+
+describe('zones in other accounts', () => {
+  const role = (account: string) => ({ arn: `arn:aws:iam::${account}:role/selkie`, externalId: 'abc' });
+  test('are reached by their roles alone, each role once, with its external id', () => {
+    const fleet = fleetOf({ 'a.jp': ['a.jp'], 'b.jp': ['b.jp'], 'c.jp': ['c.jp'] }, [
+      role('111111111111'),
+      role('111111111111'),
+      { arn: 'arn:aws:iam::222222222222:role/r' },
+    ]);
+    const statements = statementsOf(templateOf(fleet), 'ReconcileRole');
+    expect(of(statements, 'sts:AssumeRole').map((one) => [one.Resource, one.Condition])).toEqual([
+      ['arn:aws:iam::111111111111:role/selkie', { StringEquals: { 'sts:ExternalId': 'abc' } }],
+      ['arn:aws:iam::222222222222:role/r', undefined],
+    ]);
+    expect(
+      statements.flatMap((one) => list(one.Action)).filter((action) => action.startsWith('route53:')),
+    ).toEqual([]);
+  });
+});
+
+describe('large fleets', () => {
+  const documents = (count: number) => {
+    const template = templateOf(many(count));
+    return {
+      sizes: Object.values(template.findResources('AWS::IAM::ManagedPolicy')).map((policy) =>
+        plainSize(policy.Properties.PolicyDocument),
+      ),
+      statements: statementsOf(template, 'ReconcileRole'),
+    };
+  };
+  /** As IAM counts, its references resolved to the longest partition. */
+  const plainSize = (document: unknown): number =>
+    JSON.stringify(document, (_, value) =>
+      value !== null && typeof value === 'object' && 'Fn::Join' in value ? plain(value) : value,
+    ).replaceAll('<AWS::Partition>', 'aws-us-gov').length;
+
+  test('60 zones still have a statement each', () => {
+    const { sizes, statements } = documents(60);
+    expect(of(statements, change)).toHaveLength(60);
+    expect(sizes.length).toBeLessThanOrEqual(8);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(6_144);
+  });
+
+  test('500 zones, the quota of an account, share one pattern and keep every other condition', () => {
+    const { sizes, statements } = documents(500);
+    const changes = of(statements, change);
+    expect(changes.flatMap((one) => list(one.Resource))).toHaveLength(500);
+    for (const one of changes) {
+      expect(names(one)).toEqual(['*._domainkey.*']);
+      expect(one.Condition?.['ForAllValues:StringEquals']).toEqual({
+        [key('RecordTypes')]: ['TXT'],
+        [key('Actions')]: ['CREATE', 'DELETE'],
+      });
+    }
+    expect(sizes.length).toBeLessThanOrEqual(8);
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(6_144);
+  });
+
+  test('more than policies can name is refused with the mend', () => {
+    expect(() => templateOf(many(2_000))).toThrow('move zones to another account');
+  });
+
+  test('a zone of thousands of domains has patterns of its own, in one statement: a batch must match one whole', () => {
+    const fleet = fleetOf({
+      'example.jp': Array.from({ length: 3_000 }, (_, i) => `d${i}.example.jp`),
+      'b.jp': ['b.jp'],
+    });
+    const changes = of(statementsOf(templateOf(fleet), 'ReconcileRole'), change);
+    expect(changes.map(names)).toEqual([
+      ['*._domainkey.example.jp', '*._domainkey.*.example.jp'],
+      ['*._domainkey.b.jp'],
+    ]);
+  });
+});
