@@ -37,7 +37,7 @@ export const openDomain = async (world: World, session: Session, domain: string)
     'not-found',
     world.fleet.domains.has(domain)
       ? `${domain} is in fleet.yaml but not yet in the ledger: it will be within a minute`
-      : `${domain} is none of the ${known} domain${known === 1 ? '' : 's'} in fleet.yaml`,
+      : `${domain} is not in fleet.yaml, which has ${known} domain${known === 1 ? '' : 's'}`,
   );
 };
 
