@@ -1,0 +1,276 @@
+// One MTA's connection as a state machine: a command goes in, effects come out. Pure; connection.ts performs them.
+//
+// What is negotiated, and why: replies are left out for header fields and body chunks only, which the MTA streams anyway.
+// SMFIP_NODATA and SMFIP_NR_DATA are never asked for: with them Postfix writes the DATA macros alone and waits for the
+// delayed acknowledgement of TCP, 40 ms a message. The reply at the end of the header lets mail that is not signed go
+// without its body being sent.
+
+import type { HeaderField } from '../../core/dkim/canonical-header.ts';
+import { isSignedField } from '../../core/dkim/header-selection.ts';
+import { actions, malformed, newestVersion, oldestVersion, steps } from './wire.ts';
+import type { Command, Family } from './wire-command.ts';
+import type { Reply } from './wire-reply.ts';
+
+export interface Client {
+  readonly host: string;
+  readonly family: Family;
+  /** Empty where the family is unknown. */
+  readonly address: string;
+}
+
+/** A message whose header is complete. */
+export interface Envelope {
+  /** Undefined where the MTA has not said it (macro `i`). */
+  readonly queueId: string | undefined;
+  /** Undefined where the MTA gave no connection. */
+  readonly client: Client | undefined;
+  /** The client logged in (macro `auth_type` or `auth_authen`). */
+  readonly authenticated: boolean;
+  /** Those that can be signed, with CRLF in their folds, as they will be on the wire. */
+  readonly fields: readonly HeaderField[];
+  /** The fields were more than is kept: `fields` is not all. */
+  readonly overflow: boolean;
+}
+
+export type Effect =
+  | { readonly effect: 'reply'; readonly reply: Reply }
+  /** Decide on the message: reply `continue` to have its body, anything else ends it. */
+  | { readonly effect: 'begin'; readonly envelope: Envelope }
+  /** Of the message at hand; a view of the packet. */
+  | { readonly effect: 'body'; readonly chunk: Uint8Array }
+  /** The message is complete: reply with what is to be inserted and the verdict. */
+  | { readonly effect: 'finish'; readonly queueId: string | undefined }
+  /** The MTA gave the message up. */
+  | { readonly effect: 'drop' }
+  | { readonly effect: 'close' };
+
+export interface Session {
+  /** @throws invalid where the command cannot stand here: the connection must end */
+  take(command: Command): readonly Effect[];
+  /** The message at hand got its verdict at the end of its header. An MTA that sends the rest all the same is humoured. */
+  settle(): void;
+  /** Whether header values bear the space behind the colon, both ways. */
+  readonly leadingSpace: boolean;
+  /** Whether a message is in hand: from MAIL to its verdict or abort. */
+  readonly inMessage: boolean;
+}
+
+/** Bytes of signed header fields that a message may have: far beyond any MTA's default. */
+const longestHeader = 8 << 20;
+/** What a field takes in memory besides its bytes, so that very many empty ones are bounded too. */
+const fieldOverhead = 100;
+
+/** The macros that are of use; others are not kept, however many an MTA is set to send. */
+const usedMacros: readonly string[] = ['i', 'auth_type', 'auth_authen'];
+const longestMacro = 1000;
+/** The commands that macros come before: SMFIC_ letters. */
+const macroStages = 'CHMRTLNBEU';
+
+const wantedSteps = steps.noReplyToHeader | steps.noReplyToBody | steps.leadingSpace;
+
+/** `ready` is between messages. */
+type Phase = 'new' | 'ready' | 'envelope' | 'header' | 'body';
+
+const anyTime: readonly Phase[] = ['new', 'ready', 'envelope', 'header', 'body'];
+const negotiated: readonly Phase[] = anyTime.slice(1);
+
+/** Where each command may stand. MAIL, CONNECT and HELO in a message give the message up, as libmilter has it. */
+const allowed: Readonly<Record<Command['command'], readonly Phase[]>> = {
+  negotiate: ['new'],
+  macros: negotiated,
+  connect: negotiated,
+  helo: negotiated,
+  mail: negotiated,
+  recipient: ['envelope'],
+  data: ['envelope'],
+  header: ['envelope', 'header'],
+  'end-of-headers': ['envelope', 'header'],
+  body: ['body'],
+  'end-of-message': ['body'],
+  unknown: negotiated,
+  abort: negotiated,
+  quit: anyTime,
+  'quit-new-connection': negotiated,
+};
+
+const [lf, cr] = [10, 13];
+
+/** A copy with CRLF for each LF that stands alone: MTAs fold with LF on this wire, and with CRLF on the other. */
+export const withCrlf = (value: Uint8Array): Uint8Array => {
+  let lone = 0;
+  for (let i = value.indexOf(lf); i >= 0; i = value.indexOf(lf, i + 1)) if (value[i - 1] !== cr) lone += 1;
+  // Not `slice`: of a Buffer that is a view.
+  if (lone === 0) return new Uint8Array(value);
+  const bytes = new Uint8Array(value.length + lone);
+  let at = 0;
+  for (let i = 0; i < value.length; i += 1) {
+    const byte = value[i] as number;
+    if (byte === lf && value[i - 1] !== cr) {
+      bytes[at] = cr;
+      at += 1;
+    }
+    bytes[at] = byte;
+    at += 1;
+  }
+  return bytes;
+};
+
+const reply = (kind: 'continue'): Effect => ({ effect: 'reply', reply: { reply: kind } });
+
+export const createSession = (): Session => {
+  let phase: Phase = 'new';
+  let settled = false;
+  let agreedSteps = 0;
+  let client: Client | undefined;
+  /** By the stage that they came with: a stage's macros replace those of its last time. */
+  const macros = new Map<string, ReadonlyMap<string, string>>();
+  let fields: HeaderField[] = [];
+  let headerBytes = 0;
+
+  const macro = (name: string): string | undefined => {
+    for (const stage of [...macros.values()].toReversed()) {
+      const value = stage.get(name);
+      if (value !== undefined && value !== '') return value;
+    }
+    return undefined;
+  };
+  const keepMacros = (stage: string, all: ReadonlyMap<string, string>): void => {
+    if (!macroStages.includes(stage)) return;
+    const used = usedMacros.flatMap((name) => {
+      const value = all.get(name);
+      return value === undefined ? [] : [[name, value.slice(0, longestMacro)] as const];
+    });
+    // Not in place: the latest stage is looked at first.
+    macros.delete(stage);
+    macros.set(stage, new Map(used));
+  };
+  const inMessage = (): boolean => phase !== 'new' && phase !== 'ready' && !settled;
+
+  /** Forgets the message; what is known of the connection stays. */
+  const reset = (keepStages: readonly string[]): void => {
+    fields = [];
+    headerBytes = 0;
+    for (const stage of macros.keys()) if (!keepStages.includes(stage)) macros.delete(stage);
+    phase = 'ready';
+    settled = false;
+  };
+  const dropped = (): readonly Effect[] => (inMessage() ? [{ effect: 'drop' }] : []);
+
+  const unless = (step: number): readonly Effect[] => ((agreedSteps & step) === 0 ? [reply('continue')] : []);
+
+  const negotiate = (offer: Command & { command: 'negotiate' }): readonly Effect[] => {
+    if (offer.version < oldestVersion) throw malformed(`version ${offer.version} is too old`);
+    if ((offer.actions & actions.addHeaders) === 0)
+      throw malformed('the MTA does not let header fields be added (SMFIF_ADDHDRS)');
+    agreedSteps = offer.steps & wantedSteps;
+    phase = 'ready';
+    return [
+      {
+        effect: 'reply',
+        reply: {
+          reply: 'negotiate',
+          version: Math.min(offer.version, newestVersion),
+          actions: actions.addHeaders,
+          steps: agreedSteps,
+        },
+      },
+    ];
+  };
+
+  const header = (name: string, value: Uint8Array): readonly Effect[] => {
+    phase = 'header';
+    if (isSignedField(name)) {
+      headerBytes += name.length + value.length + fieldOverhead;
+      if (headerBytes <= longestHeader) fields.push({ name, value: withCrlf(value) });
+    }
+    return unless(steps.noReplyToHeader);
+  };
+
+  const begin = (): readonly Effect[] => {
+    phase = 'body';
+    const envelope: Envelope = {
+      queueId: macro('i'),
+      client,
+      authenticated: macro('auth_type') !== undefined || macro('auth_authen') !== undefined,
+      fields,
+      overflow: headerBytes > longestHeader,
+    };
+    fields = [];
+    return [{ effect: 'begin', envelope }];
+  };
+
+  const finish = (chunk: Uint8Array): readonly Effect[] => {
+    const queueId = macro('i');
+    reset(['C', 'H']);
+    return [...(chunk.length > 0 ? [{ effect: 'body', chunk } as const] : []), { effect: 'finish', queueId }];
+  };
+
+  const act = (command: Command): readonly Effect[] => {
+    switch (command.command) {
+      case 'negotiate':
+        return negotiate(command);
+      case 'macros':
+        keepMacros(command.stage, command.macros);
+        return [];
+      case 'connect': {
+        const { host, family, address } = command;
+        const effects = dropped();
+        reset(['C']);
+        client = { host, family, address };
+        return [...effects, reply('continue')];
+      }
+      case 'helo': {
+        const effects = dropped();
+        reset(['C', 'H']);
+        return [...effects, reply('continue')];
+      }
+      case 'mail': {
+        const effects = dropped();
+        reset(['C', 'H', 'M']);
+        phase = 'envelope';
+        return [...effects, reply('continue')];
+      }
+      case 'recipient':
+      case 'data':
+      case 'unknown':
+        return [reply('continue')];
+      case 'header':
+        return header(command.name, command.value);
+      case 'end-of-headers':
+        return begin();
+      case 'body':
+        return [{ effect: 'body', chunk: command.chunk }, ...unless(steps.noReplyToBody)];
+      case 'end-of-message':
+        return finish(command.chunk);
+      case 'abort': {
+        const effects = dropped();
+        reset(['C', 'H']);
+        return effects;
+      }
+      case 'quit':
+        return [...dropped(), { effect: 'close' }];
+      case 'quit-new-connection': {
+        const effects = dropped();
+        reset([]);
+        client = undefined;
+        return effects;
+      }
+    }
+  };
+
+  return {
+    take(command) {
+      if (!allowed[command.command].includes(phase)) throw malformed(`${command.command} while ${phase}`);
+      return act(command);
+    },
+    settle() {
+      settled = true;
+    },
+    get leadingSpace() {
+      return (agreedSteps & steps.leadingSpace) !== 0;
+    },
+    get inMessage() {
+      return inMessage();
+    },
+  };
+};
