@@ -63,7 +63,7 @@ const post = async (url: URL, body: string, timeout: Duration): Promise<{ status
       method: 'POST',
       headers: { 'content-type': 'application/jose' },
       body,
-      redirect: 'error',
+      redirect: 'manual',
       signal: AbortSignal.timeout(timeout),
     });
     text = await bounded(response, limits.bundle);

@@ -80,7 +80,9 @@ const detailOf = (body: string): string => {
   try {
     const problem: unknown = JSON.parse(body);
     return typeof problem === 'object' && problem !== null && 'detail' in problem
-      ? `: ${String(problem.detail).replace(/\p{Cc}/gu, ' ').slice(0, 300)}`
+      ? `: ${String(problem.detail)
+          .replace(/\p{Cc}/gu, ' ')
+          .slice(0, 300)}`
       : '';
   } catch {
     return '';
