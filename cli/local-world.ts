@@ -181,6 +181,8 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       queue,
       ledger,
       reporter: { report },
+      // One worker: after a kill it takes its own leases again instead of waiting for their end.
+      worker: hostName,
       fleet: localFleet(fleet, dns.port, agent),
     };
     const api = await startApi(world, dir, ports.api, log);

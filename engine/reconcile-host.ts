@@ -139,8 +139,7 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
   const host = fleetHost(world, unit.host);
   if (host.endpoint === undefined) return; // it pulls
   const lease = `host/${host.name}`;
-  const holder = world.randomness.id();
-  if (!(await world.ledger.lease(lease, holder, session.now(), minutes(1)))) {
+  if (!(await world.ledger.lease(lease, world.worker, session.now(), minutes(1)))) {
     await world.queue.send([unit], seconds(1));
     return;
   }
@@ -162,7 +161,7 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
     if (!hasCode(error, 'host.unreachable', 'host.refused', 'untrusted', 'invalid')) throw error;
     await noteTrouble(world, session, host, error);
   } finally {
-    await world.ledger.release(lease, holder);
+    await world.ledger.release(lease, world.worker);
   }
 };
 

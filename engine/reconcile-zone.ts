@@ -112,8 +112,7 @@ const hostsToTell = (plans: Iterable<Plan>): readonly string[] => [
 export const reconcileZone = async (world: World, unit: Extract<Unit, { kind: 'zone' }>): Promise<void> => {
   const session = await openSession(world);
   const lease = `zone/${unit.zone}`;
-  const holder = world.randomness.id();
-  if (!(await world.ledger.lease(lease, holder, session.now(), leaseLength))) {
+  if (!(await world.ledger.lease(lease, world.worker, session.now(), leaseLength))) {
     await world.queue.send([unit], seconds(5));
     return;
   }
@@ -131,7 +130,7 @@ export const reconcileZone = async (world: World, unit: Extract<Unit, { kind: 'z
     const hosts = hostsToTell(last?.plans.values() ?? []);
     if (hosts.length > 0) await world.queue.send(hosts.map((host) => ({ kind: 'host', host })));
   } finally {
-    await world.ledger.release(lease, holder);
+    await world.ledger.release(lease, world.worker);
   }
 };
 

@@ -35,6 +35,8 @@ export interface World {
   readonly ledger: Ledger;
   readonly reporter: Reporter;
   readonly fleet: Fleet;
+  /** Who holds leases: one name for as long as one piece of work is done at a time, over restarts where there is but one worker. */
+  readonly worker: string;
 }
 
 export interface Session {

@@ -90,6 +90,7 @@ export const wire = (environment: Environment): World => ({
     table: needed(environment, 'SELKIE_TABLE'),
   }),
   reporter: { report },
+  worker: systemRandomness.id(),
   fleet: loadCompiledFleet(readFileSync(needed(environment, 'SELKIE_FLEET'), 'utf8')),
 });
 
