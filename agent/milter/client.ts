@@ -89,15 +89,15 @@ class Conversation implements MilterConnection {
     this.#agreed = agreed;
   }
 
-  /** The command's reply; undefined where none is awaited. Commands without reply are written with the next that has one. */
+  /**
+   * The command's reply; undefined where none is awaited. Such commands are written together with the next one that has
+   * a reply: Postfix's buffered stream does so too, and separate small writes would each wait for an acknowledgement.
+   */
   async #say(command: Command): Promise<Reply | undefined> {
     const { skip, noReply } = silence[command.command] ?? { skip: 0, noReply: 0 };
     if ((this.#agreed & skip) !== 0) return undefined;
     this.#unsent.push(encodeCommand(command));
-    if ((this.#agreed & noReply) !== 0) {
-      if (this.#unsent.length > 64 || command.command === 'body') this.#flush();
-      return undefined;
-    }
+    if ((this.#agreed & noReply) !== 0) return undefined;
     this.#flush();
     return this.#replies.next();
   }

@@ -32,7 +32,7 @@ const oneLine = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?').sli
  * last comes first here. With RSA first in the list, RSA ends on top and Ed25519 beneath it: verifiers that look at few
  * signatures see the one that all of them know. MTAs fold with LF on this wire.
  */
-export const insertions = (signatures: readonly Signature[], leadingSpace: boolean): readonly Reply[] =>
+const insertions = (signatures: readonly Signature[], leadingSpace: boolean): readonly Reply[] =>
   signatures.toReversed().map(({ value }) => ({
     reply: 'insert-header',
     index: 0,

@@ -157,7 +157,7 @@ export const cString = (text: string): Uint8Array => {
   return bytes;
 };
 
-export const latin1 = (bytes: Uint8Array): string => {
+const latin1 = (bytes: Uint8Array): string => {
   let text = '';
   for (const byte of bytes) text += String.fromCharCode(byte);
   return text;

@@ -6,7 +6,7 @@ import { canonicalName, type HeaderField } from './canonical-header.ts';
  * change how the body reads) and RFC 8058 §4's List-Unsubscribe-Post. Not in it, as §5.4 advises: what relays add or
  * rewrite (Received, Return-Path, DKIM-Signature, Authentication-Results).
  */
-export const signedFields: readonly string[] = [
+const signedFields: readonly string[] = [
   'From',
   'Sender',
   'Reply-To',

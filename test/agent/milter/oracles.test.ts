@@ -63,7 +63,8 @@ const suite = (verify: Verify, leftOut: readonly string[] = []): void => {
   it.each([
     ['a changed body', 'Hello.', 'Hallo.'],
     ['a changed subject', 'Subject: a test', 'Subject: a jest'],
-    ['a second From: oversigned', 'To: rcpt', 'From: x@example.net\r\nTo: rcpt'],
+    ['a second From above: oversigned', 'From: Jo', 'From: x@example.net\r\nFrom: Jo'],
+    ['a second From below', 'To: rcpt', 'From: x@example.net\r\nTo: rcpt'],
   ])('does not pass with %s', async (_, from, to) => {
     const results = await verify(
       forged(await signed('relaxed/relaxed', messages.plain ?? Buffer.alloc(0)), from, to),
