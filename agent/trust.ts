@@ -18,7 +18,7 @@ const keySet = z.object({ keys: z.array(bundleKey).check(z.minLength(1)) });
 const fileOf = (dir: string): string => join(dir, 'trusted.json');
 
 /** RFC 7638: SHA-256, base64url. */
-export const isThumbprint = (text: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(text);
+const isThumbprint = (text: string): boolean => /^[A-Za-z0-9_-]{43}$/.test(text);
 
 /** @throws SelkieError invalid where none is pinned, or the file is damaged */
 export const trustedKeys = async (dir: string): Promise<readonly JWK[]> => {

@@ -53,7 +53,7 @@ export interface Manifest {
 
 const base64 = /^(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$|^[A-Za-z0-9+/]{2,3}={1,2}$/;
 
-export const domainName = z.string().check(z.refine(isDomainName, 'must be a lower-case domain name'));
+const domainName = z.string().check(z.refine(isDomainName, 'must be a lower-case domain name'));
 export const selectorName = z
   .string()
   .check(z.maxLength(63), z.refine(isDnsName, 'must be a lower-case selector'));
