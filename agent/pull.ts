@@ -14,8 +14,12 @@ export interface PullOptions {
   readonly url: string;
   readonly host: string;
   readonly identity: Pick<Identity, 'signing'>;
-  /** Where the key store stands now. */
-  readonly standing: () => { readonly cursor: Place | null; readonly incarnation: string };
+  /** Where the key store stands now; `staged`: how many parts of an unfinished snapshot it holds. */
+  readonly standing: () => {
+    readonly cursor: Place | null;
+    readonly incarnation: string;
+    readonly staged: number;
+  };
   readonly receive: Receive;
   readonly now: () => Instant;
   /** A fresh nonce. */
@@ -41,6 +45,8 @@ export const controlPlaneUrl = (text: string): URL => {
     });
   return url;
 };
+
+const isSame = (a: Place | null, b: Place | null): boolean => a?.epoch === b?.epoch && a?.n === b?.n;
 
 /** The body as text, of at most `limit` bytes. */
 const bounded = async (response: Response, limit: number): Promise<string> => {
@@ -84,7 +90,8 @@ const post = async (url: URL, body: string, timeout: Duration): Promise<{ status
 };
 
 /**
- * One cycle: asks, applies and acknowledges until nothing is left. Returns how many bundles it took.
+ * One cycle: asks, applies and acknowledges until nothing is left, or a bundle has changed nothing (the control plane may
+ * send a host with a broken key everything, again and again). Returns how many bundles it took.
  * @throws SelkieError unavailable, denied: the control plane; untrusted, invalid: what it gave
  */
 export const pullOnce = async (options: PullOptions): Promise<number> => {
@@ -92,13 +99,16 @@ export const pullOnce = async (options: PullOptions): Promise<number> => {
   const base = controlPlaneUrl(options.url);
   const at = (what: string): URL => new URL(`v1/hosts/${encodeURIComponent(host)}/${what}`, base);
   for (let taken = 0; taken < mostBundles; taken += 1) {
+    const { cursor, incarnation, staged } = standing();
     const pull = await signPull(
-      { iss: host, aud: 'selkie', iat: now() / 1_000, nonce: id(), ...standing() },
+      { iss: host, aud: 'selkie', iat: now() / 1_000, nonce: id(), cursor, incarnation },
       identity.signing,
     );
     const answer = await post(at('pull'), pull, timeout);
     if (answer.status === 204) return taken;
     await post(at('acknowledgements'), await receive(answer.text), timeout);
+    const after = standing();
+    if (isSame(cursor, after.cursor) && staged === after.staged) return taken + 1;
   }
   return mostBundles;
 };

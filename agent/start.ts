@@ -109,7 +109,10 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   });
   closers.push(() => milter.close());
   if (controlPlane !== undefined) {
-    const standing = () => ({ cursor: store.state.cursor, incarnation: store.state.incarnation });
+    const standing = () => {
+      const { cursor, incarnation, staged } = store.state;
+      return { cursor, incarnation, staged: staged?.received.length ?? 0 };
+    };
     const pulls = startPulls({
       cycle: () => pullOnce({ url: controlPlane, host: name, identity, standing, receive, now, id }),
       every: options.pullEvery ?? seconds(60),

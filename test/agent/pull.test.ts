@@ -24,7 +24,11 @@ describe('one cycle of pulls', () => {
       url,
       host: host.name,
       identity: { signing: host.signingPrivate },
-      standing: () => ({ cursor: { epoch: 1, n: received.length }, incarnation: 'incarnation-1' }),
+      standing: () => ({
+        cursor: { epoch: 1, n: received.filter((bundle) => bundle !== 'same').length },
+        incarnation: 'incarnation-1',
+        staged: 0,
+      }),
       receive: async (bundle) => {
         received.push(bundle);
         return `${bundle} taken`;
@@ -56,6 +60,12 @@ describe('one cycle of pulls', () => {
     const asked = await Promise.all(pulls.map((one) => verifyPull(one.body, options)));
     expect(asked.map((one) => one.cursor?.n)).toEqual([0, 1, 2]);
     expect(new Set(asked.map((one) => one.nonce)).size).toBe(3);
+  });
+
+  it('ends with a bundle that changes nothing, and leaves the rest to the next cycle', async () => {
+    plane.bundles.push('one', 'same', 'same');
+    expect(await pull()).toBe(2);
+    expect(plane.seen.at(-1)?.body).toBe('same taken');
   });
 
   it('works below a path, as APIs with stages have', async () => {
