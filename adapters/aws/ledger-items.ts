@@ -15,6 +15,7 @@
 // one may be seen before the other. Numbers have no gaps, so what is not yet readable in order shows as a gap.
 // https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html (isolation levels)
 
+import { createHash } from 'node:crypto';
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
@@ -95,9 +96,9 @@ export const entryItem = (pool: string, entry: LogEntry): Item => ({
   body: body(`entry ${entry.place.n} of the log of pool ${pool}`, entry),
 });
 
-/** A sort key is never empty; what a client sends may be. */
+/** A sort key holds 1 to 1,024 bytes; what a client sends may be anything. */
 export const requestKey = (domain: string, idempotencyKey: string): Item =>
-  key(`request#${domain}`, `k#${idempotencyKey}`);
+  key(`request#${domain}`, createHash('sha256').update(idempotencyKey).digest('base64url'));
 
 export const requestItem = (row: RequestRow): Item => ({
   ...requestKey(row.domain, row.idempotencyKey),
