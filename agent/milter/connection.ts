@@ -129,8 +129,9 @@ export const serve = (socket: Socket, options: ConnectionOptions): Connection =>
   };
 
   /** All commands that are here, up to the end of a message, whose signature must be there before the next command. */
-  const run = (): void => {
+  const run = (bytes?: Uint8Array): void => {
     try {
+      if (bytes !== undefined) framer.push(bytes);
       while (!signing && !ended) {
         const packet = framer.next();
         if (packet === undefined) break;
@@ -152,8 +153,7 @@ export const serve = (socket: Socket, options: ConnectionOptions): Connection =>
   });
   socket.on('data', (bytes: Buffer) => {
     if (ended) return;
-    framer.push(bytes);
-    run();
+    run(bytes);
   });
   socket.on('error', (error: NodeJS.ErrnoException) => {
     // An MTA's process that ends resets its connections: no news.
