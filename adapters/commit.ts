@@ -7,9 +7,9 @@ import type { Commit } from '../engine/ports.ts';
  * How much a commit may hold: each row, reserved selector and request counts one, an append three (the entry, the pool's
  * last number, the epoch). It is what one DynamoDB transaction takes.
  */
-export const commitLimit = 100;
+const commitLimit = 100;
 
-export const commitSize = (commit: Commit): number =>
+const commitSize = (commit: Commit): number =>
   (commit.domains?.length ?? 0) +
   (commit.hosts?.length ?? 0) +
   (commit.reserve?.length ?? 0) +

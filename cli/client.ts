@@ -7,7 +7,7 @@ import { readApiAddress } from './local-world.ts';
 /** @throws not-found, unavailable, and what the API says */
 export const call = async <T>(
   dir: string,
-  method: 'GET' | 'POST',
+  method: 'GET' | 'POST' | 'DELETE',
   path: string,
   body?: unknown,
 ): Promise<T> => {

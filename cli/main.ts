@@ -7,7 +7,7 @@ import type { DomainStatus } from '../engine/status.ts';
 import { readFleet } from '../fleet/read.ts';
 import { call } from './client.ts';
 import { type OnceReport, once } from './once.ts';
-import { followRotation, printForecast, printPlan, printStatus } from './print.ts';
+import { followRotation, printForecast, printHost, printPlan, printStatus } from './print.ts';
 import { lookUpRecord } from './record.ts';
 import { up } from './up.ts';
 
@@ -118,9 +118,23 @@ program
   .argument('<domain>')
   .option(...dirOption)
   .option('--reason <text>', 'for the record')
+  .option(
+    '--compromised <selector>',
+    'an emergency: others may hold this key; its successor hurries, then it is revoked',
+  )
+  .option(
+    '--unsigned',
+    'with --compromised: revoke at once, though mail goes unsigned until the successor signs',
+  )
   .option('--wait', 'show each step until every host signs with the new keys')
   .action(async (domain: string, options) => {
-    const body = options.reason === undefined ? {} : { reason: options.reason };
+    if (options.unsigned === true && options.compromised === undefined)
+      throw new SelkieError('invalid', '--unsigned goes with --compromised');
+    const body = {
+      ...(options.reason === undefined ? {} : { reason: options.reason }),
+      ...(options.compromised === undefined ? {} : { kind: 'emergency', compromised: options.compromised }),
+      ...(options.unsigned === true ? { unsigned: true } : {}),
+    };
     const answer = await call<{ joined: boolean; rotation: { id: string } }>(
       options.dir,
       'POST',
@@ -159,6 +173,42 @@ for (const [verb, what] of [
         `${verb}: rotation ${answer.rotation.id} (${answer.rotation.kind}); look again with: npm run selkie -- status ${domain}`,
       );
     });
+
+const host = program.command('host').description('the mail hosts of the fleet');
+host
+  .command('list')
+  .description('each host, whether it counts, and what troubles it')
+  .option(...dirOption)
+  .action(async (options) => {
+    const { hosts } = await call<{ hosts: Parameters<typeof printHost>[0][] }>(
+      options.dir,
+      'GET',
+      '/v1/hosts',
+    );
+    for (const each of hosts) printHost(each, say);
+  });
+host
+  .command('exclude')
+  .description('rotations no longer wait for this host')
+  .argument('<host>')
+  .option(...dirOption)
+  .option('--reason <text>', 'for the record')
+  .action(async (name: string, options) => {
+    const body = options.reason === undefined ? {} : { reason: options.reason };
+    await call(options.dir, 'POST', `/v1/hosts/${encodeURIComponent(name)}/exclusion`, body);
+    say(
+      `${name} is excluded: rotations no longer wait for it; take it back with: selkie host return ${name}`,
+    );
+  });
+host
+  .command('return')
+  .description('rotations wait for this host again, once it holds a full snapshot')
+  .argument('<host>')
+  .option(...dirOption)
+  .action(async (name: string, options) => {
+    await call(options.dir, 'DELETE', `/v1/hosts/${encodeURIComponent(name)}/exclusion`);
+    say(`${name} counts again once it holds a full snapshot`);
+  });
 
 program
   .command('plan')

@@ -12,11 +12,36 @@ export const printStatus = (status: DomainStatus, say: Say): void => {
   say(`${status.domain}  (zone ${status.zone}, pool ${status.pool}${status.leaving ? ', leaving' : ''})`);
   for (const key of status.keys)
     say(
-      `  ${key.selector.padEnd(12)} ${key.algorithm.padEnd(8)} ${key.state.padEnd(10)} ${key.active === undefined ? '' : `signs since ${minute(key.active)}`}${key.compromised === undefined ? '' : ' COMPROMISED'}${key.abandoned === undefined ? '' : ` given up: ${key.abandoned}`}`,
+      `  ${key.selector.padEnd(12)} ${key.algorithm.padEnd(8)} ${key.state.padEnd(10)} ${key.active === undefined ? '' : `${key.state === 'active' ? 'signs' : 'signed'} since ${minute(key.active)}`}${key.compromised === undefined ? '' : ' COMPROMISED'}${key.abandoned === undefined ? '' : ` given up: ${key.abandoned}`}`,
     );
   for (const { says } of status.blockedBy) say(`  - ${says}`);
   for (const { selector, reason } of status.taken) say(`  - ${selector} passed over: ${reason}`);
   if (status.nextRotation !== undefined) say(`  next rotation ${minute(status.nextRotation)}`);
+};
+
+export const printHost = (
+  host: {
+    readonly host: string;
+    readonly pool: string;
+    readonly ready: boolean;
+    readonly excluded?: string;
+    readonly fenced?: string;
+    readonly trouble?: string;
+    readonly failed: Readonly<Record<string, string>>;
+  },
+  say: Say,
+): void => {
+  const standing =
+    host.excluded !== undefined
+      ? 'excluded'
+      : host.fenced !== undefined
+        ? 'fenced'
+        : host.ready
+          ? 'ready'
+          : 'not ready';
+  say(`${host.host}  (pool ${host.pool})  ${standing}`);
+  for (const why of [host.excluded, host.fenced, host.trouble]) if (why !== undefined) say(`  - ${why}`);
+  for (const [key, why] of Object.entries(host.failed)) say(`  - cannot use ${key}: ${why}`);
 };
 
 export const printPlan = (status: DomainStatus, say: Say): void => {

@@ -16,7 +16,7 @@ const optionOf: Readonly<Record<string, string>> = {
 };
 
 /** A busy port says which option changes it. */
-export const withOption = (error: unknown): unknown => {
+const withOption = (error: unknown): unknown => {
   const option = error instanceof SelkieError ? optionOf[error.field ?? ''] : undefined;
   return option === undefined || !(error instanceof SelkieError)
     ? error

@@ -41,7 +41,7 @@ export const rotationRequest: z.ZodMiniType<RotationRequest> = z
     }),
   );
 
-/** POST /v1/domains/{domain}/rollback and …/abort */
+/** POST /v1/domains/{domain}/rollback and …/abort, /v1/hosts/{host}/exclusion */
 export interface ReasonRequest {
   readonly reason?: string;
 }

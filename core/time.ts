@@ -21,7 +21,7 @@ export const days = (n: number): Duration => hours(n * 24);
 export const add = (at: Instant, ...lengths: readonly Duration[]): Instant =>
   lengths.reduce<number>((sum, length) => sum + length, at) as Instant;
 
-export const total = (...lengths: readonly Duration[]): Duration =>
+const total = (...lengths: readonly Duration[]): Duration =>
   lengths.reduce<number>((sum, length) => sum + length, 0) as Duration;
 
 /** The time from `earlier` to `later`; zero where the two are the other way round. */
@@ -44,11 +44,6 @@ export const clamp = (length: Duration, low: Duration, high: Duration): Duration
 
 /** RFC 3339 in UTC with milliseconds: `2024-01-28T09:00:00.000Z`. */
 export const formatInstant = (at: Instant): string => new Date(at).toISOString();
-
-export const parseInstant = (text: string): Instant | undefined => {
-  const value = Date.parse(text);
-  return Number.isNaN(value) ? undefined : instant(value);
-};
 
 const iso = /^P(?:(\d+)W)?(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d{1,3})?)S)?)?$/;
 

@@ -3,7 +3,7 @@
 import { type Acknowledgement, verifyAck } from '../contract/acknowledgement.ts';
 import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
-import { add, latest, minutes } from '../core/time.ts';
+import { add, instant, latest, minutes } from '../core/time.ts';
 import type { HostRow, Unit } from './ports.ts';
 import { newHostRow, report, type Session, type World } from './world.ts';
 
@@ -47,7 +47,7 @@ export const changeHost = async (
 };
 
 /** Zone units for domains, grouped; a domain that the ledger does not know is passed over. */
-export const zoneUnits = async (world: World, domains: readonly string[]): Promise<readonly Unit[]> => {
+const zoneUnits = async (world: World, domains: readonly string[]): Promise<readonly Unit[]> => {
   const byZone = new Map<string, string[]>();
   for (const domain of new Set(domains)) {
     const zone = world.fleet.domains.get(domain)?.zone ?? (await world.ledger.domain(domain))?.zone;
@@ -102,7 +102,7 @@ const acknowledged = (row: HostRow, ack: Acknowledgement, session: Session): Hos
   // The host's clock is its own: a use is not later than its report.
   const lastUse = Object.fromEntries(
     Object.entries(ack.lastUse ?? {}).map(([name, at]) => {
-      const heard = at > now ? now : at;
+      const heard = instant(Math.min(at, now));
       return [name, latest(heard, row.lastUse[name] ?? heard)];
     }),
   );

@@ -68,7 +68,7 @@ const installed = (world: World, session: Session, row: DomainRow): DomainRow | 
 };
 
 /** @throws stale-fleet, unavailable, throttled, conflict: the unit is to be tried again */
-export const installFleet = async (world: World): Promise<void> => {
+const installFleet = async (world: World): Promise<void> => {
   const session = await openSession(world);
   if (world.fleet.version <= session.head.fleetVersion) return;
   const known = new Set<string>();

@@ -109,7 +109,7 @@ export const poolHosts = (world: World, pool: string): Promise<readonly HostRow[
 export const policyOf = (world: World, domain: string): Policy =>
   world.fleet.domains.get(domain)?.policy ?? defaultPolicy;
 
-export const isLeaving = (world: World, row: DomainRow): boolean =>
+const isLeaving = (world: World, row: DomainRow): boolean =>
   row.vanished !== undefined || (world.fleet.domains.get(row.domain)?.leaving ?? false);
 
 export const situation = (

@@ -16,7 +16,7 @@ import {
 import { hasCode, SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { ledgerTable } from '../../core/table.ts';
-import { add, type Instant, instant, milliseconds } from '../../core/time.ts';
+import { type Instant, instant } from '../../core/time.ts';
 import type { Commit, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
 import { checkCommit, refusal } from '../commit.ts';
 import { cancellationReasons, toSelkieError } from './errors.ts';

@@ -7,7 +7,7 @@ import { describe, SelkieError } from '../../core/errors.ts';
 import { isDomainName, lowerName } from '../../core/names.ts';
 import { abortRotation, type Ordered, requestRotation, rollBack } from '../../engine/commands.ts';
 import { forecast } from '../../engine/forecast.ts';
-import { takeAcknowledgement } from '../../engine/hosts.ts';
+import { excludeHost, returnHost, takeAcknowledgement } from '../../engine/hosts.ts';
 import { answerPull } from '../../engine/reconcile-host.ts';
 import { hostsStatus, statusOf, statusOfAll } from '../../engine/status.ts';
 import { openSession, type World } from '../../engine/world.ts';
@@ -111,6 +111,24 @@ export const createApi = (world: World, log: (line: string) => void): Hono => {
     return accepted(context, domain, await abortRotation(world, await openSession(world), domain, body));
   });
 
+  app.post('/v1/hosts/:host/exclusion', async (context) => {
+    const { reason } = parseBody(reasonRequest, await context.req.text());
+    const session = await openSession(world);
+    const row = await excludeHost(
+      world,
+      session,
+      context.req.param('host'),
+      reason ?? 'excluded by an operator',
+    );
+    return context.json({ host: row.name, excluded: row.excluded?.reason });
+  });
+  app.delete('/v1/hosts/:host/exclusion', async (context) => {
+    const row = await returnHost(world, context.req.param('host'));
+    return context.json({ host: row.name, ready: false });
+  });
+
+  // Public: a host that enrols compares it with the thumbprint that it was told.
+  app.get('/v1/bundle-keys', async (context) => context.json({ keys: [await world.signer.publicKey()] }));
   app.post('/v1/hosts/:host/pull', async (context) => {
     const session = await openSession(world);
     const bundle = await answerPull(world, session, context.req.param('host'), await context.req.text());

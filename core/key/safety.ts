@@ -109,14 +109,14 @@ const rules: readonly Rule[] = [
   },
 ];
 
-export interface Violation {
+interface Violation {
   readonly invariant: number;
   readonly says: string;
   readonly of: readonly string[];
 }
 
 /** What the step from `before` to `after` would break. */
-export const violations = (before: DomainRow, after: DomainRow, context: Context): readonly Violation[] =>
+const violations = (before: DomainRow, after: DomainRow, context: Context): readonly Violation[] =>
   rules.flatMap(({ invariant, says, broken }) => {
     const already = new Set(broken(before, context));
     const of = broken(after, context).filter((name) => !already.has(name));

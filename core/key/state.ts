@@ -34,12 +34,6 @@ export const stateOf = (key: Key): State => {
   return evidence.stored === undefined ? 'reserved' : 'stored';
 };
 
-/** From the first saved intent to sign until the last host confirmed that it stopped, some host may sign with it. */
-export const mayBeSigning = (key: Key): boolean => {
-  const turn = dutyTurn(key);
-  return turn.signIntended !== undefined && turn.stopped === undefined;
-};
-
 /** Whether some host may ever have signed with it. */
 export const mayHaveSigned = (key: Key): boolean => key.turns.some((turn) => turn.signIntended !== undefined);
 

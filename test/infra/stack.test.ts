@@ -93,7 +93,7 @@ describe('what sets it to work', () => {
     ]);
   });
 
-  test("operators sign with AWS credentials; only the hosts' two paths are open to their own signature", () => {
+  test("operators sign with AWS credentials; open are only the hosts' two paths, to their own signature, and the public bundle keys", () => {
     const routes = Object.values(template.findResources('AWS::ApiGatewayV2::Route')).map(({ Properties }) => [
       Properties.RouteKey,
       Properties.AuthorizationType,
@@ -102,6 +102,7 @@ describe('what sets it to work', () => {
       'ANY /v1/{proxy+}': 'AWS_IAM',
       'POST /v1/hosts/{host}/pull': 'NONE',
       'POST /v1/hosts/{host}/acknowledgements': 'NONE',
+      'GET /v1/bundle-keys': 'NONE',
     });
     template.hasResourceProperties('AWS::ApiGatewayV2::Stage', {
       AccessLogSettings: {
