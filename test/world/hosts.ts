@@ -28,6 +28,8 @@ export const createSigner = async (): Promise<BundleSigner> => {
 export interface SimulatedHost {
   readonly fleet: FleetHost;
   down: boolean;
+  /** It falls silent as soon as it is told to stop signing with a key. */
+  downFrom: 'switch' | undefined;
   answer(bundle: string): Promise<string>;
 }
 
@@ -49,14 +51,17 @@ export const createHost = async (
   return {
     fleet: { name, pool, endpoint: `https://${name}:8443`, encryptionKey: sealing.x, signingKey: signing.x },
     down: false,
-    answer: async (bundle) => {
-      const { manifest } = await openBundle(bundle, {
+    downFrom: undefined,
+    async answer(bundle) {
+      const { manifest, payload } = await openBundle(bundle, {
         encryptionKey: sealing.secret,
         host: name,
         trusted,
         now: now(),
         skew: minutes(5),
       });
+      if (this.downFrom === 'switch' && payload.changes.some(({ duty }) => duty === 'signing'))
+        throw new SelkieError('host.unreachable', `${name} does not answer: is it up?`);
       return signAck(
         {
           iss: name,

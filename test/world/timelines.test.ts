@@ -3,7 +3,9 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
-import { days, hours } from '../../core/time.ts';
+import { days, hours, minutes, seconds } from '../../core/time.ts';
+import { type RotationOrder, requestRotation } from '../../engine/commands.ts';
+import { openSession } from '../../engine/world.ts';
 import { domain, type Simulation, simulate } from './world.ts';
 
 const start = '2024-01-28T09:00:00Z';
@@ -29,6 +31,9 @@ const expectGolden = (name: string, world: Simulation): void => {
 
 const keys = async ({ world }: Simulation) => (await world.ledger.domain(domain))?.keys ?? [];
 
+const order = async ({ world }: Simulation, wanted: RotationOrder = {}) =>
+  requestRotation(world, await openSession(world), domain, wanted);
+
 describe('golden timelines', () => {
   test('first key: the negative TTL is waited for', async () => {
     const world = await begin(start, {}, hosts);
@@ -44,5 +49,112 @@ describe('golden timelines', () => {
     expect(first?.evidence.destroyed).toBeDefined();
     expect([...world.vault.destroyed][0]).toBe(first?.evidence.stored?.secret);
     expectGolden('scheduled-rotation', world);
+  });
+
+  test('on request, the same day: -2, with both algorithms', async () => {
+    const world = await begin(start, { algorithms: ['rsa2048', 'ed25519'] }, hosts);
+    await world.run(hours(2));
+    await order(world, { reason: 'a drill' });
+    await world.run(hours(2));
+    expect((await keys(world)).map(({ selector }) => selector).toSorted()).toEqual(
+      ['240128', '240128-2', '240128e', '240128e-2'].toSorted(),
+    );
+    expectGolden('same-day-dual', world);
+  });
+
+  test('a host is down at standby: nobody signs before it has the key', async () => {
+    const world = await begin(start, {}, hosts);
+    await world.run(hours(2));
+    world.host('mx2.example.com').down = true;
+    await order(world);
+    await world.run(hours(3));
+    expect((await keys(world)).at(-1)?.turns[0].signIntended).toBeUndefined();
+    world.host('mx2.example.com').down = false;
+    await world.run(hours(1));
+    expect((await keys(world)).at(-1)?.turns[0].active).toBeDefined();
+    expectGolden('host-down-at-standby', world);
+  });
+
+  test('a host goes down at the switch: the old key has not stopped while it may sign', async () => {
+    const world = await begin(start, {}, hosts);
+    await world.run(hours(2));
+    await order(world);
+    world.host('mx2.example.com').downFrom = 'switch';
+    await world.run(hours(3));
+    expect((await keys(world))[0]?.turns[0].stopIntended).toBeDefined();
+    expect((await keys(world))[0]?.turns[0].stopped).toBeUndefined();
+    world.host('mx2.example.com').downFrom = undefined;
+    await world.run(days(20));
+    expect((await keys(world))[0]?.evidence.destroyed).toBeDefined();
+    expectGolden('host-down-at-switch', world);
+  });
+
+  test('a name server lags: the proof waits for it', async () => {
+    const world = await begin(start, {}, hosts);
+    world.dns.lags = [seconds(0), minutes(25)];
+    await world.run(hours(2));
+    expect((await keys(world))[0]?.turns[0].proved?.at).toBeGreaterThanOrEqual(
+      Date.parse(start) + minutes(26),
+    );
+    expectGolden('server-lags', world);
+  });
+
+  test('a wildcard TXT: the selector is free, and its removal is proved beside a random sibling', async () => {
+    const world = await begin(start, {}, hosts);
+    world.dns.wildcard = { ttl: hours(1), values: ['v=spf1 -all'] };
+    await world.run(days(100));
+    expect((await keys(world))[0]?.evidence.removed).toBeDefined();
+    expectGolden('wildcard', world);
+  });
+
+  test('a record of somebody else at the selector: another is taken, theirs is left', async () => {
+    const world = await begin(start, {}, hosts);
+    const theirs = { ttl: hours(1), values: ['v=DKIM1; p=theirs'] };
+    world.dns.put(`240128e._domainkey.${domain}`, theirs);
+    await world.run(hours(2));
+    expect((await keys(world)).map(({ selector }) => selector)).toEqual(['240128e-2']);
+    expect(await world.dns.lookup({ name: domain, id: 'Z1' }, `240128e._domainkey.${domain}`)).toEqual(
+      theirs,
+    );
+    expectGolden('foreign-record', world);
+  });
+
+  test('a host joins in the middle', async () => {
+    const world = await begin(start, {}, hosts);
+    await world.run(minutes(10));
+    await world.join('mx3.example.com');
+    await world.run(hours(2));
+    expect((await world.world.ledger.host('mx3.example.com'))?.complete).toBe(true);
+    expectGolden('host-joins', world);
+  });
+
+  test('the id of a change is lost: the name servers prove it all the same', async () => {
+    const world = await begin(start, {}, hosts);
+    world.dns.losesIds = true;
+    await world.run(hours(3));
+    world.dns.losesIds = false;
+    await world.run(hours(3));
+    expect((await keys(world))[0]?.turns[0].active).toBeDefined();
+    expectGolden('lost-change-id', world);
+  });
+
+  test('a domain leaves: nothing is left of it', async () => {
+    const world = await begin(start, {}, hosts);
+    await world.run(hours(2));
+    world.change({ leaving: true });
+    await world.run(days(30));
+    expect((await keys(world)).every(({ evidence }) => evidence.destroyed !== undefined)).toBe(true);
+    expectGolden('leaving', world);
+  });
+
+  test('emergency: a silent host is fenced, and the compromised key revoked', async () => {
+    const world = await begin(start, {}, hosts);
+    await world.run(hours(2));
+    world.host('mx2.example.com').down = true;
+    await order(world, { kind: 'emergency', reason: 'stolen' });
+    await world.run(days(1));
+    expect((await world.world.ledger.host('mx2.example.com'))?.fenced).toBeDefined();
+    expect((await keys(world))[0]?.evidence.revoked).toBeDefined();
+    expectGolden('emergency', world);
   });
 });

@@ -181,6 +181,14 @@ export const simulate = async (
     },
     timeline: () =>
       happenings
+        .filter(
+          // A trouble that goes on is told once between two steps.
+          ({ level, says }, index) =>
+            level === 'step' ||
+            !happenings
+              .slice(happenings.findLastIndex((other, n) => n < index && other.level === 'step') + 1, index)
+              .some((other) => other.says === says),
+        )
         .map(({ at: when, says }) => `${formatInstant(when).slice(0, 19).replace('T', ' ')}  ${says}\n`)
         .join(''),
     close: () => ledger.close(),
