@@ -77,22 +77,38 @@ const declare = (work: Work, selectors: readonly string[], reason: string): Doma
   );
 };
 
-const begin = (work: Work, row: DomainRow, order: RotationOrder, id: string): DomainRow => ({
+const begin = (
+  work: Work,
+  row: DomainRow,
+  rotation: Omit<Rotation, 'at'>,
+  order: Pick<RotationOrder, 'by' | 'reason'>,
+): DomainRow => ({
   ...row,
   rotations: [
     ...row.rotations,
     {
-      id,
-      kind: order.kind ?? 'requested',
+      ...rotation,
       at: work.now(),
-      algorithms: work.policy.algorithms,
-      selectors: [],
       ...(order.by === undefined ? {} : { by: order.by }),
       ...(order.reason === undefined ? {} : { reason: order.reason }),
-      ...(order.unsigned === true ? { unsigned: true as const } : {}),
     },
   ],
 });
+
+/** The beginning of a new key set. */
+const beginNew = (work: Work, row: DomainRow, order: RotationOrder, id: string): DomainRow =>
+  begin(
+    work,
+    row,
+    {
+      id,
+      kind: order.kind ?? 'requested',
+      algorithms: work.policy.algorithms,
+      selectors: [],
+      ...(order.unsigned === true ? { unsigned: true as const } : {}),
+    },
+    order,
+  );
 
 /** What the row becomes by an emergency: a successor that hurries, and the compromised keys marked. */
 const emergency = (work: Work, order: RotationOrder, id: string): DomainRow => {
@@ -114,8 +130,14 @@ const emergency = (work: Work, order: RotationOrder, id: string): DomainRow => {
     pending === undefined
       ? declared
       : abandoned(declared, pending.id, work.now(), 'an emergency takes its place', 'compromised');
-  return begin(work, freed, order, id);
+  return beginNew(work, freed, order, id);
 };
+
+/** Whether the rotation under way is the answer to this very emergency: one request, one successor. */
+const isAnswering = (row: DomainRow, pending: Rotation, order: RotationOrder): boolean =>
+  pending.kind === 'emergency' &&
+  pending.unsigned === (order.unsigned === true ? true : undefined) &&
+  (order.compromised === undefined || keyOf(row, order.compromised)?.evidence.compromised !== undefined);
 
 /**
  * Asks for a rotation now. One that is under way is joined; an emergency takes the place of one that has not switched.
@@ -143,12 +165,12 @@ export const requestRotation = async (
       throw new SelkieError('conflict', `${domain} is leaving the fleet: it gets no new keys`);
     const pending = pendingRotation(row);
     const urgent = order.kind === 'emergency';
-    const joins = pending !== undefined && !urgent;
+    const joins = pending !== undefined && (!urgent || isAnswering(row, pending, order));
     if (joins && pending.kind === 'rollback')
       throw new SelkieError('conflict', `a rollback of ${domain} is under way: wait for it, or abort it`);
 
     const id = joins ? pending.id : world.randomness.id();
-    const next = joins ? row : urgent ? emergency(work, order, id) : begin(work, row, order, id);
+    const next = joins ? row : urgent ? emergency(work, order, id) : beginNew(work, row, order, id);
     if (!joins || idempotencyKey !== undefined)
       await work.save(
         next,
@@ -214,24 +236,10 @@ export const rollBack = async (
         'conflict',
         `${late.selector} of ${domain} is ${late.evidence.compromised === undefined ? 'being revoked' : 'compromised'}: ask for a new rotation instead`,
       );
-    const at = work.now();
     const id = world.randomness.id();
-    const next = before.selectors.reduce((each, selector) => withNewTurn(each, selector, at), row);
-    await work.save({
-      ...next,
-      rotations: [
-        ...next.rotations,
-        {
-          id,
-          kind: 'rollback',
-          at,
-          algorithms: before.algorithms,
-          selectors: before.selectors,
-          reason,
-          ...(order.by === undefined ? {} : { by: order.by }),
-        },
-      ],
-    });
+    const { algorithms, selectors } = before;
+    const next = selectors.reduce((each, selector) => withNewTurn(each, selector, work.now()), row);
+    await work.save(begin(work, next, { id, kind: 'rollback', algorithms, selectors }, { ...order, reason }));
     await wake(work);
     work.report('step', `rollback to ${before.selectors.join(' + ')} requested: ${reason}`);
     return { rotation: rotationOf(work.row, id), joined: false };

@@ -3,9 +3,9 @@
 // here but in change-records.ts, because those of many domains share a request.
 
 import { hasCode, SelkieError } from '../core/errors.ts';
-import type { Action, Gate } from '../core/key/actions.ts';
+import { type Action, type Gate, stepOf } from '../core/key/actions.ts';
 import type { DomainRow, Duty, Key } from '../core/key/evidence.ts';
-import { withEvidence, withoutAccepted, withRotation, withTurn } from '../core/key/row.ts';
+import { withEvidence, withoutAccepted, withRotation, withTrouble, withTurn } from '../core/key/row.ts';
 import { selectorFor } from '../core/key/selector.ts';
 import { dutyTurn, keysOf, stateOf } from '../core/key/state.ts';
 import { keyRecordName } from '../core/names.ts';
@@ -101,6 +101,8 @@ const store = async (work: Work, selector: string): Promise<void> => {
   work.report('step', `private key of ${selector} stored and read back (${algorithm})`, selector);
 };
 
+const madeBy = { created: 'publish', tombstoned: 'entomb', deleted: 'delete' } as const;
+
 const ask = async (work: Work, action: Extract<Action, { do: 'ask' }>, statusOf: StatusOf): Promise<void> => {
   const { selector, change } = action;
   const accepted = theKey(work.row, selector).evidence[change];
@@ -108,7 +110,10 @@ const ask = async (work: Work, action: Extract<Action, { do: 'ask' }>, statusOf:
   const status = await statusOf(work, accepted.changeId);
   if (status === 'pending') return;
   if (status === 'unknown') {
-    await work.save(withoutAccepted(work.row, selector, change));
+    // The step is troubled, so that it looks at what stands there before it writes again.
+    const step = stepOf({ do: madeBy[change], selector });
+    const lost = withoutAccepted(work.row, selector, change);
+    await work.save(withTrouble(lost, step, work.now(), 'the provider does not know the change any more'));
     work.report(
       'trouble',
       `the provider does not know the change of ${selector} any more: it is made again`,

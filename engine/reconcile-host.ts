@@ -8,7 +8,7 @@ import { verifyPull } from '../contract/pull.ts';
 import { hasCode, SelkieError } from '../core/errors.ts';
 import { hostKeyName, type Place } from '../core/key/evidence.ts';
 import type { FleetHost } from '../core/policy.ts';
-import { minutes, seconds } from '../core/time.ts';
+import { add, latest, milliseconds, minutes, seconds } from '../core/time.ts';
 import { changeHost, fleetHost, hostClockSkew, hostRow, noteTrouble, takeAcknowledgement } from './hosts.ts';
 import { inParallel } from './parallel.ts';
 import type { DutyChange, HostRow, LogEntry, Unit } from './ports.ts';
@@ -90,12 +90,14 @@ const seal = async (
   snapshot: { id: string; part: number; parts: number },
 ): Promise<string> => {
   const nonce = world.randomness.id();
-  const at = session.now();
   const completes = lack.from === null && snapshot.part === snapshot.parts;
-  await changeHost(world, host, (row) => ({
-    ...row,
-    manifest: { nonce, at, upTo: lack.upTo, completes },
-  }));
+  // Two sessions' times may go back by a second, which is as fine as the ledger tells time; a host refuses what is
+  // older than the newest that it saw, so each manifest is later than the one before.
+  let at = session.now();
+  await changeHost(world, host, (row) => {
+    at = row.manifest === undefined ? at : latest(at, add(row.manifest.at, milliseconds(1)));
+    return { ...row, manifest: { nonce, at, upTo: lack.upTo, completes } };
+  });
   return sealBundle({
     host,
     manifest: {

@@ -48,11 +48,11 @@ export const createHost = async (
 ): Promise<SimulatedHost> => {
   const [sealing, signing] = [await jwkPair('X25519'), await jwkPair('Ed25519')];
   const trusted = [await signer.publicKey()];
-  return {
+  const host: SimulatedHost = {
     fleet: { name, pool, endpoint: `https://${name}:8443`, encryptionKey: sealing.x, signingKey: signing.x },
     down: false,
     downFrom: undefined,
-    async answer(bundle) {
+    answer: async (bundle) => {
       const { manifest, payload } = await openBundle(bundle, {
         encryptionKey: sealing.secret,
         host: name,
@@ -60,7 +60,7 @@ export const createHost = async (
         now: now(),
         skew: minutes(5),
       });
-      if (this.downFrom === 'switch' && payload.changes.some(({ duty }) => duty === 'signing'))
+      if (host.downFrom === 'switch' && payload.changes.some(({ duty }) => duty === 'signing'))
         throw new SelkieError('host.unreachable', `${name} does not answer: is it up?`);
       return signAck(
         {
@@ -76,6 +76,7 @@ export const createHost = async (
       );
     },
   };
+  return host;
 };
 
 export const createTransport = (hosts: ReadonlyMap<string, SimulatedHost>): HostTransport => ({
