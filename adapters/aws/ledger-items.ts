@@ -1,19 +1,17 @@
-// How the ledger's rows lie in its DynamoDB table: one item each, the row as JSON beside the attributes that conditions
-// and the due index read. Pure: no client, no network.
+// How the ledger lies in its DynamoDB table: keys and items. Pure but for SHA-256.
 //
-//   pk            sk             holds
-//   head          head           epoch, fleetVersion
-//   domain        NAME           v, body, zone; dueShard and dueAt where it is due some time
-//   host          NAME           v, body
-//   selector#DOM  SELECTOR       (that it was used, for ever)
-//   pool#POOL     last           n: the last number of the pool's log
-//   log#POOL      N, padded      body: one transaction's changes
-//   request#DOM   k#KEY          body
-//   lease         NAME           holder, until
+//   pk                  sk                      attributes
+//   head                head                    epoch, fleetVersion
+//   domain              the domain              version, body; zone, dueShard, dueAt where it has a wakeAt
+//   host                the host                version, body
+//   selector#DOMAIN     the selector            –
+//   pool#POOL           n, 16 digits            body: one entry of the log, one transaction
+//   pool#POOL           last                    n: the last number of the log
+//   request#DOMAIN      SHA-256 of the key      body
+//   lease#NAME          lease                   holder, until
 //
-// A log entry is one item: a Query is only read-committed against transactions, so that of two items written together
-// one may be seen before the other. Numbers have no gaps, so what is not yet readable in order shows as a gap.
-// https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/transaction-apis.html (isolation levels)
+// All domains are one partition key, since they are read in the order of their names. DynamoDB splits a partition
+// that is hot by sort key where there is no local index; a fleet of 100,000 domains writes a few rows a second.
 
 import { createHash } from 'node:crypto';
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
@@ -25,82 +23,111 @@ import type { HostRow, LogEntry, RequestRow } from '../../engine/ports.ts';
 
 export type Item = Record<string, AttributeValue>;
 
-export const key = (pk: string, sk: string): Item => ({
-  [ledgerTable.partitionKey]: { S: pk },
-  [ledgerTable.sortKey]: { S: sk },
+const { partitionKey, sortKey, dueIndex } = ledgerTable;
+
+const key = (pk: string, sk: string): Item => ({ [partitionKey]: { S: pk }, [sortKey]: { S: sk } });
+
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest();
+
+/** Sorts as text as it does as a number. 16 digits hold every safe integer. */
+export const digits = (n: number): string => String(n).padStart(16, '0');
+
+export const poolPartition = (pool: string): string => `pool#${pool}`;
+
+export const keys = {
+  head: key('head', 'head'),
+  domain: (domain: string) => key('domain', domain),
+  host: (name: string) => key('host', name),
+  selector: (domain: string, selector: string) => key(`selector#${domain}`, selector),
+  entry: (pool: string, n: number) => key(poolPartition(pool), digits(n)),
+  last: (pool: string) => key(poolPartition(pool), 'last'),
+  // Hashed, so that a client's key may be of any length.
+  request: (domain: string, idempotencyKey: string) =>
+    key(`request#${domain}`, sha256(idempotencyKey).toString('hex')),
+  lease: (name: string) => key(`lease#${name}`, 'lease'),
+} as const;
+
+/** Every name of a shard of the due index. */
+export const shards: readonly string[] = Array.from({ length: dueShards }, (_, n) => `due#${n}`);
+
+/** A zone's domains lie together, for whom they are due at once. */
+const shardOf = (zone: string): string => `due#${sha256(zone).readUInt32BE(0) % dueShards}`;
+
+/** The first text that sorts behind all that is due at `now`. */
+export const dueBefore = (now: Instant): string => digits(Math.floor(now) + 1);
+
+export const domainItem = (row: DomainRow): Item => ({
+  ...keys.domain(row.domain),
+  version: { N: String(row.version) },
+  body: { S: JSON.stringify(row) },
+  ...(row.wakeAt === undefined
+    ? {}
+    : {
+        zone: { S: row.zone },
+        [dueIndex.partitionKey]: { S: shardOf(row.zone) },
+        // Rounded up: never early. The name makes the order of equal times a fixed one.
+        [dueIndex.sortKey]: { S: `${digits(Math.max(0, Math.ceil(row.wakeAt)))}#${row.domain}` },
+      }),
 });
 
-export const headKey = key('head', 'head');
-export const lastKey = (pool: string): Item => key(`pool#${pool}`, 'last');
-
-/** Numbers whose order as text is their order. */
-const padded = (n: number): string => String(Math.floor(n)).padStart(16, '0');
-export const logPartition = (pool: string): string => `log#${pool}`;
-export const logSort = padded;
-
-const number = (n: number): AttributeValue => ({ N: String(n) });
-
-/** Less than the 400 KB that an item may have. */
-const largestBody = 390_000;
-
-const body = (what: string, value: unknown): AttributeValue => {
-  const text = JSON.stringify(value);
-  if (new TextEncoder().encode(text).length > largestBody)
-    throw new SelkieError('invalid', `${what} is larger than the ledger can hold in one item (400 KB)`);
-  return { S: text };
-};
-
-export const numberIn = (item: Item | undefined, name: string): number | undefined =>
-  item?.[name]?.N === undefined ? undefined : Number(item[name].N);
-
-/** The body was written by this file from the same type. */
-export const bodyOf = <T>(item: Item | undefined): T | undefined =>
-  item?.body?.S === undefined ? undefined : (JSON.parse(item.body.S) as T);
-
-/** FNV-1a of the zone: a zone's domains are due in one shard. */
-const shardOf = (zone: string): string => {
-  let hash = 0x811c9dc5;
-  for (const char of zone) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
-  return String((hash >>> 0) % dueShards);
-};
-
-export const shards: readonly string[] = Array.from({ length: dueShards }, (_, n) => String(n));
-
-/** After every domain that is due at `at`, and before those that are due later. */
-export const dueBound = (at: Instant): string => `${padded(at)}~`;
-
-export const domainItem = (row: DomainRow): Item => {
-  const { partitionKey, sortKey } = ledgerTable.dueIndex;
-  return {
-    ...key('domain', row.domain),
-    v: number(row.version),
-    zone: { S: row.zone },
-    body: body(`the row of ${row.domain}`, row),
-    ...(row.wakeAt === undefined
-      ? {}
-      : {
-          [partitionKey]: { S: shardOf(row.zone) },
-          [sortKey]: { S: `${padded(row.wakeAt)}#${row.domain}` },
-        }),
-  };
-};
-
 export const hostItem = (row: HostRow): Item => ({
-  ...key('host', row.name),
-  v: number(row.version),
-  body: body(`the row of host ${row.name}`, row),
+  ...keys.host(row.name),
+  version: { N: String(row.version) },
+  body: { S: JSON.stringify(row) },
 });
 
 export const entryItem = (pool: string, entry: LogEntry): Item => ({
-  ...key(logPartition(pool), logSort(entry.place.n)),
-  body: body(`entry ${entry.place.n} of the log of pool ${pool}`, entry),
+  ...keys.entry(pool, entry.place.n),
+  body: { S: JSON.stringify(entry) },
 });
-
-/** A sort key holds 1 to 1,024 bytes; what a client sends may be anything. */
-export const requestKey = (domain: string, idempotencyKey: string): Item =>
-  key(`request#${domain}`, createHash('sha256').update(idempotencyKey).digest('base64url'));
 
 export const requestItem = (row: RequestRow): Item => ({
-  ...requestKey(row.domain, row.idempotencyKey),
-  body: body('a request', row),
+  ...keys.request(row.domain, row.idempotencyKey),
+  body: { S: JSON.stringify(row) },
 });
+
+// The bodies were written by this file from the same types.
+export const bodyOf = <T>(item: Item | undefined): T | undefined =>
+  item?.body?.S === undefined ? undefined : JSON.parse(item.body.S);
+
+export const numberOf = (item: Item | undefined, attribute: string): number | undefined => {
+  const value = item?.[attribute]?.N;
+  return value === undefined ? undefined : Number(value);
+};
+
+export const textOf = (item: Item, attribute: string): string => item[attribute]?.S ?? '';
+
+const bytes = (text: string): number => Buffer.byteLength(text);
+
+/** As DynamoDB counts: names and values in UTF-8; a number takes about a byte for two digits. */
+export const sizeOf = (item: Item): number =>
+  Object.entries(item).reduce(
+    (sum, [name, value]) =>
+      sum +
+      bytes(name) +
+      (value.S === undefined ? Math.ceil((value.N ?? '').length / 2) + 1 : bytes(value.S)),
+    0,
+  );
+
+/** An item holds 400 KB, a transaction 4 MB: DynamoDB's quotas. */
+const itemLimit = 400 * 1_024;
+const transactionLimit = 4_000_000;
+
+/** @throws invalid where an item, or all together, is more than DynamoDB takes */
+export const checkSizes = (items: readonly { readonly item: Item; readonly what: string }[]): void => {
+  let together = 0;
+  for (const { item, what } of items) {
+    const size = sizeOf(item);
+    together += size;
+    if (size > itemLimit)
+      throw new SelkieError(
+        'invalid',
+        `${what} is ${size} bytes, and an item of DynamoDB holds ${itemLimit}: split it, or prune its history`,
+      );
+  }
+  if (together > transactionLimit)
+    throw new SelkieError(
+      'invalid',
+      `a commit is ${together} bytes, and a transaction of DynamoDB holds ${transactionLimit}: split it`,
+    );
+};

@@ -1,287 +1,243 @@
-// The ledger in one DynamoDB table (ledger-items.ts says how it lies there). Every write is conditional, every read but
-// that of the due index is consistent. Touches the table, and the Date header of its answers.
+// The ledger in one DynamoDB table (ledger-items.ts says how it lies there). Touches that table alone, through the
+// client that comes in: endpoint, credentials and retries are the client's.
+//
+// Reads and isolation. A GetItem is serializable with transactions, but a Query is only read-committed: it may see one
+// item of a transaction that is just ending and not yet another. What a reader needs of one log entry is therefore one
+// item, and `log` ends before the first number that is missing. (DynamoDB Developer Guide, "Isolation levels".)
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   DeleteItemCommand,
   type DynamoDBClient,
   GetItemCommand,
-  type GetItemCommandOutput,
   PutItemCommand,
   QueryCommand,
   type QueryCommandInput,
-  type TransactWriteItem,
   TransactWriteItemsCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
-import { hasCode, SelkieError } from '../../core/errors.ts';
+import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { ledgerTable } from '../../core/table.ts';
-import { type Instant, instant } from '../../core/time.ts';
-import type { Commit, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
-import { checkCommit, refusal } from '../commit.ts';
-import { cancellationReasons, toSelkieError } from './errors.ts';
+import { type Instant, latest } from '../../core/time.ts';
+import type { HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
+import { checkCommit } from '../commit.ts';
+import { toSelkieError } from './errors.ts';
+import { refusalOf, transactionOf } from './ledger-commit.ts';
 import {
   bodyOf,
-  domainItem,
-  dueBound,
-  entryItem,
-  headKey,
-  hostItem,
+  digits,
+  dueBefore,
   type Item,
-  key,
-  lastKey,
-  logPartition,
-  logSort,
-  numberIn,
-  requestItem,
-  requestKey,
+  keys,
+  numberOf,
+  poolPartition,
   shards,
+  textOf,
 } from './ledger-items.ts';
+import { hearDate } from './service-time.ts';
+
+const { partitionKey, sortKey, dueIndex } = ledgerTable;
+
+const attempt = async <T>(what: string, work: () => Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    throw toSelkieError(error, what);
+  }
+};
+
+const named = (error: unknown, name: string): boolean => error instanceof Error && error.name === name;
+
+/** As `attempt`; false where the condition did not hold. */
+const onCondition = (what: string, work: () => Promise<unknown>): Promise<boolean> =>
+  attempt(what, async () => {
+    try {
+      await work();
+      return true;
+    } catch (error) {
+      if (named(error, 'ConditionalCheckFailedException')) return false;
+      throw error;
+    }
+  });
+
+/**
+ * A write of the head, which every append's transaction looks at: while one does, DynamoDB refuses other writes
+ * (TransactionConflictException), for some milliseconds.
+ */
+const patiently = async <T>(work: () => Promise<T>, tries = 8, wait = 10): Promise<T> => {
+  try {
+    return await work();
+  } catch (error) {
+    if (tries <= 1 || !named(error, 'TransactionConflictException')) throw error;
+    await sleep(wait);
+    return patiently(work, tries - 1, wait * 2);
+  }
+};
+
+/** Which item comes first in the due index. */
+const byDueAt = (a: Item, b: Item): number =>
+  textOf(a, dueIndex.sortKey) < textOf(b, dueIndex.sortKey) ? -1 : 1;
 
 export interface DynamoLedgerOptions {
   readonly client: DynamoDBClient;
+  /** The table's name; `core/table.ts` says what its attributes and index are called. */
   readonly table: string;
 }
 
-const { partitionKey: pk, sortKey: sk, dueIndex } = ledgerTable;
-
-/** Hears the service's time in each answer: its Date header, which tells whole seconds and so is up to one early. */
-const hearTime = (client: DynamoDBClient): (() => Instant | undefined) => {
-  let latest: Instant | undefined;
-  client.middlewareStack.add(
-    (next) => async (args) => {
-      const result = await next(args);
-      const { headers } = result.response as { headers?: Record<string, string> };
-      const at = Date.parse(headers?.date ?? '');
-      // Never back: answers come in any order.
-      if (!Number.isNaN(at)) latest = instant(Math.max(latest ?? 0, at));
-      return result;
-    },
-    { step: 'deserialize', name: 'selkieServiceTime', override: true },
-  );
-  return () => latest;
-};
-
-interface Write {
-  readonly item: TransactWriteItem;
-  readonly refused: () => SelkieError;
-}
-
-/** A commit as the items of one transaction, each with the sentence for its refusal. */
-const writesOf = (table: string, commit: Commit): readonly Write[] => {
-  const put = (item: Item, version: number | undefined): TransactWriteItem => ({
-    Put: {
-      TableName: table,
-      Item: item,
-      ...(version === undefined || version === 0
-        ? { ConditionExpression: `attribute_not_exists(${pk})` }
-        : { ConditionExpression: 'v = :v', ExpressionAttributeValues: { ':v': { N: String(version) } } }),
-    },
-  });
-  const { append, request } = commit;
-  return [
-    ...(commit.domains ?? []).map((row) => ({
-      item: put(domainItem({ ...row, version: row.version + 1 }), row.version),
-      refused: () => refusal.row('domain', row.domain, row.version),
-    })),
-    ...(commit.hosts ?? []).map((row) => ({
-      item: put(hostItem({ ...row, version: row.version + 1 }), row.version),
-      refused: () => refusal.row('host', row.name, row.version),
-    })),
-    ...(append === undefined
-      ? []
-      : [
-          {
-            item: epochCheck(table, append.place.epoch),
-            refused: () => refusal.epoch(append.pool, append.place.epoch),
-          },
-          { item: takeNumber(table, append), refused: () => refusal.place(append.pool, append.place.n) },
-          {
-            item: put(entryItem(append.pool, { place: append.place, changes: append.changes }), undefined),
-            refused: () => refusal.place(append.pool, append.place.n),
-          },
-        ]),
-    ...(request === undefined
-      ? []
-      : [{ item: put(requestItem(request), undefined), refused: () => refusal.request(request.domain) }]),
-    ...(commit.reserve ?? []).map(({ domain, selector }) => ({
-      item: put(key(`selector#${domain}`, selector), undefined),
-      refused: () => refusal.selector(domain, selector),
-    })),
-  ];
-};
-
-/** A table that is new has no head: its epoch is the first. */
-const epochCheck = (table: string, epoch: number): TransactWriteItem => ({
-  ConditionCheck: {
-    TableName: table,
-    Key: headKey,
-    ConditionExpression: epoch === 1 ? 'epoch = :e OR attribute_not_exists(epoch)' : 'epoch = :e',
-    ExpressionAttributeValues: { ':e': { N: String(epoch) } },
-  },
-});
-
-const takeNumber = (table: string, { pool, place }: LogEntry & { pool: string }): TransactWriteItem => ({
-  Update: {
-    TableName: table,
-    Key: lastKey(pool),
-    UpdateExpression: 'SET n = :n',
-    ConditionExpression: place.n === 1 ? 'attribute_not_exists(n)' : 'n = :before',
-    ExpressionAttributeValues: {
-      ':n': { N: String(place.n) },
-      ...(place.n === 1 ? {} : { ':before': { N: String(place.n - 1) } }),
-    },
-  },
-});
-
-/**
- * Of a cancelled transaction: why. `conflict` comes before `exists`: who is told `exists` may rely on everything else.
- * A commit of our own whose answer was lost and which is sent again under another token is told `conflict`; the caller
- * then loads the row and finds it as it wanted it.
- */
-const refusalOf = (writes: readonly Write[], error: unknown): SelkieError => {
-  const reasons = cancellationReasons(error);
-  const refused = writes
-    .filter((_, index) => reasons[index] === 'ConditionalCheckFailed')
-    .map((write) => write.refused());
-  return (
-    refused.find((each) => each.code === 'conflict') ??
-    (reasons.includes('TransactionConflict') ? undefined : refused[0]) ??
-    toSelkieError(error, 'the ledger')
-  );
-};
-
-/** The condition of a single write did not hold. */
-const conditionFailed = (error: unknown): boolean =>
-  error instanceof Error && error.name === 'ConditionalCheckFailedException';
-
 export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledger => {
-  const serviceTime = hearTime(client);
-  const TableName = table;
+  /** The latest time that this ledger has told. Servers differ: it never goes back here, and another worker's may. */
+  let told: Instant | undefined;
 
-  const answered = async <T>(call: Promise<T>): Promise<T> => {
-    try {
-      return await call;
-    } catch (error) {
-      throw error instanceof SelkieError ? error : toSelkieError(error, 'the ledger');
-    }
+  const get = (key: Item, what: string): Promise<Item | undefined> =>
+    attempt(`reading ${what}`, async () => {
+      const command = new GetItemCommand({ TableName: table, Key: key, ConsistentRead: true });
+      return (await client.send(command)).Item;
+    });
+
+  const head = async () => {
+    const item = await get(keys.head, 'the ledger’s head');
+    return { epoch: numberOf(item, 'epoch') ?? 1, fleetVersion: numberOf(item, 'fleetVersion') ?? 0 };
   };
-  const get = async (Key: Item): Promise<Item | undefined> => {
-    const { Item: item }: GetItemCommandOutput = await answered(
-      client.send(new GetItemCommand({ TableName, Key, ConsistentRead: true })),
-    );
-    return item;
-  };
-  const query = async (
+
+  /** A query's items in order, page after page (an answer holds 1 MB at most), until there are `limit`. */
+  const query = (
+    what: string,
     input: Omit<QueryCommandInput, 'TableName'>,
-    most: number,
-  ): Promise<readonly Item[]> => {
-    const items: Item[] = [];
-    let from: Item | undefined;
-    do {
-      const page = await answered(
-        client.send(
+    limit = Infinity,
+  ): Promise<Item[]> =>
+    attempt(`reading ${what}`, async () => {
+      const items: Item[] = [];
+      if (limit < 1) return items;
+      let from: Item | undefined;
+      do {
+        const rest = limit - items.length;
+        const page = await client.send(
           new QueryCommand({
-            TableName,
+            TableName: table,
             ...input,
-            ...(Number.isFinite(most) ? { Limit: most - items.length } : {}),
+            ...(Number.isFinite(rest) ? { Limit: rest } : {}),
             ...(from === undefined ? {} : { ExclusiveStartKey: from }),
           }),
-        ),
-      );
-      items.push(...(page.Items ?? []));
-      from = page.LastEvaluatedKey;
-    } while (from !== undefined && items.length < most);
-    return items;
-  };
-  /** Items of a partition behind a sort key, in order. */
-  const behind = (partition: string, after: string, most: number): Promise<readonly Item[]> =>
-    query(
-      {
-        ConsistentRead: true,
-        KeyConditionExpression: '#p = :p AND #s > :after',
-        ExpressionAttributeNames: { '#p': pk, '#s': sk },
-        ExpressionAttributeValues: { ':p': { S: partition }, ':after': { S: after } },
-      },
-      most,
-    );
+        );
+        items.push(...(page.Items ?? []));
+        from = page.LastEvaluatedKey;
+      } while (from !== undefined && items.length < limit);
+      return items;
+    });
+
+  /** Of a partition, what lies behind a sort key; `below` ends it, where the partition holds other items too. */
+  const behind = (pk: string, sk: string, below?: string): Omit<QueryCommandInput, 'TableName'> => ({
+    ConsistentRead: true,
+    KeyConditionExpression: `#pk = :pk AND ${below === undefined ? '#sk > :sk' : '#sk BETWEEN :sk AND :below'}`,
+    ExpressionAttributeNames: { '#pk': partitionKey, '#sk': sortKey },
+    ExpressionAttributeValues: {
+      ':pk': { S: pk },
+      ':sk': { S: sk },
+      ...(below === undefined ? {} : { ':below': { S: below } }),
+    },
+  });
 
   return {
-    head: async () => {
-      const item = await get(headKey);
-      const at = serviceTime();
-      if (at === undefined) throw new SelkieError('unavailable', 'the ledger does not tell its time');
-      return { at, epoch: numberIn(item, 'epoch') ?? 1, fleetVersion: numberIn(item, 'fleetVersion') ?? 0 };
-    },
+    head: () =>
+      attempt('reading the ledger’s head', async () => {
+        const command = new GetItemCommand({ TableName: table, Key: keys.head, ConsistentRead: true });
+        const date = hearDate(command);
+        const { Item: item } = await client.send(command);
+        const now = date();
+        if (now === undefined)
+          throw new SelkieError(
+            'unavailable',
+            'DynamoDB’s answer bore no Date, which is the ledger’s time: is there a proxy that strips it?',
+          );
+        told = told === undefined ? now : latest(told, now);
+        return {
+          at: told,
+          epoch: numberOf(item, 'epoch') ?? 1,
+          fleetVersion: numberOf(item, 'fleetVersion') ?? 0,
+        };
+      }),
 
     installFleet: async (version) => {
-      try {
-        await client.send(
-          new UpdateItemCommand({
-            TableName,
-            Key: headKey,
-            UpdateExpression: 'SET fleetVersion = :v',
-            ConditionExpression: 'attribute_not_exists(fleetVersion) OR fleetVersion <= :v',
-            ExpressionAttributeValues: { ':v': { N: String(version) } },
-          }),
-        );
-      } catch (error) {
-        if (!conditionFailed(error)) throw toSelkieError(error, 'the ledger');
-        throw new SelkieError(
-          'stale-fleet',
-          `fleet ${version} is older than the ledger’s: deploy the newest one`,
-        );
-      }
-    },
-
-    beginEpoch: async () => {
-      const { Attributes } = await answered(
-        client.send(
-          new UpdateItemCommand({
-            TableName,
-            Key: headKey,
-            UpdateExpression: 'SET epoch = if_not_exists(epoch, :first) + :one',
-            ExpressionAttributeValues: { ':first': { N: '1' }, ':one': { N: '1' } },
-            ReturnValues: 'UPDATED_NEW',
-          }),
+      const installed = await onCondition('installing the fleet', () =>
+        patiently(() =>
+          client.send(
+            new UpdateItemCommand({
+              TableName: table,
+              Key: keys.head,
+              UpdateExpression: 'SET #fleet = :version',
+              ConditionExpression: 'attribute_not_exists(#fleet) OR #fleet <= :version',
+              ExpressionAttributeNames: { '#fleet': 'fleetVersion' },
+              ExpressionAttributeValues: { ':version': { N: String(version) } },
+            }),
+          ),
         ),
       );
-      return numberIn(Attributes, 'epoch') ?? 1;
+      if (!installed)
+        throw new SelkieError(
+          'stale-fleet',
+          `fleet ${version} is older than the ledger’s, ${(await head()).fleetVersion}: deploy the newest one`,
+        );
     },
 
-    domain: async (domain) => bodyOf<DomainRow>(await get(key('domain', domain))),
-    host: async (name) => bodyOf<HostRow>(await get(key('host', name))),
-    request: async (domain, idempotencyKey) =>
-      bodyOf<RequestRow>(await get(requestKey(domain, idempotencyKey))),
+    // An SDK retry after a lost answer may skip an epoch: all that counts is that it grows.
+    beginEpoch: () =>
+      attempt('beginning an epoch', async () => {
+        const { Attributes: item } = await patiently(() =>
+          client.send(
+            new UpdateItemCommand({
+              TableName: table,
+              Key: keys.head,
+              UpdateExpression: 'SET #epoch = if_not_exists(#epoch, :one) + :one',
+              ExpressionAttributeNames: { '#epoch': 'epoch' },
+              ExpressionAttributeValues: { ':one': { N: '1' } },
+              ReturnValues: 'UPDATED_NEW',
+            }),
+          ),
+        );
+        const epoch = numberOf(item, 'epoch');
+        if (epoch === undefined) throw new SelkieError('unavailable', 'DynamoDB did not tell the new epoch');
+        return epoch;
+      }),
+
+    domain: async (domain) => bodyOf<DomainRow>(await get(keys.domain(domain), `domain ${domain}`)),
+    host: async (name) => bodyOf<HostRow>(await get(keys.host(name), `host ${name}`)),
+    request: async (domain, key) =>
+      bodyOf<RequestRow>(await get(keys.request(domain, key), `a request for ${domain}`)),
 
     domains: async ({ after, limit }) => {
-      // A sort key is never empty, so that everything is behind a space.
-      const items = await behind('domain', after ?? ' ', limit + 1);
-      const rows = items.slice(0, limit).flatMap((item) => bodyOf<DomainRow>(item) ?? []);
+      // One more than asked for tells whether there is a next page. No name sorts before '!' (a key is never empty).
+      const items = await query('the domains', behind('domain', after ?? '!'), limit + 1);
+      const rows = items
+        .slice(0, limit)
+        .map((item) => bodyOf<DomainRow>(item))
+        .filter((row) => row !== undefined);
       const last = rows.at(-1);
       return items.length > limit && last !== undefined ? { rows, next: last.domain } : { rows };
     },
 
     commit: async (commit) => {
       checkCommit(commit);
-      const writes = writesOf(table, commit);
-      if (writes.length === 0) return;
+      const parts = transactionOf(table, commit);
+      if (parts.length === 0) return;
       try {
-        await client.send(new TransactWriteItemsCommand({ TransactItems: writes.map(({ item }) => item) }));
+        const TransactItems = parts.map(({ write }) => write);
+        await client.send(new TransactWriteItemsCommand({ TransactItems }));
       } catch (error) {
-        throw refusalOf(writes, error);
+        throw refusalOf(error, parts);
       }
     },
 
     nextPlace: async (pool) => {
-      const [head, last] = await Promise.all([get(headKey), get(lastKey(pool))]);
-      return { epoch: numberIn(head, 'epoch') ?? 1, n: (numberIn(last, 'n') ?? 0) + 1 };
+      const [{ epoch }, last] = await Promise.all([head(), get(keys.last(pool), `pool ${pool}`)]);
+      return { epoch, n: (numberOf(last, 'n') ?? 0) + 1 };
     },
 
     log: async (pool, after) => {
-      const items = await behind(logPartition(pool), logSort(after), Number.POSITIVE_INFINITY);
-      const entries = items.flatMap((item) => bodyOf<LogEntry>(item) ?? []);
-      const gap = entries.findIndex(({ place }, index) => place.n !== after + index + 1);
+      const range = behind(poolPartition(pool), digits(after + 1), digits(Number.MAX_SAFE_INTEGER));
+      const items = await query(`the log of pool ${pool}`, range);
+      const entries = items.map((item) => bodyOf<LogEntry>(item)).filter((entry) => entry !== undefined);
+      const gap = entries.findIndex(({ place }, index) => place.n !== after + 1 + index);
       return gap === -1 ? entries : entries.slice(0, gap);
     },
 
@@ -289,11 +245,12 @@ export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledg
       const found = await Promise.all(
         shards.map((shard) =>
           query(
+            'what is due',
             {
               IndexName: dueIndex.name,
-              KeyConditionExpression: '#p = :p AND #s <= :now',
-              ExpressionAttributeNames: { '#p': dueIndex.partitionKey, '#s': dueIndex.sortKey },
-              ExpressionAttributeValues: { ':p': { S: shard }, ':now': { S: dueBound(now) } },
+              KeyConditionExpression: '#shard = :shard AND #at < :before',
+              ExpressionAttributeNames: { '#shard': dueIndex.partitionKey, '#at': dueIndex.sortKey },
+              ExpressionAttributeValues: { ':shard': { S: shard }, ':before': { S: dueBefore(now) } },
             },
             limit,
           ),
@@ -301,50 +258,36 @@ export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledg
       );
       return found
         .flat()
-        .map((item) => ({
-          at: item[dueIndex.sortKey]?.S ?? '',
-          domain: item[sk]?.S ?? '',
-          zone: item.zone?.S ?? '',
-        }))
-        .toSorted((a, b) => (a.at < b.at ? -1 : 1))
+        .toSorted(byDueAt)
         .slice(0, limit)
-        .map(({ domain, zone }) => ({ domain, zone }));
+        .map((item) => ({ domain: textOf(item, sortKey), zone: textOf(item, 'zone') }));
     },
 
-    lease: async (name, holder, now, length) => {
-      try {
-        await client.send(
+    lease: (name, holder, now, length) =>
+      onCondition(`leasing ${name}`, () =>
+        client.send(
           new PutItemCommand({
-            TableName,
-            Item: { ...key('lease', name), holder: { S: holder }, until: { N: String(now + length) } },
-            ConditionExpression: `attribute_not_exists(${pk}) OR holder = :h OR #until <= :now`,
-            ExpressionAttributeNames: { '#until': 'until' },
-            ExpressionAttributeValues: { ':h': { S: holder }, ':now': { N: String(now) } },
+            TableName: table,
+            Item: { ...keys.lease(name), holder: { S: holder }, until: { N: String(now + length) } },
+            ConditionExpression: 'attribute_not_exists(#pk) OR #holder = :holder OR #until <= :now',
+            ExpressionAttributeNames: { '#pk': partitionKey, '#holder': 'holder', '#until': 'until' },
+            ExpressionAttributeValues: { ':holder': { S: holder }, ':now': { N: String(now) } },
           }),
-        );
-        return true;
-      } catch (error) {
-        if (conditionFailed(error)) return false;
-        const told = toSelkieError(error, 'the ledger');
-        // Another worker takes it at this moment.
-        if (hasCode(told, 'conflict')) return false;
-        throw told;
-      }
-    },
+        ),
+      ),
 
     release: async (name, holder) => {
-      try {
-        await client.send(
+      await onCondition(`releasing ${name}`, () =>
+        client.send(
           new DeleteItemCommand({
-            TableName,
-            Key: key('lease', name),
-            ConditionExpression: 'holder = :h',
-            ExpressionAttributeValues: { ':h': { S: holder } },
+            TableName: table,
+            Key: keys.lease(name),
+            ConditionExpression: '#holder = :holder',
+            ExpressionAttributeNames: { '#holder': 'holder' },
+            ExpressionAttributeValues: { ':holder': { S: holder } },
           }),
-        );
-      } catch (error) {
-        if (!conditionFailed(error)) throw toSelkieError(error, 'the ledger');
-      }
+        ),
+      );
     },
   };
 };

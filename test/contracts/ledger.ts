@@ -561,6 +561,7 @@ export const ledgerContract = (name: string, make: () => Promise<LedgerUnderTest
         expect(await names(2_999)).toEqual(['d1.example.com', 'd2.example.com']);
         expect(await names(9_000, 2)).toEqual(['d1.example.com', 'd2.example.com']);
         expect(await names(9_000)).toHaveLength(5);
+        expect(await names(9_000, 0)).toEqual([]);
       });
 
       test('in time’s order also where the numbers have more digits', async () => {

@@ -1,5 +1,5 @@
-// Creates the ledger's DynamoDB table in an imitation of AWS, as the stack creates it in AWS.
-import { CreateTableCommand, type DynamoDBClient } from '@aws-sdk/client-dynamodb';
+// Creates the ledger's table as the stack does, in whatever account the client points to.
+import { CreateTableCommand, type DynamoDBClient, waitUntilTableExists } from '@aws-sdk/client-dynamodb';
 import { ledgerTable } from '../../core/table.ts';
 
 export const createTable = async (client: DynamoDBClient, table: string): Promise<void> => {
@@ -13,7 +13,7 @@ export const createTable = async (client: DynamoDBClient, table: string): Promis
     new CreateTableCommand({
       TableName: table,
       BillingMode: 'PAY_PER_REQUEST',
-      AttributeDefinitions: names.map((AttributeName) => ({ AttributeName, AttributeType: 'S' })),
+      AttributeDefinitions: names.map((name) => ({ AttributeName: name, AttributeType: 'S' })),
       KeySchema: schema(partitionKey, sortKey),
       GlobalSecondaryIndexes: [
         {
@@ -24,4 +24,5 @@ export const createTable = async (client: DynamoDBClient, table: string): Promis
       ],
     }),
   );
+  await waitUntilTableExists({ client, maxWaitTime: 30 }, { TableName: table });
 };
