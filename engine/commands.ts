@@ -215,6 +215,7 @@ export const rollBack = async (
     if (pending !== undefined) {
       await work.save(abandoned(row, pending.id, work.now(), reason, 'operator'));
       await wake(work);
+      work.report('step', `the rotation under way is given up: ${reason}`);
       return { rotation: rotationOf(work.row, pending.id), joined: false };
     }
     const serving = servingRotation(row);

@@ -4,7 +4,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import { days, hours, minutes, seconds } from '../../core/time.ts';
-import { type RotationOrder, requestRotation } from '../../engine/commands.ts';
+import { abortRotation, type RotationOrder, requestRotation, rollBack } from '../../engine/commands.ts';
 import { openSession } from '../../engine/world.ts';
 import { domain, type Simulation, simulate } from './world.ts';
 
@@ -156,5 +156,29 @@ describe('golden timelines', () => {
     expect((await world.world.ledger.host('mx2.example.com'))?.fenced).toBeDefined();
     expect((await keys(world))[0]?.evidence.revoked).toBeDefined();
     expectGolden('emergency', world);
+  });
+
+  test('abort before the switch: the record is withdrawn, the old key signs on', async () => {
+    const world = await begin(start, {}, hosts);
+    await world.run(hours(2));
+    await order(world);
+    await world.run(minutes(10));
+    await abortRotation(world.world, await openSession(world.world), domain, { reason: 'second thoughts' });
+    await world.run(days(1));
+    expect((await keys(world)).map((key) => key.evidence.destroyed !== undefined)).toEqual([false, true]);
+    expectGolden('abort', world);
+  });
+
+  test('rollback: the earlier key is proved again, signs again, and the present one drains', async () => {
+    const world = await begin(start, {}, hosts);
+    await world.run(hours(2));
+    await order(world);
+    await world.run(hours(2));
+    await rollBack(world.world, await openSession(world.world), domain, { reason: 'receivers complain' });
+    await world.run(days(30));
+    const [first, second] = await keys(world);
+    expect(first?.turns[1]?.active).toBeDefined();
+    expect(second?.evidence.destroyed).toBeDefined();
+    expectGolden('rollback', world);
   });
 });
