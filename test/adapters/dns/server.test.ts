@@ -13,6 +13,7 @@ import { ask } from '../../../adapters/dns/wire.ts';
 import { parseDigShort, parseZoneRecords } from '../../../core/dkim/txt.ts';
 import { minutes, seconds } from '../../../core/time.ts';
 import type { TxtSet } from '../../../engine/ports.ts';
+import { freePort } from '../../tools/free-port.ts';
 import { describeWith, program } from '../../tools/machine.ts';
 import { zoneSource } from '../../tools/zone-source.ts';
 
@@ -335,9 +336,10 @@ describe('its port', () => {
       startDnsServer({ host: '127.0.0.1', port: server.port, zones: source }),
     ).rejects.toMatchObject(refusal);
     const other = createSocket('udp4');
-    other.bind(0, '127.0.0.1');
+    // A port that is free for TCP: one that the system gives for UDP may be held by a connection that lingers in TIME-WAIT.
+    const port = await freePort();
+    other.bind(port, '127.0.0.1');
     await once(other, 'listening');
-    const { port } = other.address();
     await expect(startDnsServer({ host: '127.0.0.1', port, zones: source })).rejects.toMatchObject({
       code: 'invalid',
       field: 'dnsPort',
