@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteLedger } from '../../../adapters/local/ledger.ts';
 import { ledgerContract } from '../../contracts/ledger.ts';
-import { domainRow } from '../../contracts/ledger-rows.ts';
+import { domainRow, logEntry } from '../../contracts/ledger-rows.ts';
 
 ledgerContract('SQLite in memory', async () => {
   const ledger = openSqliteLedger(':memory:', Date.now);
@@ -86,6 +86,23 @@ describe('the local ledger’s file', () => {
     expect(() => openSqliteLedger(join(folder, 'no', 'ledger.db'), Date.now)).toThrow(
       expect.objectContaining({ code: 'denied' }),
     );
+  });
+
+  test('a commit that fails half-way leaves nothing of itself', async () => {
+    const ledger = openSqliteLedger(path, Date.now);
+    const db = new DatabaseSync(path);
+    db.exec("CREATE TRIGGER full BEFORE INSERT ON log BEGIN SELECT RAISE(ABORT, 'disk full'); END");
+    const commit = {
+      domains: [domainRow('a.example.com')],
+      reserve: [{ domain: 'a.example.com', selector: '240128' }],
+      append: { pool: 'main', ...logEntry(1) },
+    };
+    await expect(ledger.commit(commit)).rejects.toMatchObject({ code: 'unavailable' });
+    expect(await ledger.domain('a.example.com')).toBeUndefined();
+    db.exec('DROP TRIGGER full');
+    db.close();
+    await ledger.commit(commit);
+    ledger.close();
   });
 
   test('a closed ledger rejects, it does not throw', async () => {
