@@ -14,6 +14,7 @@ import { mayHaveSigned } from '../core/key/state.ts';
 import { keyRecordName } from '../core/names.ts';
 import type { FleetZone } from '../core/policy.ts';
 import type { Change, TxtSet } from './ports.ts';
+import { holdsOnly } from './txt-set.ts';
 import { theKey, type Work } from './work.ts';
 import type { World } from './world.ts';
 
@@ -32,9 +33,6 @@ interface Wanted {
 /** Whether an earlier try went wrong: then what stands there is looked at. */
 const wasTried = (work: Work, action: RecordAction): boolean =>
   work.row.troubles.some((trouble) => trouble.step === stepOf(action));
-
-const only = (value: string, set: TxtSet | undefined): boolean =>
-  set !== undefined && set.values.length === 1 && set.values[0] === value;
 
 /** Somebody else's record stands at a name that was free when it was reserved: the key is given up, another selector is taken. */
 const passOver = async (work: Work, selector: string): Promise<undefined> => {
@@ -70,7 +68,7 @@ const wantedPublication = async (work: Work, action: RecordAction): Promise<Chan
   const there = await work.world.writer.lookup(work.zone, name);
   if (there === undefined) return { do: 'create', name, set };
   // The answer with the change's id was lost: the same value again gives a new id. Never once somebody may sign.
-  if (only(publishIntended.value, there) && !mayHaveSigned(theKey(work.row, selector)))
+  if (holdsOnly(there, publishIntended.value) && !mayHaveSigned(theKey(work.row, selector)))
     return { do: 'replace', name, old: there, set };
   return passOver(work, selector);
 };
@@ -109,7 +107,7 @@ const wantedDeletion = async (work: Work, action: RecordAction): Promise<Change 
     );
     return undefined;
   }
-  if (key.evidence.created === undefined && !only(record?.values[0] ?? '', set)) {
+  if (key.evidence.created === undefined && !holdsOnly(set, record?.values[0] ?? '')) {
     // Our CREATE was never accepted and another's record stands there: there is nothing of ours to remove.
     await work.save(
       withEvidence(work.row, action.selector, {

@@ -8,7 +8,15 @@ import type { HostRow, Unit } from './ports.ts';
 import { newHostRow, report, type Session, type World } from './world.ts';
 
 /** How far a host's clock may be off in what it signs. */
-export const hostClockSkew = minutes(5);
+const hostClockSkew = minutes(5);
+
+/** What a host's signed words must satisfy. */
+export const proofBy = (host: FleetHost, session: Session) => ({
+  host: host.name,
+  signingKey: host.signingKey,
+  now: session.now(),
+  skew: hostClockSkew,
+});
 
 /** @throws not-found */
 export const fleetHost = (world: World, name: string): FleetHost => {
@@ -132,12 +140,7 @@ export const takeAcknowledgement = async (
   jws: string,
 ): Promise<HostRow> => {
   const host = fleetHost(world, name);
-  const ack = await verifyAck(jws, {
-    host: name,
-    signingKey: host.signingKey,
-    now: session.now(),
-    skew: hostClockSkew,
-  });
+  const ack = await verifyAck(jws, proofBy(host, session));
   let before: HostRow | undefined;
   const after = await changeHost(world, host, (row) => {
     before = row;

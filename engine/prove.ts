@@ -6,6 +6,7 @@ import { SelkieError } from '../core/errors.ts';
 import { withEvidence, withTurn } from '../core/key/row.ts';
 import { keyRecordName } from '../core/names.ts';
 import type { Observation, ServerAnswer } from './ports.ts';
+import { holdsOnly } from './txt-set.ts';
 import { theKey, type Work } from './work.ts';
 
 const said = ({ answer }: ServerAnswer): string => {
@@ -42,7 +43,7 @@ const everyServer = (
 const showsExactly =
   (value: string) =>
   ({ answer }: ServerAnswer): boolean =>
-    answer.kind === 'txt' && answer.set.values.length === 1 && answer.set.values[0] === value;
+    answer.kind === 'txt' && holdsOnly(answer.set, value);
 
 /**
  * The key record stands on every server exactly as it was written (one record: RFC 6376 §3.6.2.2), and what it says

@@ -9,7 +9,7 @@ import { hasCode, SelkieError } from '../core/errors.ts';
 import { hostKeyName, type Place } from '../core/key/evidence.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { add, latest, milliseconds, minutes, seconds } from '../core/time.ts';
-import { changeHost, fleetHost, hostClockSkew, hostRow, noteTrouble, takeAcknowledgement } from './hosts.ts';
+import { changeHost, fleetHost, hostRow, noteTrouble, proofBy, takeAcknowledgement } from './hosts.ts';
 import { inParallel } from './parallel.ts';
 import type { DutyChange, HostRow, LogEntry, Unit } from './ports.ts';
 import { openSession, type Session, type World } from './world.ts';
@@ -178,12 +178,7 @@ export const answerPull = async (
   jws: string,
 ): Promise<string | undefined> => {
   const host = fleetHost(world, name);
-  const pull = await verifyPull(jws, {
-    host: name,
-    signingKey: host.signingKey,
-    now: session.now(),
-    skew: hostClockSkew,
-  });
+  const pull = await verifyPull(jws, proofBy(host, session));
   // A replayed pull may say an old cursor, so it sets none; another key store is sure to lack everything.
   await changeHost(world, host, (row) =>
     row.incarnation !== undefined && row.incarnation !== pull.incarnation && row.complete
