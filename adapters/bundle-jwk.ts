@@ -1,7 +1,7 @@
 // The public half of a bundle signer's key as the JWK that hosts pin, and the size that both signers hold to. No I/O.
 import { createHash, type KeyObject } from 'node:crypto';
+import type { BundleSigner } from '../contract/bundle.ts';
 import { SelkieError } from '../core/errors.ts';
-import type { BundleSigner } from '../engine/ports.ts';
 
 export type BundleJwk = Awaited<ReturnType<BundleSigner['publicKey']>>;
 

@@ -1,13 +1,13 @@
 // Puts an opened bundle to work: keys to the key store, tested; then duties and the ring of signing keys, in one step.
 // What it answers is what the acknowledgement says. Touches the key store and the ring only.
 
-import { createNodeKeys } from '../adapters/node-keys.ts';
 import type { Acknowledgement } from '../contract/acknowledgement.ts';
 import type { KeyChange, Manifest, Payload } from '../contract/manifest.ts';
 import { algorithms } from '../core/algorithm.ts';
 import { describe, SelkieError } from '../core/errors.ts';
 import { hostKeyName, type Place } from '../core/key/evidence.ts';
 import type { Duration, Instant } from '../core/time.ts';
+import type { Keys } from '../engine/ports.ts';
 import type { HeldKey, KeySet, KeyStore, Newest, Staged, StoreState } from './key-store.ts';
 import type { KeyRing } from './signing/key-ring.ts';
 
@@ -22,6 +22,7 @@ export interface ApplierOptions {
   readonly host: string;
   readonly store: KeyStore;
   readonly ring: KeyRing;
+  readonly keys: Pick<Keys, 'matches'>;
   readonly now: () => Instant;
   readonly report?: () => Report;
 }
@@ -56,10 +57,13 @@ const isOlder = (a: Newest, b: Newest): boolean => {
 
 type Tested = { readonly held: Omit<HeldKey, 'duty'> } | { readonly failed: string };
 
-const keys = createNodeKeys();
-
 /** Writes the key, and signs with what the disk then holds. */
-const writeAndTest = async (store: KeyStore, change: KeyChange, privateKey: string): Promise<Tested> => {
+const writeAndTest = async (
+  store: KeyStore,
+  keys: Pick<Keys, 'matches'>,
+  change: KeyChange,
+  privateKey: string,
+): Promise<Tested> => {
   const { domain, selector, algorithm, publicKey } = change;
   const broken = (why: string): Tested => ({ failed: `The key was not taken: ${why}` });
   const der = Buffer.from(privateKey, 'base64');
@@ -140,7 +144,7 @@ const withPart = (
   return { ...state, staged };
 };
 
-export const createApplier = ({ host, store, ring, now, report }: ApplierOptions): Applier => {
+export const createApplier = ({ host, store, ring, keys, now, report }: ApplierOptions): Applier => {
   const acknowledge = ({ nonce, place }: Manifest): Acknowledgement => {
     const { cursor, incarnation, failed, staged } = store.state;
     return {
@@ -164,7 +168,7 @@ export const createApplier = ({ host, store, ring, now, report }: ApplierOptions
       const known = store.state.keys.get(name);
       // Tested when it came; a snapshot brings everything again.
       if (known?.publicKey === publicKey && known.algorithm === algorithm) continue;
-      tested.set(name, await writeAndTest(store, change, privateKey));
+      tested.set(name, await writeAndTest(store, keys, change, privateKey));
     }
     return tested;
   };

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { JWK } from 'jose';
+import { createNodeKeys } from '../adapters/node-keys.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { type Duration, instant, minutes, seconds } from '../core/time.ts';
 import { type Applier, createApplier, type Report } from './apply.ts';
@@ -95,7 +96,14 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
       lastUse: uses.retired((key) => store.state.keys.has(key)),
     };
   };
-  const applier: Applier = createApplier({ host: name, store, ring: uses.ring, now, report });
+  const applier: Applier = createApplier({
+    host: name,
+    store,
+    ring: uses.ring,
+    keys: createNodeKeys(),
+    now,
+    report,
+  });
   const receive = createReceiver({ host: name, identity, applier, trusted, now, skew });
 
   const push = await startPushing(options, identity.tls, receive);

@@ -17,6 +17,7 @@ import { createNodeKeys } from '../adapters/node-keys.ts';
 import { createHttpsTransport } from '../adapters/push/https-transport.ts';
 import { systemClock, systemRandomness } from '../adapters/system.ts';
 import { type Agent, startAgent } from '../agent/start.ts';
+import { createSeals } from '../contract/seals.ts';
 import { describe, SelkieError } from '../core/errors.ts';
 import type { Fleet } from '../core/policy.ts';
 import { seconds } from '../core/time.ts';
@@ -176,7 +177,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       vault: openFileVault(join(dir, 'vault')),
       writer: zones,
       observer: createDnsObserver(),
-      signer,
+      seals: createSeals(signer),
       transport: createHttpsTransport({ timeoutMs: 10_000 }),
       queue,
       ledger,

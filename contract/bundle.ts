@@ -24,7 +24,7 @@ import {
   payloadText,
 } from './manifest.ts';
 
-/** The engine's port of the same name, as far as sealing needs it. */
+/** Signs the manifests of bundles: ES256 (RFC 7518 §3.4). The private key never leaves it. */
 export interface BundleSigner {
   /** P-256; `kid` is the RFC 7638 thumbprint. */
   publicKey(): Promise<{ kid: string; kty: 'EC'; crv: 'P-256'; x: string; y: string }>;

@@ -1,6 +1,6 @@
 // A mail host's row: its standing with the pool (excluded, fenced) and what its acknowledgements say.
 
-import { type Acknowledgement, verifyAck } from '../contract/acknowledgement.ts';
+import type { Acknowledgement } from '../contract/acknowledgement.ts';
 import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { add, instant, latest, minutes } from '../core/time.ts';
@@ -140,7 +140,7 @@ export const takeAcknowledgement = async (
   jws: string,
 ): Promise<HostRow> => {
   const host = fleetHost(world, name);
-  const ack = await verifyAck(jws, proofBy(host, session));
+  const ack = await world.seals.acknowledgement(jws, proofBy(host, session));
   let before: HostRow | undefined;
   const after = await changeHost(world, host, (row) => {
     before = row;

@@ -112,14 +112,6 @@ export interface DnsObserver {
   observe(zone: FleetZone, name: string): Promise<Observation>;
 }
 
-/** Signs the manifests of bundles: ES256 (RFC 7518 §3.4). The private key never leaves it. */
-export interface BundleSigner {
-  /** P-256 public key as a JWK; `kid` is its RFC 7638 thumbprint. */
-  publicKey(): Promise<{ kid: string; kty: 'EC'; crv: 'P-256'; x: string; y: string }>;
-  /** @param data ≤ 4,096 bytes  @returns r‖s, 64 bytes */
-  sign(data: Uint8Array): Promise<Uint8Array>;
-}
-
 /** Carries sealed bundles to mail hosts. */
 export interface HostTransport {
   /**

@@ -2,9 +2,7 @@
 // when it pulls: the same object. Keys are read from the vault for the moment of sealing, and nowhere else kept.
 
 import { base64Of } from '../contract/base64.ts';
-import { sealBundle } from '../contract/bundle.ts';
 import { type KeyChange, splitChanges } from '../contract/manifest.ts';
-import { verifyPull } from '../contract/pull.ts';
 import { hasCode, SelkieError } from '../core/errors.ts';
 import { hostKeyName, type Place } from '../core/key/evidence.ts';
 import type { FleetHost } from '../core/policy.ts';
@@ -98,7 +96,7 @@ const seal = async (
     at = row.manifest === undefined ? at : latest(at, add(row.manifest.at, milliseconds(1)));
     return { ...row, manifest: { nonce, at, upTo: lack.upTo, completes } };
   });
-  return sealBundle({
+  return world.seals.seal({
     host,
     manifest: {
       place: lack.upTo,
@@ -109,7 +107,6 @@ const seal = async (
       ...(lack.from === null ? { snapshot } : {}),
     },
     payload: { changes },
-    signer: world.signer,
   });
 };
 
@@ -178,7 +175,7 @@ export const answerPull = async (
   jws: string,
 ): Promise<string | undefined> => {
   const host = fleetHost(world, name);
-  const pull = await verifyPull(jws, proofBy(host, session));
+  const pull = await world.seals.pull(jws, proofBy(host, session));
   // A replayed pull may say an old cursor, so it sets none; another key store is sure to lack everything.
   await changeHost(world, host, (row) =>
     row.incarnation !== undefined && row.incarnation !== pull.incarnation && row.complete

@@ -1,12 +1,12 @@
 // What a unit of work is given: the ports, the fleet, and a session in which time is the ledger's.
 
+import type { Seals } from '../contract/seals.ts';
 import { SelkieError } from '../core/errors.ts';
 import type { Situation } from '../core/key/actions.ts';
 import type { DomainRow, HostView } from '../core/key/evidence.ts';
 import { defaultPolicy, type Fleet, type FleetZone, hostsOf, type Policy } from '../core/policy.ts';
 import { add, between, formatDuration, type Instant, minutes } from '../core/time.ts';
 import type {
-  BundleSigner,
   Clock,
   DnsObserver,
   DnsWriter,
@@ -29,7 +29,7 @@ export interface World {
   readonly vault: Vault;
   readonly writer: DnsWriter;
   readonly observer: DnsObserver;
-  readonly signer: BundleSigner;
+  readonly seals: Seals;
   readonly transport: HostTransport;
   readonly queue: Queue;
   readonly ledger: Ledger;

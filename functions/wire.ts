@@ -16,6 +16,7 @@ import { createDnsObserver } from '../adapters/dns/observer.ts';
 import { createNodeKeys } from '../adapters/node-keys.ts';
 import { createHttpsTransport } from '../adapters/push/https-transport.ts';
 import { systemClock, systemRandomness } from '../adapters/system.ts';
+import { createSeals } from '../contract/seals.ts';
 import { loadCompiledFleet } from '../core/compiled-fleet.ts';
 import { SelkieError } from '../core/errors.ts';
 import type { FleetZone } from '../core/policy.ts';
@@ -82,7 +83,9 @@ export const wire = (environment: Environment): World => ({
   }),
   writer: createRoute53Writer({ clientFor: route53Clients() }),
   observer: createDnsObserver(),
-  signer: createKmsSigner({ client: new KMSClient({}), keyId: needed(environment, 'SELKIE_BUNDLE_KEY') }),
+  seals: createSeals(
+    createKmsSigner({ client: new KMSClient({}), keyId: needed(environment, 'SELKIE_BUNDLE_KEY') }),
+  ),
   transport: createHttpsTransport({ timeoutMs: 10_000 }),
   queue: createSqsQueue({ client: new SQSClient({}), url: needed(environment, 'SELKIE_QUEUE_URL') }),
   ledger: createDynamoLedger({

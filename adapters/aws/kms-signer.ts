@@ -1,9 +1,9 @@
 // The bundle signer on a KMS key (ECC_NIST_P256, SIGN_VERIFY). Calls kms:GetPublicKey, once, and kms:Sign.
 import { createPublicKey } from 'node:crypto';
 import { GetPublicKeyCommand, type KMSClient, SignCommand } from '@aws-sdk/client-kms';
+import type { BundleSigner } from '../../contract/bundle.ts';
 import { derToConcatenated } from '../../contract/ecdsa-der.ts';
 import { SelkieError } from '../../core/errors.ts';
-import type { BundleSigner } from '../../engine/ports.ts';
 import { type BundleJwk, bundleJwk, requireSignable } from '../bundle-jwk.ts';
 import { toSelkieError } from './errors.ts';
 

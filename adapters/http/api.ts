@@ -128,7 +128,7 @@ export const createApi = (world: World, log: (line: string) => void): Hono => {
   });
 
   // Public: a host that enrols compares it with the thumbprint that it was told.
-  app.get('/v1/bundle-keys', async (context) => context.json({ keys: [await world.signer.publicKey()] }));
+  app.get('/v1/bundle-keys', async (context) => context.json({ keys: await world.seals.bundleKeys() }));
   app.post('/v1/hosts/:host/pull', async (context) => {
     const session = await openSession(world);
     const bundle = await answerPull(world, session, context.req.param('host'), await context.req.text());

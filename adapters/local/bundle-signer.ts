@@ -2,8 +2,8 @@
 import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject, sign } from 'node:crypto';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
+import type { BundleSigner } from '../../contract/bundle.ts';
 import { SelkieError } from '../../core/errors.ts';
-import type { BundleSigner } from '../../engine/ports.ts';
 import { bundleJwk, requireSignable } from '../bundle-jwk.ts';
 import { fileError, privateFolder, readPrivate, writeOnce } from './private-file.ts';
 

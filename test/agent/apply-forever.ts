@@ -2,6 +2,7 @@
 // At place n, each domain signs with selector s<n>, and s<n-1> is on standby. Every fifth bundle is a snapshot in two parts.
 import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { writeSync } from 'node:fs';
+import { createNodeKeys } from '../../adapters/node-keys.ts';
 import { createApplier } from '../../agent/apply.ts';
 import { openKeyStore } from '../../agent/key-store.ts';
 import { createKeyRing } from '../../agent/signing/key-ring.ts';
@@ -25,7 +26,13 @@ const change = (domain: string, n: number, duty: Duty): KeyChange => {
 };
 
 const store = await openKeyStore(dir, randomUUID);
-const applier = createApplier({ host: 'mx1', store, ring: createKeyRing(), now: () => instant(Date.now()) });
+const applier = createApplier({
+  host: 'mx1',
+  store,
+  ring: createKeyRing(),
+  keys: createNodeKeys(),
+  now: () => instant(Date.now()),
+});
 const held = new Map([...store.state.keys].map(([name, { file: _, ...key }]) => [name, key]));
 
 for (let n = (store.state.cursor?.n ?? 0) + 1; ; n += 1) {

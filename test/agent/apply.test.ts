@@ -2,6 +2,7 @@ import { randomUUID, sign, verify } from 'node:crypto';
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
+import { createNodeKeys } from '../../adapters/node-keys.ts';
 import { type Applier, createApplier, type Report } from '../../agent/apply.ts';
 import { type KeyStore, openKeyStore } from '../../agent/key-store.ts';
 import { createKeyRing, type KeyRing } from '../../agent/signing/key-ring.ts';
@@ -31,6 +32,7 @@ const open = async (report?: () => Report) => {
     host,
     store,
     ring,
+    keys: createNodeKeys(),
     now: () => noon,
     ...(report === undefined ? {} : { report }),
   });
@@ -314,6 +316,7 @@ it('leaves everything as it was where the disk fails, and goes on afterwards', a
     host,
     store: { ...store, state: store.state, commit: () => Promise.reject(new Error('no space left')) },
     ring,
+    keys: createNodeKeys(),
     now: () => noon,
   });
   const said = manifest(3, 4);

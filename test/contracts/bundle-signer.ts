@@ -2,7 +2,7 @@
 import { createPublicKey, randomBytes, verify } from 'node:crypto';
 import { calculateJwkThumbprint, compactVerify, importJWK } from 'jose';
 import { beforeAll, describe, expect, test } from 'vitest';
-import type { BundleSigner } from '../../engine/ports.ts';
+import type { BundleSigner } from '../../contract/bundle.ts';
 
 export interface BundleSignerHarness {
   /** A signer on the same key each time, as another worker would open it. */

@@ -3,11 +3,11 @@
 import type { webcrypto } from 'node:crypto';
 import { calculateJwkThumbprint, type JWK } from 'jose';
 import { signAck } from '../../contract/acknowledgement.ts';
-import { openBundle } from '../../contract/bundle.ts';
+import { type BundleSigner, openBundle } from '../../contract/bundle.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { FleetHost } from '../../core/policy.ts';
 import { type Instant, minutes } from '../../core/time.ts';
-import type { BundleSigner, HostTransport } from '../../engine/ports.ts';
+import type { HostTransport } from '../../engine/ports.ts';
 
 const { subtle } = globalThis.crypto;
 

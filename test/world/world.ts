@@ -3,6 +3,7 @@
 
 import { openSqliteLedger } from '../../adapters/local/ledger.ts';
 import { createNodeKeys } from '../../adapters/node-keys.ts';
+import { createSeals } from '../../contract/seals.ts';
 import { SelkieError } from '../../core/errors.ts';
 import { defaultPolicy, type FleetDomain, type Policy } from '../../core/policy.ts';
 import {
@@ -104,7 +105,7 @@ export const simulate = async (
     vault,
     writer: dns,
     observer: dns,
-    signer,
+    seals: createSeals(signer),
     transport: createTransport(simulated),
     queue: {
       send: async (units, delay = milliseconds(0)) => {
