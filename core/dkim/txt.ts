@@ -101,8 +101,15 @@ export const parseZoneRecords = (text: string): ZoneRecord[] => {
     while (rest.length > 0 && type === undefined) {
       const token = rest.shift();
       if (token === undefined) break;
-      if (/^(\d+[wdhms]?)+$/i.test(token.octets)) ttl = parseTtl(token.octets);
-      else if (!/^(in|ch|hs)$/i.test(token.octets)) type = token;
+      if (ttlForm.test(token.octets)) {
+        ttl = parseTtl(token.octets);
+        if (ttl > longestTtl)
+          throw bad(
+            text,
+            token.at,
+            `the TTL ${token.octets} is too long; ${longestTtl / seconds(1)} seconds are the most`,
+          );
+      } else if (!/^(in|ch|hs)$/i.test(token.octets)) type = token;
     }
     if (type === undefined || type.quoted) throw bad(text, (type ?? start).at, 'the record has no type');
     if (type.octets.toUpperCase() !== 'TXT') continue;
@@ -118,6 +125,12 @@ export const parseZoneRecords = (text: string): ZoneRecord[] => {
 };
 
 const unitSeconds: Readonly<Record<string, number>> = { w: 604_800, d: 86_400, h: 3_600, m: 60, s: 1, '': 1 };
+
+/** RFC 2181 §8. */
+const longestTtl = seconds(2 ** 31 - 1);
+
+/** Every number but the last has its letter: a pattern in which digits could be cut in many ways would try them all. */
+const ttlForm = /^(?:\d+[wdhms])*(?:\d+[wdhms]?)$/i;
 
 /** Seconds, or BIND's `1h30m`. */
 const parseTtl = (text: string): Duration =>

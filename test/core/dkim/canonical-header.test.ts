@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { asciiBytes, canonicalHeader } from '../../../core/dkim/canonical-header.ts';
+import { asciiBytes, canonicalHeader, canonicalName } from '../../../core/dkim/canonical-header.ts';
 
 const canonical = (kind: 'simple' | 'relaxed', name: string, value: string): string =>
   Buffer.from(canonicalHeader({ name, value: Buffer.from(value, 'latin1') }, kind)).toString('latin1');
@@ -20,4 +20,19 @@ describe('canonical header', () => {
     expect(canonical('relaxed', name, value)).toBe(relaxed);
   });
   it('turns ASCII into bytes', () => expect([...asciiBytes('A:\r')]).toEqual([65, 58, 13]));
+});
+
+describe('canonical name', () => {
+  it.each([
+    ['Subject', 'subject'],
+    ['Subject \t', 'subject'],
+    [' \t', ''],
+    ['a b', 'a b'],
+    ['a\n', 'a\n'],
+  ])('of %j', (name, canonicalForm) => expect(canonicalName(name)).toBe(canonicalForm));
+  it('costs no more than its length, white space in its middle or not', () => {
+    const started = performance.now();
+    expect(canonicalName(`a${' '.repeat(128_000)}b`)).toHaveLength(128_002);
+    expect(performance.now() - started).toBeLessThan(2_000);
+  });
 });

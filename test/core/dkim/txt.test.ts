@@ -221,3 +221,22 @@ describeWith(['named'], 'BIND', () => {
     );
   });
 });
+
+describe('a TTL', () => {
+  const ttlOf = (text: string) => parseZoneRecords(`a ${text} IN TXT "x"`).map(({ ttl }) => ttl);
+  it.each([
+    ['60', 60_000],
+    ['1h30m', 5_400_000],
+    ['1h30', 3_630_000],
+    ['2147483647', 2_147_483_647_000],
+  ])('%s', (text, ttl) => expect(ttlOf(text)).toEqual([ttl]));
+  it.each(['2147483648', '9'.repeat(255), '3551w'])('beyond what a record holds is refused: %s', (text) =>
+    // RFC 2181 §8
+    expect(() => ttlOf(text)).toThrow(/TXT data, character 3: .* 2147483647 seconds are the most/),
+  );
+  it('that is none is found out in no more than its length', () => {
+    const started = performance.now();
+    expect(parseZoneRecords(`a ${'1'.repeat(30)}! TXT "x"`)).toEqual([]);
+    expect(performance.now() - started).toBeLessThan(1_000);
+  });
+});
