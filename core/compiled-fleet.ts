@@ -73,20 +73,88 @@ export const compileFleet = (fleet: Fleet): string => {
 const broken = (why: string): SelkieError =>
   new SelkieError('invalid', `This is no compiled fleet of this version of Selkie (${why}): deploy again.`);
 
-const isCompiled = (value: unknown): value is Compiled =>
-  typeof value === 'object' &&
-  value !== null &&
-  'version' in value &&
-  typeof value.version === 'number' &&
-  ['zones', 'pools', 'policies', 'hosts', 'domains'].every((field) =>
-    Array.isArray((value as Record<string, unknown>)[field]),
-  );
+type Test = (value: unknown) => boolean;
 
-/**
- * The fleet that `compileFleet` wrote, all its maps in the same order.
- * @throws invalid where `json` is something else, of another format, or torn
- */
-export const loadCompiledFleet = (json: string): Fleet => {
+const isText: Test = (value) => typeof value === 'string' && value !== '';
+const isLength: Test = (value) => typeof value === 'number' && value >= 0;
+const isIndex: Test = (value) => Number.isSafeInteger(value);
+const listOf =
+  (test: Test): Test =>
+  (value) =>
+    Array.isArray(value) && value.every(test);
+const perhaps =
+  (test: Test): Test =>
+  (value) =>
+    value === undefined || test(value);
+/** Names every field, so that one which is added to a type is added here. */
+const shaped =
+  <T>(fields: { readonly [Field in keyof T]-?: Test }): Test =>
+  (value) =>
+    typeof value === 'object' &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.entries<Test>(fields).every(([field, test]) =>
+      test(Object.hasOwn(value, field) ? (value as Record<string, unknown>)[field] : undefined),
+    );
+
+const isPolicy = shaped<Policy>({
+  rotateEvery: perhaps(isLength),
+  algorithms: (value) => listOf(isText)(value) && (value as unknown[]).length > 0,
+  timeZone: isText,
+  tags: shaped<Policy['tags']>({
+    hashes: perhaps((value) => value === 'sha256'),
+    service: perhaps((value) => value === 'email'),
+    strict: perhaps((value) => value === true),
+    note: perhaps(isText),
+  }),
+  ttl: isLength,
+  downstreamQueue: isLength,
+  drainMargin: isLength,
+  hold: isLength,
+  skewBound: isLength,
+  fenceAfter: isLength,
+});
+
+const isRow: Test = (row) =>
+  Array.isArray(row) &&
+  row.length === 5 &&
+  isText(row[0]) &&
+  [row[1], row[2], row[3]].every(isIndex) &&
+  (row[4] === 0 || row[4] === 1);
+
+const parts: { readonly [Part in keyof Compiled]: Test } = {
+  format: (value) => value === format,
+  version: isIndex,
+  zones: listOf(
+    shaped<FleetZone>({
+      name: isText,
+      id: isText,
+      role: perhaps(shaped<NonNullable<FleetZone['role']>>({ arn: isText, externalId: perhaps(isText) })),
+      nameServers: perhaps(listOf(isText)),
+    }),
+  ),
+  pools: listOf(isText),
+  policies: listOf(isPolicy),
+  hosts: listOf(
+    shaped<FleetHost>({
+      name: isText,
+      pool: isText,
+      endpoint: perhaps(isText),
+      encryptionKey: isText,
+      signingKey: isText,
+      certificate: perhaps(isText),
+    }),
+  ),
+  domains: listOf(isRow),
+};
+
+const byName = <T>(values: readonly T[], nameOf: (value: T) => string): Map<string, T> => {
+  const map = new Map(values.map((value) => [nameOf(value), value]));
+  if (map.size !== values.length) throw broken('a name stands twice');
+  return map;
+};
+
+const parsed = (json: string): object => {
   let value: unknown;
   try {
     value = JSON.parse(json);
@@ -94,23 +162,37 @@ export const loadCompiledFleet = (json: string): Fleet => {
     throw broken('not JSON');
   }
   if (typeof value !== 'object' || value === null || !('format' in value)) throw broken('no format');
-  if (value.format !== format) throw broken(`format ${String(value.format)} instead of ${format}`);
-  if (!isCompiled(value)) throw broken('a part is missing');
-  const { zones, pools, policies } = value;
+  if (value.format !== format)
+    throw broken(
+      `format ${typeof value.format === 'number' ? value.format : 'of another kind'} instead of ${format}`,
+    );
+  return value;
+};
+
+/**
+ * The fleet that `compileFleet` wrote, all its maps in the same order.
+ * @throws invalid where `json` is something else, of another format, or torn
+ */
+export const loadCompiledFleet = (json: string): Fleet => {
+  const value = parsed(json);
+  for (const [part, test] of Object.entries<Test>(parts)) {
+    if (!Object.hasOwn(value, part)) throw broken('a part is missing');
+    if (!test((value as Record<string, unknown>)[part])) throw broken(`its ${part} are not whole`);
+  }
+  const { version, zones, pools, policies, hosts, domains } = value as Compiled;
   for (const policy of policies)
     if (!policy.algorithms.every(isAlgorithm)) throw broken('an algorithm that is not known');
-  const domains = new Map<string, FleetDomain>();
-  for (const [domain, z, p, q, leaving] of value.domains) {
+  const entries = domains.map(([domain, z, p, q, leaving]): FleetDomain => {
     const [zone, pool, policy] = [zones[z], pools[p], policies[q]];
     if (zone === undefined || pool === undefined || policy === undefined)
       throw broken(`${domain} points nowhere`);
-    domains.set(domain, { domain, zone: zone.name, pool, policy, leaving: leaving === 1 });
-  }
+    return { domain, zone: zone.name, pool, policy, leaving: leaving === 1 };
+  });
   return {
-    version: value.version,
-    domains,
-    zones: new Map(zones.map((zone) => [zone.name, zone])),
+    version,
+    domains: byName(entries, (entry) => entry.domain),
+    zones: byName(zones, (zone) => zone.name),
     pools,
-    hosts: new Map(value.hosts.map((host) => [host.name, host])),
+    hosts: byName(hosts, (host) => host.name),
   };
 };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { compileFleet, loadCompiledFleet } from '../../core/compiled-fleet.ts';
+import { SelkieError } from '../../core/errors.ts';
 import { defaultPolicy, type Fleet } from '../../core/policy.ts';
 import { minutes } from '../../core/time.ts';
 
@@ -73,7 +74,53 @@ describe('a compiled fleet', () => {
       changed((it) => Object.assign(it, { policies: [{ ...other, algorithms: ['rsa1024'] }] })),
       'an algorithm that is not known',
     ],
+    ['a list', '[]', 'no format'],
+    ...(
+      [
+        ['a zone that is nothing', { zones: [null, null] }],
+        ['a zone without id', { zones: [{ name: 'example.jp' }, { name: 'b.jp', id: 'Z2' }] }],
+        [
+          'a role without arn',
+          {
+            zones: [
+              { name: 'example.jp', id: 'Z1', role: {} },
+              { name: 'b.jp', id: 'Z2' },
+            ],
+          },
+        ],
+        [
+          'one zone twice',
+          {
+            zones: [
+              { name: 'b.jp', id: 'Z1' },
+              { name: 'b.jp', id: 'Z2' },
+            ],
+          },
+        ],
+        ['a pool that is no text', { pools: ['outbound', 7] }],
+        ['a policy that is nothing', { policies: [null, null] }],
+        ['a policy without algorithms', { policies: [{ ...other, algorithms: [] }, other] }],
+        ['algorithms that are no list', { policies: [{ ...other, algorithms: 'ed25519' }, other] }],
+        ['a wait that is no number', { policies: [{ ...other, hold: 'P7D' }, other] }],
+        ['a wait without end', { policies: [{ ...other, ttl: null }, other] }],
+        ['tags that are none', { policies: [{ ...other, tags: [] }, other] }],
+        ['a host without keys', { hosts: [{ name: 'mx1', pool: 'lists' }] }],
+        [
+          'one host twice',
+          { hosts: [1, 2].map(() => ({ name: 'm', pool: 'lists', encryptionKey: 'e', signingKey: 's' })) },
+        ],
+        ['a row that is nothing', { domains: [null] }],
+        ['a row cut off', { domains: [['b.jp', 1, 1]] }],
+        ['a row of another kind', { domains: [['b.jp', 1, 1, 0, true]] }],
+        ['a domain that is no text', { domains: [[7, 1, 1, 0, 0]] }],
+        ['a domain twice', { domains: [1, 2].map(() => ['b.jp', 1, 1, 0, 0]) }],
+        ['a version that is none', { version: 1.5 }],
+      ] as const
+    ).map(
+      ([name, change]) => [name, changed((it) => Object.assign(it, change)), ''] as [string, string, string],
+    ),
   ])('refuses %s', (_, json, why) => {
+    expect(() => loadCompiledFleet(json)).toThrow(SelkieError);
     expect(() => loadCompiledFleet(json)).toThrow(why);
   });
 });
