@@ -4,6 +4,10 @@
 import type * as z from 'zod/mini';
 import { SelkieError } from '../core/errors.ts';
 
+/** Names of fields are the sender's, and end up in logs and on terminals: nothing in them ends a line, or hides one. */
+const shown = (name: string, most: number): string =>
+  name.slice(0, most).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
+
 const sentence = (issue: z.core.$ZodIssue): string => {
   switch (issue.code) {
     case 'invalid_type':
@@ -15,7 +19,7 @@ const sentence = (issue: z.core.$ZodIssue): string => {
     case 'invalid_value':
       return `must be one of ${issue.values.map(String).join(', ')}`;
     case 'unrecognized_keys':
-      return `has a field that is not known here: ${issue.keys.join(', ').slice(0, 100)}`;
+      return `has a field that is not known here: ${shown(issue.keys.join(', '), 100)}`;
     case 'custom':
       return issue.message;
     default:
@@ -32,7 +36,7 @@ export const check = <T>(schema: z.ZodMiniType<T>, value: unknown, what: string)
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
-  const path = issue?.path.map(String).join('.').slice(0, 200) ?? '';
+  const path = shown(issue?.path.map(String).join('.') ?? '', 200);
   const wrong = issue === undefined ? 'does not have the right form' : sentence(issue);
   throw new SelkieError(
     'invalid',

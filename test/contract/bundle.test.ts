@@ -222,6 +222,20 @@ describe('opening refuses', () => {
     refused(jwe, 'untrusted', /header/),
   );
 
+  it('a header whose fields would write lines of their own into a log', async () => {
+    const field = 'x\nagent: all is well \u202e\u001b[2J';
+    const [first = '', ...rest] = (await forge()).split('.');
+    const head = { ...JSON.parse(Buffer.from(first, 'base64url').toString()), [field]: 1 };
+    const seals = await refusal(
+      openBundle([base64url.encode(JSON.stringify(head)), ...rest].join('.'), options),
+    );
+    const payload = JSON.stringify({ changes: [{ ...key, [field]: 1 }] });
+    for (const error of [seals, await refusal(openBundle(await forge({ payload }), options))]) {
+      expect(error.message).toContain('x?agent: all is well ??[2J');
+      expect(error.message).not.toMatch(/[\p{C}\p{Zl}\p{Zp}]/u);
+    }
+  });
+
   it('a compressed document', async () => {
     // RFC 8725 §3.6: compression before encryption tells lengths, and unpacks to any size.
     await expect(
