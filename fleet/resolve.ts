@@ -97,9 +97,16 @@ export const resolver = (source: Source, problems: Problem[]) => {
       return [];
     }
     if (isMap)
-      for (const [name, entry] of Object.entries(value))
-        if (entry !== null && Object.keys(Object(entry)).length > 0)
+      for (const [name, entry] of Object.entries(value)) {
+        if (entry === null) continue;
+        if (typeof entry !== 'object' || Array.isArray(entry))
+          blame(
+            ['pools', name],
+            'is followed by a value; a pool has no fields, so write nothing behind the colon',
+          );
+        else if (Object.keys(entry).length > 0)
           blame(['pools', name], 'has fields; a pool has none, so write nothing behind the colon');
+      }
     const names: string[] = [];
     for (const [key, text] of isMap ? Object.keys(value).map((name) => [name, name]) : value.entries()) {
       const name = check(poolName, text, ['pools', key], source, problems);

@@ -2,7 +2,20 @@
 // Its own test for keys that appear twice compares each with each, which takes minutes for 100,000 domains; the one
 // here takes one pass.
 
-import { isAlias, isMap, isScalar, isSeq, LineCounter, type Pair, parseDocument, type YAMLMap } from 'yaml';
+import {
+  type Alias,
+  type Document,
+  isAlias,
+  isMap,
+  isNode,
+  isScalar,
+  isSeq,
+  LineCounter,
+  type Pair,
+  parseDocument,
+  visit,
+  type YAMLMap,
+} from 'yaml';
 import { fieldOf, type Path, type Problem } from './problems.ts';
 
 export interface Source {
@@ -40,6 +53,18 @@ const repeated = function* (
   }
 };
 
+/** Aliases without an anchor before them: the parser lets them pass, and fails when values are made of them. */
+const loose = (document: Document): Alias[] => {
+  const anchors = new Set<string>();
+  const found: Alias[] = [];
+  visit(document, (_, node) => {
+    if (isAlias(node)) {
+      if (!anchors.has(node.source)) found.push(node);
+    } else if (isNode(node) && node.anchor !== undefined) anchors.add(node.anchor);
+  });
+  return found;
+};
+
 export const parseSource = (text: string): Source => {
   const lines = new LineCounter();
   const document = parseDocument(text, { uniqueKeys: false, lineCounter: lines, prettyErrors: false });
@@ -69,6 +94,11 @@ export const parseSource = (text: string): Source => {
   const syntax = [...document.errors, ...document.warnings].map((error) =>
     at(error.pos[0], '', `This is not the YAML that it should be: ${error.message}`),
   );
+  if (syntax.length === 0)
+    for (const alias of loose(document))
+      syntax.push(
+        at(startOf(alias) ?? 0, '', `'*${alias.source}' points to nothing; write &${alias.source} before it`),
+      );
   const twice =
     syntax.length > 0
       ? []

@@ -28,9 +28,11 @@ const nearest = (name: string, known: Iterable<string>): string | undefined => {
   let seen = 0;
   for (const candidate of known) {
     if (++seen > enough) break;
+    const most = Math.max(1, Math.floor(candidate.length / 3));
+    // So many letters more or fewer are so many edits: a very long text is not compared letter by letter.
+    if (Math.abs(name.length - candidate.length) > most) continue;
     const edits = distance(name.toLowerCase(), candidate.toLowerCase());
-    if (edits <= Math.max(1, Math.floor(candidate.length / 3)) && edits < (best?.edits ?? Infinity))
-      best = { candidate, edits };
+    if (edits <= most && edits < (best?.edits ?? Infinity)) best = { candidate, edits };
   }
   return best?.candidate;
 };

@@ -436,6 +436,42 @@ describe('a host', () => {
   });
 });
 
+describe('a hostile or broken file', () => {
+  test.each([
+    [
+      'an alias without its anchor',
+      'domains: *nowhere\n',
+      "1:10 '*nowhere' points to nothing; write &nowhere before it",
+    ],
+    [
+      'an alias before its anchor',
+      'domains: { a.jp: *late, b.jp: &late {} }\n',
+      "1:18 '*late' points to nothing; write &late before it",
+    ],
+  ])('%s', (_, text, problem) => expect(problems(text)).toEqual([problem]));
+
+  test('a value behind the name of a pool', () =>
+    expect(problems(valid.replace('[outbound]', '{outbound: 7}'))).toEqual([
+      '8:9 pools.outbound: is followed by a value; a pool has no fields, so write nothing behind the colon',
+    ]));
+
+  test('one line is one problem, whatever a name holds, and it is not without end', () => {
+    expect(problems(valid.replace('mail.example.jp', '"a\\n9:9 b\\u2028c"'))).toEqual([
+      "4:3 domains.a\\n9:9 b\\u2028c: 'a\\n9:9 b\\u2028c' is not an internationalised domain name that IDNA allows (RFC 5891)",
+    ]);
+    const [first = '', ...others] = problems(domain(`pool: ${'x'.repeat(50_000)}`));
+    expect(others).toEqual([]);
+    expect(first).toMatch(/^4:21 domains.mail.example.jp.pool: 'xxx.*x…$/);
+    expect(first.length).toBeLessThan(1_100);
+  });
+
+  test('a very long word is not compared letter by letter with all that it could have meant', () => {
+    const started = performance.now();
+    expect(problems(domain(`timeZone: ${'x'.repeat(200_000)}`))).toHaveLength(1);
+    expect(performance.now() - started).toBeLessThan(3_000);
+  });
+});
+
 describe('a file', () => {
   const folder = mkdtempSync(join(tmpdir(), 'selkie-fleet-'));
   afterAll(() => rmSync(folder, { recursive: true }));
