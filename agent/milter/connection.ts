@@ -46,7 +46,7 @@ export const serve = (socket: Socket, options: ConnectionOptions): Connection =>
   let message: MessageSigner | undefined;
   /** A signature is being made; the MTA waits for it, and what it sends meanwhile waits too. */
   let signing = false;
-  /** The MTA said good-bye: what follows is not read. */
+  /** The MTA said good-bye, or was refused: what follows is not read, also where it lies in the socket already. */
   let ended = false;
   let finishing = false;
 
@@ -57,6 +57,7 @@ export const serve = (socket: Socket, options: ConnectionOptions): Connection =>
   const log = (queueId: string | undefined, text: string): void =>
     options.log(oneLine(`${queueId ?? unknownQueueId}: ${text}`));
   const fail = (error: unknown): void => {
+    ended = true;
     options.log(oneLine(`milter connection closed: ${describe(error)}`));
     socket.destroy();
   };
