@@ -1,0 +1,129 @@
+// The way from a worker to its ports, where everything may go wrong: an error before the effect, an error after it, the effect
+// after the error, a crash on either side, time that passes. A crashed worker's calls never return.
+
+import { type ErrorCode, SelkieError } from '../../core/errors.ts';
+import { milliseconds } from '../../core/time.ts';
+import type { Ledger } from '../../engine/ports.ts';
+import type { World } from '../../engine/world.ts';
+import type { Loop } from './loop.ts';
+import type { Random } from './random.ts';
+import type { CallFault, CallPort } from './scenario.ts';
+
+/** One run of one piece of work. */
+export interface Process {
+  dead: boolean;
+  /** Ends it, as SIGKILL would. */
+  crash(): void;
+}
+
+export interface CallWindow {
+  readonly port: CallPort | 'any';
+  readonly fault: CallFault;
+  readonly code: ErrorCode;
+  readonly rate: number;
+  readonly random: Random;
+}
+
+export interface Weather {
+  /** Fault windows that are open. */
+  readonly windows: Set<CallWindow>;
+  readonly slowness: number;
+  readonly random: Random;
+  readonly met: (fault: CallFault | 'busy', port: CallPort) => void;
+}
+
+const never = new Promise<never>(() => {});
+
+/** Which ports can be struck after the fact, so that an effect comes late. */
+const canBeLate: ReadonlySet<CallPort> = new Set([
+  'writer.submit',
+  'transport.push',
+  'vault.store',
+  'queue.send',
+]);
+
+export const through = (
+  loop: Loop,
+  process: Process,
+  weather: Weather,
+): (<R>(port: CallPort, call: () => Promise<R>) => Promise<R>) => {
+  const struck = (port: CallPort): CallWindow | undefined => {
+    for (const window of weather.windows)
+      if ((window.port === port || window.port === 'any') && window.random.chance(window.rate)) return window;
+    return undefined;
+  };
+  return async (port, call) => {
+    if (process.dead) return never;
+    if (weather.slowness > 0 && weather.random.chance(weather.slowness)) {
+      await loop.sleep(milliseconds(weather.random.int(1, 3_000)));
+      if (process.dead) return never;
+    }
+    if (weather.windows.size === 0) return call();
+    const window = struck(port);
+    if (window === undefined) return call();
+    const { fault } = window;
+    weather.met(fault, port);
+    const error = new SelkieError(window.code, `${port} failed: ${fault}, ${window.code}`);
+    switch (fault) {
+      case 'slow':
+        await loop.sleep(milliseconds(window.random.int(1_000, 200_000)));
+        return process.dead ? never : call();
+      case 'refused':
+        throw error;
+      case 'late':
+        if (canBeLate.has(port))
+          loop.begin(loop.now() + window.random.int(1_000, 400_000), () => void call().catch(() => {}));
+        throw error;
+      case 'lost':
+        await call();
+        throw process.dead ? await never : error;
+      case 'crash-before':
+        process.crash();
+        return never;
+      case 'crash-after':
+        await call();
+        process.crash();
+        return never;
+    }
+  };
+};
+
+/** The world as one process sees it: every call of a port that leaves the process goes through the weather. */
+export const inWeather = (world: World, process: Process, loop: Loop, weather: Weather): World => {
+  const go = through(loop, process, weather);
+  const { ledger, vault, writer, observer, transport, queue, keys } = world;
+  const guarded: Ledger = {
+    head: () => go('ledger.head', () => ledger.head()),
+    installFleet: (version) => go('ledger.commit', () => ledger.installFleet(version)),
+    beginEpoch: () => go('ledger.commit', () => ledger.beginEpoch()),
+    domain: (domain) => go('ledger.read', () => ledger.domain(domain)),
+    host: (name) => go('ledger.read', () => ledger.host(name)),
+    request: (domain, key) => go('ledger.read', () => ledger.request(domain, key)),
+    domains: (options) => go('ledger.read', () => ledger.domains(options)),
+    commit: (commit) => go('ledger.commit', () => ledger.commit(commit)),
+    nextPlace: (pool) => go('ledger.read', () => ledger.nextPlace(pool)),
+    log: (pool, after) => go('ledger.read', () => ledger.log(pool, after)),
+    due: (now, limit) => go('ledger.due', () => ledger.due(now, limit)),
+    lease: (name, holder, now, length) => go('ledger.commit', () => ledger.lease(name, holder, now, length)),
+    release: (name, holder) => go('ledger.commit', () => ledger.release(name, holder)),
+  };
+  return {
+    ...world,
+    ledger: guarded,
+    vault: {
+      store: (domain, selector, key) => go('vault.store', () => vault.store(domain, selector, key)),
+      read: (secret) => go('vault.read', () => vault.read(secret)),
+      destroy: (secret) => go('vault.destroy', () => vault.destroy(secret)),
+    },
+    writer: {
+      lookup: (zone, name) => go('writer.lookup', () => writer.lookup(zone, name)),
+      submit: (zone, changes) => go('writer.submit', () => writer.submit(zone, changes)),
+      status: (zone, id) => go('writer.status', () => writer.status(zone, id)),
+      fits: (changes) => writer.fits(changes),
+    },
+    observer: { observe: (zone, name) => go('observer.observe', () => observer.observe(zone, name)) },
+    transport: { push: (host, bundle) => go('transport.push', () => transport.push(host, bundle)) },
+    queue: { send: (units, delay) => go('queue.send', () => queue.send(units, delay)) },
+    keys: { ...keys, generate: (algorithm) => go('keys.generate', () => keys.generate(algorithm)) },
+  };
+};

@@ -1,0 +1,393 @@
+// The judge: tests the ten invariants from the outside, after every event that could break one, by what name servers
+// show, what hosts sign with, what the vault holds and what was written where. It never asks the engine what state a key is
+// in. What it forgives is in forgiven.ts.
+
+import { parseKeyRecord } from '../../core/dkim/key-record.ts';
+import { keyRecordName } from '../../core/names.ts';
+import {
+  type Duration,
+  formatDuration,
+  formatInstant,
+  type Instant,
+  longest,
+  milliseconds,
+} from '../../core/time.ts';
+import type { TxtSet } from '../../engine/ports.ts';
+import { answerOf, type DnsWatch, type NameServer, type SimulatedZone, type Standing } from './dns.ts';
+import type { Invariant } from './forgiven.ts';
+import type { HostWatch, MailHost, Ring, RingKey } from './hosts.ts';
+
+export interface Violation {
+  readonly at: Instant;
+  readonly invariant: Invariant;
+  readonly says: string;
+}
+
+/** What the judge knows of a domain from its operators. */
+export interface DomainFacts {
+  readonly domain: string;
+  readonly zone: SimulatedZone;
+  readonly pool: string;
+  /** The shortest that the policy ever said; a change of policy may shorten a drain under way. */
+  downstreamQueue: Duration;
+  drainMargin: Duration;
+  /** It is leaving, or has left, or an operator chose unsigned: it may be without a key until hosts sign again. */
+  excused: boolean;
+  /** Caches may deny a successor that was published before then. */
+  hurriedUntil: number;
+}
+
+/** What the judge knows of a record name. */
+interface NameFacts {
+  readonly domain: string;
+  readonly selector: string;
+  /** Selkie made a record there that it has not removed. */
+  owned: boolean;
+  /** Every key that Selkie ever published there. */
+  readonly published: Set<string>;
+  publishedAt: Instant | undefined;
+  ttl: Duration;
+  compromised: Instant | undefined;
+  /** Somebody's hand was on it, and its traces are not yet gone. */
+  editedUntil: number;
+  /** When a host that counts last signed with it; undefined: never. */
+  lastSigned: Instant | undefined;
+  /** Since when a server shows the tombstone. */
+  readonly tombstone: Map<NameServer, Instant>;
+}
+
+interface HostFacts {
+  /** In the fleet, not excluded, not fenced. */
+  counts: boolean;
+  astray: boolean;
+}
+
+export interface Vaulted {
+  readonly publicKey: string;
+}
+
+export interface Checker extends DnsWatch, HostWatch {
+  readonly violations: readonly Violation[];
+  readonly figures: {
+    signed: number;
+    verified: number;
+    tempfailed: number;
+    forgiven: number;
+    checks: number;
+  };
+  violate(invariant: Invariant, says: string): void;
+  domains: Map<string, DomainFacts>;
+  /** Whether what this host does counts: from now on. */
+  count(host: MailHost, counts: boolean): void;
+  astray(host: MailHost, astray: boolean): void;
+  isAstray(host: MailHost): boolean;
+  countsAt(host: MailHost): boolean;
+  compromised(domain: string, selector: string): void;
+  edited(name: string, until: number): void;
+  isEdited(name: string): boolean;
+  /** Its traces are gone. */
+  heal(name: string): void;
+  /** Selkie made a record there that it has not removed. */
+  owns(name: string): boolean;
+  destroyed(domain: string, selector: string, hosts: Iterable<MailHost>): void;
+  /** What a verifier found for a signature made by `host` at `signed` with a key. */
+  verified(
+    key: RingKey,
+    signed: Instant,
+    counted: boolean,
+    found: TxtSet | undefined | 'failed',
+    who: string,
+    cached: boolean,
+  ): void;
+  /** How long mail signed now must verify. */
+  promised(domain: string): Duration;
+  everSigned(domain: string): boolean;
+  publishedSelectors(domain: string): number;
+  ownedNames(): readonly string[];
+}
+
+/** The key in a record that a verifier would use; undefined: none, revoked, or several records. */
+const keyIn = (set: TxtSet | undefined): string | undefined => {
+  const value = set?.values[0];
+  if (value === undefined || set?.values.length !== 1) return undefined;
+  let key = parsed.get(value);
+  if (key === undefined) {
+    try {
+      key = parseKeyRecord(value).publicKey;
+    } catch {
+      key = '';
+    }
+    if (parsed.size > 5_000) parsed.clear();
+    parsed.set(value, key);
+  }
+  return key === '' ? undefined : key;
+};
+const parsed = new Map<string, string>();
+
+const isTombstone = (set: TxtSet | undefined): boolean =>
+  set?.values.length === 1 && /^v=DKIM1; k=(rsa|ed25519); p=$/.test(set.values[0] ?? '');
+
+export const createChecker = (world: {
+  readonly now: () => Instant;
+  readonly hosts: () => Iterable<MailHost>;
+  /** The public half of what the vault holds under a name. */
+  readonly vaulted: (domain: string, selector: string) => string | undefined;
+  readonly onViolation: () => void;
+  readonly trace?: (says: string) => void;
+  /** A host signs a first or a last message. */
+  readonly post: (host: MailHost, key: RingKey) => void;
+}): Checker => {
+  const { now } = world;
+  const violations: Violation[] = [];
+  const names = new Map<string, NameFacts>();
+  const hostFacts = new Map<MailHost, HostFacts>();
+  const domains = new Map<string, DomainFacts>();
+  const figures = { signed: 0, verified: 0, tempfailed: 0, forgiven: 0, checks: 0 };
+
+  const violate = (invariant: Invariant, says: string): void => {
+    violations.push({ at: now(), invariant, says });
+    world.trace?.(`VIOLATION of invariant ${invariant}: ${says}`);
+    world.onViolation();
+  };
+
+  const factsAt = (name: string): NameFacts | undefined => {
+    const known = names.get(name);
+    if (known !== undefined) return known;
+    const cut = name.indexOf('._domainkey.');
+    if (cut < 0) return undefined;
+    const facts: NameFacts = {
+      domain: name.slice(cut + '._domainkey.'.length),
+      selector: name.slice(0, cut),
+      owned: false,
+      published: new Set(),
+      publishedAt: undefined,
+      ttl: milliseconds(0),
+      compromised: undefined,
+      editedUntil: 0,
+      lastSigned: undefined,
+      tombstone: new Map(),
+    };
+    names.set(name, facts);
+    return facts;
+  };
+  const factsOf = (key: { readonly domain: string; readonly selector: string }): NameFacts | undefined =>
+    factsAt(keyRecordName(key.selector, key.domain));
+
+  const hostFact = (host: MailHost): HostFacts => {
+    const known = hostFacts.get(host) ?? { counts: true, astray: false };
+    hostFacts.set(host, known);
+    return known;
+  };
+  const isJudged = (host: MailHost): boolean => {
+    const { counts, astray } = hostFact(host);
+    return counts && !astray;
+  };
+
+  const promised = (domain: string): Duration => {
+    const facts = domains.get(domain);
+    if (facts === undefined) return milliseconds(0);
+    let queue = facts.downstreamQueue;
+    for (const host of world.hosts())
+      if (host.pool === facts.pool && isJudged(host) && host.ring.size > 0)
+        queue = longest(queue, host.queueLifetime ?? queue);
+    return milliseconds(queue + facts.drainMargin);
+  };
+
+  /** Whether a host that counts may sign with it at this instant, whether or not it has power. */
+  const signers = (name: string): readonly MailHost[] => {
+    const found: MailHost[] = [];
+    for (const host of world.hosts()) if (isJudged(host) && host.ring.has(name)) found.push(host);
+    return found;
+  };
+
+  const noteSigning = (host: MailHost): void => {
+    if (!host.powered || !isJudged(host)) return;
+    for (const key of host.ring.values()) {
+      const facts = factsOf(key);
+      if (facts !== undefined) facts.lastSigned = now();
+    }
+  };
+
+  const lastSigned = (facts: NameFacts): Instant | undefined =>
+    signers(`${facts.domain}/${facts.selector}`).some((host) => host.powered) ? now() : facts.lastSigned;
+
+  const checker: Checker = {
+    violations,
+    figures,
+    domains,
+    violate,
+    promised,
+
+    written: (zone, name, before, after, ours) => {
+      const facts = factsAt(name);
+      if (facts === undefined || !ours) return;
+      figures.checks += 1;
+      const [was, is] = [keyIn(before?.set), keyIn(after)];
+      if (before !== undefined && !before.ours && !facts.owned)
+        violate(
+          4,
+          `${name} in ${zone.zone.name} is somebody else's record, and was ${after === undefined ? 'deleted' : 'changed'}`,
+        );
+      if (is !== undefined) {
+        facts.published.add(is);
+        facts.publishedAt ??= now();
+        facts.ttl = after?.ttl ?? facts.ttl;
+        if (facts.published.size > 1) violate(4, `${name} was published with a second key`);
+        const kept = world.vaulted(facts.domain, facts.selector);
+        if (kept !== is)
+          violate(
+            5,
+            `${name} is published, and the vault ${kept === undefined ? 'has no key for it' : 'holds another key'}`,
+          );
+      }
+      facts.owned = after !== undefined;
+      if (was !== undefined && is === undefined) {
+        const may = signers(`${facts.domain}/${facts.selector}`);
+        const [first] = may;
+        if (first !== undefined && !domains.get(facts.domain)?.excused)
+          violate(6, `${name} is revoked while ${first.name} may sign with it`);
+      }
+    },
+
+    shown: (_zone, server, name, before, after) => {
+      const facts = factsAt(name);
+      if (facts === undefined) return;
+      figures.checks += 1;
+      const [was, is] = [keyIn(before), keyIn(after)];
+      if (isTombstone(after)) facts.tombstone.set(server, now());
+      if (isTombstone(before) && !isTombstone(after)) {
+        const since = facts.tombstone.get(server) ?? now();
+        if (facts.lastSigned !== undefined && now() - since < facts.ttl && facts.editedUntil <= now())
+          violate(
+            1,
+            `${server.name} showed the tombstone of ${name} for less than its TTL, ${formatDuration(facts.ttl)}`,
+          );
+      }
+      if (was === undefined || was === is || !facts.published.has(was)) return;
+      if (facts.compromised !== undefined || facts.editedUntil > now()) {
+        figures.forgiven += 1;
+        return;
+      }
+      const last = lastSigned(facts);
+      if (last === undefined) return;
+      const protectedUntil = last + promised(facts.domain) + facts.ttl;
+      if (now() < protectedUntil)
+        violate(
+          1,
+          `${server.name} no longer shows the key of ${name}, with which mail was signed at ${formatInstant(last)}: it was to stand until ${new Date(protectedUntil).toISOString()}`,
+        );
+    },
+
+    changing: (host) => {
+      noteSigning(host);
+      if (host.powered) for (const key of host.ring.values()) world.post(host, key);
+    },
+
+    changed: (host, before, by) => {
+      figures.checks += 1;
+      const after = host.ring;
+      for (const [name, key] of after) if (!before.has(name)) began(host, key);
+      if (by === 'disk') return;
+      const served = (ring: Ring): ReadonlySet<string> =>
+        new Set([...ring.values()].map(({ domain }) => domain));
+      const [had, has] = [served(before), served(after)];
+      for (const domain of had)
+        if (!has.has(domain) && isJudged(host) && !domains.get(domain)?.excused)
+          violate(3, `${host.name} has no key left to sign for ${domain}`);
+      if (host.powered) for (const [name, key] of after) if (!before.has(name)) world.post(host, key);
+    },
+
+    count: (host, counts) => {
+      noteSigning(host);
+      hostFact(host).counts = counts;
+    },
+    astray: (host, astray) => {
+      noteSigning(host);
+      hostFact(host).astray = astray;
+    },
+    isAstray: (host) => hostFact(host).astray,
+    countsAt: isJudged,
+
+    compromised: (domain, selector) => {
+      const facts = factsOf({ domain, selector });
+      if (facts !== undefined) facts.compromised ??= now();
+    },
+    edited: (name, until) => {
+      const facts = factsAt(name);
+      if (facts !== undefined) facts.editedUntil = Math.max(facts.editedUntil, until);
+    },
+    heal: (name) => {
+      const facts = names.get(name);
+      if (facts !== undefined) facts.editedUntil = 0;
+    },
+    owns: (name) => names.get(name)?.owned === true,
+    isEdited: (name) => (factsAt(name)?.editedUntil ?? 0) > now(),
+
+    destroyed: (domain, selector, hosts) => {
+      figures.checks += 1;
+      const zone = domains.get(domain)?.zone;
+      const name = keyRecordName(selector, domain);
+      const standing: Standing | undefined = zone?.standing.get(name);
+      if (standing?.ours === true) violate(5, `the key of ${name} was destroyed while its record stands`);
+      const shows = zone?.servers.find((server) => {
+        const key = keyIn(answerOf(zone, server, name));
+        return key !== undefined && names.get(name)?.published.has(key) === true;
+      });
+      if (shows !== undefined && (names.get(name)?.editedUntil ?? 0) <= now())
+        violate(5, `the key of ${name} was destroyed while ${shows.name} shows it`);
+      for (const host of hosts)
+        if (isJudged(host) && host.holds(domain, selector))
+          violate(5, `the key of ${name} was destroyed while ${host.name} holds a copy`);
+    },
+
+    verified: (key, signed, counted, found, who, cached) => {
+      if (found === 'failed') {
+        figures.tempfailed += 1;
+        return;
+      }
+      figures.verified += 1;
+      if (keyIn(found) === key.publicKey) return;
+      const facts = factsOf(key);
+      const domain = domains.get(key.domain);
+      const isForgiven =
+        !counted ||
+        facts === undefined ||
+        facts.compromised !== undefined ||
+        facts.editedUntil > now() ||
+        (cached && domain !== undefined && domain.hurriedUntil > signed);
+      if (isForgiven) {
+        figures.forgiven += 1;
+        return;
+      }
+      violate(
+        1,
+        `a message signed at ${formatInstant(signed)} with ${key.selector} of ${key.domain} does not verify at ${who}: ${
+          found === undefined
+            ? 'there is no record'
+            : isTombstone(found)
+              ? 'the key is revoked'
+              : 'another record stands there'
+        }`,
+      );
+    },
+
+    everSigned: (domain) =>
+      [...names.values()].some((facts) => facts.domain === domain && facts.lastSigned !== undefined),
+    publishedSelectors: (domain) =>
+      [...names.values()].filter((facts) => facts.domain === domain && facts.published.size > 0).length,
+    ownedNames: () => [...names].filter(([, facts]) => facts.owned).map(([name]) => name),
+  };
+
+  const began = (host: MailHost, key: RingKey): void => {
+    const facts = factsOf(key);
+    const domain = domains.get(key.domain);
+    if (facts === undefined || domain === undefined || !isJudged(host)) return;
+    if (facts.editedUntil > now()) return;
+    const name = keyRecordName(key.selector, key.domain);
+    for (const server of domain.zone.servers)
+      if (keyIn(answerOf(domain.zone, server, name)) !== key.publicKey)
+        return violate(2, `${host.name} begins to sign with ${name}, which ${server.name} does not show`);
+  };
+
+  return checker;
+};

@@ -1,0 +1,124 @@
+// How it has to be when faults have stopped: every rotation is complete within its bound, and after the last drain
+// nothing is left of any key but those that sign (invariants 7 and 8).
+
+import { keyRecordName } from '../../core/names.ts';
+import { type Duration, days, hours, milliseconds } from '../../core/time.ts';
+import { requestRotation } from '../../engine/commands.ts';
+import { openSession } from '../../engine/world.ts';
+import { answerOf } from './dns.ts';
+import type { Scenario } from './scenario.ts';
+import type { WorldParts } from './world.ts';
+
+/** The bound of invariant 8: proof, the caches' wait, hosts; every try that failed comes again within five minutes. */
+export const settleTime = (scenario: Scenario): Duration =>
+  milliseconds(
+    hours(4) +
+      2 * scenario.serverLag +
+      Math.max(...scenario.zones.map(({ negativeTtl, wildcard }) => Math.max(negativeTtl, wildcard ?? 0))),
+  );
+
+/** The longest queue, TTL, margin and hold that scenario.ts gives, and a day. */
+export const windingUp: Duration = days(9 + 1 + 2 + 7 + 1);
+
+const signedFor = (parts: WorldParts, domain: string): readonly (readonly [string, readonly string[]])[] => {
+  const pool = parts.checker.domains.get(domain)?.pool;
+  return parts.hosts
+    .filter((host) => host.pool === pool)
+    .map((host): [string, readonly string[]] => [
+      host.name,
+      [...host.ring.values()]
+        .filter((key) => key.domain === domain)
+        .map(({ selector }) => selector)
+        .toSorted(),
+    ]);
+};
+
+/** Operators look after domains that nobody signs for: what they aborted starts again only when somebody asks. */
+export const askWhereNobodySigns = (parts: WorldParts): void => {
+  for (const domain of parts.checker.domains.keys()) {
+    if (signedFor(parts, domain).some(([, selectors]) => selectors.length > 0)) continue;
+    const key = `again-${domain}`;
+    parts.asked(domain, key);
+    parts.insist(`rotate ${domain}`, async (world) => {
+      const { rotation } = await requestRotation(world, await openSession(world), domain, {
+        idempotencyKey: key,
+      });
+      parts.answered(domain, key, rotation.id);
+    });
+  }
+};
+
+export const checkSettled = (parts: WorldParts): void => {
+  const { checker } = parts;
+  for (const facts of checker.domains.values()) {
+    const { domain, zone } = facts;
+    const signed = signedFor(parts, domain);
+    const [first] = signed;
+    if (first === undefined) continue;
+    const [name, selectors] = first;
+    if (selectors.length === 0)
+      return checker.violate(8, `faults stopped, and ${name} has no key for ${domain}`);
+    const other = signed.find(([, theirs]) => theirs.join() !== selectors.join());
+    if (other !== undefined)
+      return checker.violate(
+        8,
+        `faults stopped, and ${name} signs for ${domain} with ${selectors.join(' + ')}, ${other[0]} with ${other[1].join(' + ') || 'nothing'}`,
+      );
+    const kinds = new Set(selectors.map((selector) => selector.slice(6, 7) === 'e'));
+    if (kinds.size !== selectors.length)
+      return checker.violate(8, `${domain} signs with ${selectors.join(' + ')}: two keys of a kind`);
+    for (const selector of selectors)
+      for (const server of zone.servers)
+        if (answerOf(zone, server, keyRecordName(selector, domain)) === undefined)
+          return checker.violate(8, `${server.name} shows nothing for ${selector} of ${domain}, which signs`);
+  }
+};
+
+export const checkEnd = (
+  parts: WorldParts,
+  requests: ReadonlyMap<string, { readonly domain: string; readonly rotations: ReadonlySet<string> }>,
+): void => {
+  const { checker, scenario } = parts;
+  checkSettled(parts);
+  if (checker.violations.length > 0) return;
+  const serving = new Set<string>();
+  for (const { domain } of checker.domains.values())
+    for (const [, selectors] of signedFor(parts, domain))
+      for (const selector of selectors) serving.add(`${domain}/${selector}`);
+
+  for (const { domain, zone } of checker.domains.values())
+    for (const [name, { ours }] of zone.standing) {
+      if (!ours || !name.endsWith(`._domainkey.${domain}`)) continue;
+      const selector = name.slice(0, -`._domainkey.${domain}`.length);
+      if (!serving.has(`${domain}/${selector}`))
+        return checker.violate(8, `${name} still stands, and nobody signs with it`);
+    }
+  for (const secret of parts.vault.secrets.keys())
+    if (!serving.has(secret))
+      return checker.violate(8, `the vault still holds ${secret}, and nobody signs with it`);
+  for (const host of parts.hosts)
+    for (const key of host.state.keys.keys())
+      if (!serving.has(key))
+        return checker.violate(8, `${host.name} still holds ${key}, and nobody signs with it`);
+
+  // One request, one successor: counted in DNS, where nothing but requests can have brought keys about.
+  const disturbing = new Set(['rollback', 'abort', 'leave', 'vanish', 'foreign-record', 'policy']);
+  for (const plan of scenario.domains) {
+    const touched = scenario.items.some(
+      (item) => 'domain' in item && item.domain === plan.domain && disturbing.has(item.do),
+    );
+    if (plan.policy.rotateEvery !== undefined || touched) continue;
+    const rotations = new Set(
+      [...requests.values()]
+        .filter(({ domain }) => domain === plan.domain)
+        .flatMap((request) => [...request.rotations]),
+    );
+    const most = plan.policy.algorithms.length * (1 + rotations.size);
+    const published = checker.publishedSelectors(plan.domain);
+    if (published > most)
+      return checker.violate(
+        7,
+        `${plan.domain} published ${published} keys for ${rotations.size} requests and its first key set`,
+      );
+  }
+};

@@ -1,0 +1,237 @@
+// What happens to a world from outside, item by item: what operators ask for, what administrators do to their hosts, what
+// breaks and heals.
+
+import { hasCode, SelkieError } from '../../core/errors.ts';
+import { selectorFor } from '../../core/key/selector.ts';
+import { keyRecordName } from '../../core/names.ts';
+import { calendarDate, days, instant, milliseconds } from '../../core/time.ts';
+import { abortRotation, requestRotation, rollBack } from '../../engine/commands.ts';
+import { excludeHost, returnHost } from '../../engine/hosts.ts';
+import { openSession, type World } from '../../engine/world.ts';
+import type { CallWindow } from './calls.ts';
+import { stream } from './random.ts';
+import { describeItem, type Item, type PolicyPlan } from './scenario.ts';
+import type { WorldParts } from './world.ts';
+
+/** How often a person, or a script, tries again what failed. */
+const mostTries = 12;
+
+/** Asks the API until it is answered: with the same words, so that it is done once. */
+export const insist = (parts: WorldParts, what: string, order: (world: World) => Promise<unknown>): void => {
+  const { loop, crew, trace, random } = parts;
+  const attempt = (n: number): void => {
+    const again = (): void => {
+      if (n < mostTries) loop.begin(loop.now() + random.int(1_000, 120_000), () => attempt(n + 1));
+    };
+    crew.call(order, again).then(
+      () => trace?.(`${what}: done`),
+      (error: unknown) => {
+        if (!(error instanceof SelkieError)) return parts.failed(error, what);
+        trace?.(`${what}: ${error.message}`);
+        if (error.retry === 'later' && !hasCode(error, 'conflict')) again();
+      },
+    );
+  };
+  attempt(1);
+};
+
+const selectorsOf = (parts: WorldParts, domain: string): readonly string[] =>
+  (parts.ledger.rows.get(domain)?.keys ?? [])
+    .filter((key) => key.evidence.destroyed === undefined)
+    .map((key) => key.selector);
+
+/** A name that will be wanted: somebody guesses it. */
+const guess = (parts: WorldParts, domain: string, policy: PolicyPlan, ahead: number): string => {
+  const used = new Set(selectorsOf(parts, domain));
+  const algorithm = parts.random.any(policy.algorithms) ?? 'rsa2048';
+  return selectorFor(calendarDate(instant(parts.loop.now() + days(ahead)), 'UTC'), algorithm, (each) =>
+    used.has(each),
+  );
+};
+
+export const happen = (parts: WorldParts, item: Item, index: number): void => {
+  const { loop, crew, checker, dns, weather, random } = parts;
+  const now = loop.now();
+  parts.trace?.(describeItem(item));
+  parts.met(item.do === 'calls' ? undefined : item.do, 'for' in item ? now + item.for : now + days(1));
+  const { later } = parts;
+  const hostCalled = (name: string) => parts.hosts.find((host) => host.name === name);
+
+  switch (item.do) {
+    case 'rotate': {
+      const key = `rotate-${index}`;
+      parts.asked(item.domain, key);
+      // Whoever watches a domain guesses its next name, and asks for it before it is there.
+      for (const ahead of [0, 1]) {
+        const plan = parts.policies.get(item.domain);
+        if (plan !== undefined && random.chance(0.5))
+          parts.mail.snoop(item.domain, guess(parts, item.domain, plan, ahead));
+      }
+      return insist(parts, `rotate ${item.domain}`, async (world) => {
+        const { rotation } = await requestRotation(world, await openSession(world), item.domain, {
+          idempotencyKey: key,
+        });
+        parts.answered(item.domain, key, rotation.id);
+      });
+    }
+    case 'emergency': {
+      const key = `emergency-${index}`;
+      const compromised = item.key < 0 ? undefined : selectorsOf(parts, item.domain).at(item.key);
+      parts.asked(item.domain, key);
+      parts.hurried(item.domain);
+      const facts = checker.domains.get(item.domain);
+      if (item.unsigned && facts !== undefined) facts.excused = true;
+      return insist(parts, `emergency ${item.domain}`, async (world) => {
+        const { rotation } = await requestRotation(world, await openSession(world), item.domain, {
+          kind: 'emergency',
+          reason: 'stolen',
+          idempotencyKey: key,
+          unsigned: item.unsigned,
+          ...(compromised === undefined ? {} : { compromised }),
+        });
+        parts.answered(item.domain, key, rotation.id);
+      });
+    }
+    case 'rollback':
+      return insist(parts, `roll back ${item.domain}`, async (world) =>
+        rollBack(world, await openSession(world), item.domain, { idempotencyKey: `rollback-${index}` }),
+      );
+    case 'abort':
+      return insist(parts, `abort ${item.domain}`, async (world) =>
+        abortRotation(world, await openSession(world), item.domain, { idempotencyKey: `abort-${index}` }),
+      );
+    case 'exclude': {
+      const host = hostCalled(item.host);
+      if (host === undefined) return;
+      parts.setAside(host);
+      insist(parts, `exclude ${item.host}`, async (world) =>
+        excludeHost(world, await openSession(world), item.host, 'under repair'),
+      );
+      return later(item.for, () =>
+        insist(parts, `return ${item.host}`, (world) => returnHost(world, item.host)),
+      );
+    }
+    case 'policy':
+      return parts.deploy(() => parts.setPolicy(item.domain, item.policy));
+    case 'leave':
+      parts.deploy(() => parts.setLeaving(item.domain, true));
+      return later(item.for, () => parts.deploy(() => parts.setLeaving(item.domain, false)));
+    case 'vanish':
+      parts.deploy(() => parts.setPresent(item.domain, false));
+      return later(item.for, () => parts.deploy(() => parts.setPresent(item.domain, true)));
+    case 'remove-host': {
+      const host = hostCalled(item.host);
+      if (host === undefined || !parts.isEnrolled(host)) return;
+      parts.setAside(host);
+      parts.deploy(() => parts.enrol(host, false));
+      return later(item.for, () => parts.deploy(() => parts.enrol(host, true)));
+    }
+    case 'calls': {
+      const window: CallWindow = { ...item, random: stream(parts.scenario.seed, `calls-${index}`) };
+      weather.windows.add(window);
+      return later(item.for, () => weather.windows.delete(window));
+    }
+    case 'server-stuck':
+    case 'server-down': {
+      const server = dns.zones.get(item.zone)?.servers[item.server];
+      if (server === undefined) return;
+      if (item.do === 'server-stuck') server.stuckUntil = Math.max(server.stuckUntil, now + item.for);
+      else server.downUntil = Math.max(server.downUntil, now + item.for);
+      return;
+    }
+    case 'never-in-sync':
+    case 'ids-forgotten': {
+      const zone = dns.zones.get(item.zone);
+      if (zone === undefined) return;
+      if (item.do === 'never-in-sync') zone.stalledUntil = Math.max(zone.stalledUntil, now + item.for);
+      else zone.forgetsUntil = Math.max(zone.forgetsUntil, now + item.for);
+      return;
+    }
+    case 'foreign-record': {
+      const [facts, policy] = [checker.domains.get(item.domain), parts.policies.get(item.domain)];
+      if (facts === undefined || policy === undefined) return;
+      const name = keyRecordName(guess(parts, item.domain, policy, item.ahead), item.domain);
+      if (!facts.zone.standing.has(name))
+        dns.put(facts.zone, name, { ttl: milliseconds(300_000), values: ['v=DKIM1; k=rsa; p=AAAA'] });
+      return;
+    }
+    case 'hand-edit':
+      return edit(parts, item);
+    case 'host-off':
+    case 'host-cut-off': {
+      const host = hostCalled(item.host);
+      if (host === undefined) return;
+      if (item.do === 'host-off') parts.power(host, false);
+      else host.connected = false;
+      return later(item.for, () => {
+        if (item.do === 'host-off') parts.power(host, true);
+        else host.connected = true;
+        crew.stir();
+      });
+    }
+    case 'host-wiped': {
+      const host = hostCalled(item.host);
+      if (host === undefined) return;
+      parts.goesAstray(host);
+      host.wipe();
+      return crew.stir();
+    }
+    case 'host-restored': {
+      const host = hostCalled(item.host);
+      if (host === undefined) return;
+      // The backup was made when the world was younger: see `backUps` in world.ts.
+      parts.goesAstray(host);
+      host.restore();
+      parts.mayBeBack(host);
+      return crew.stir();
+    }
+    case 'clock-skew': {
+      const of =
+        item.of === 'worker'
+          ? crew.workers[item.index % crew.workers.length]
+          : parts.hosts[item.index % parts.hosts.length];
+      if (of === undefined) return;
+      of.skew = item.by;
+      return later(item.for, () => {
+        of.skew = 0;
+        crew.stir();
+      });
+    }
+    case 'schedule-stops':
+      crew.scheduleStopsUntil = Math.max(crew.scheduleStopsUntil, now + item.for);
+      return later(item.for, () => crew.stir());
+    case 'queue-storm':
+      crew.stormUntil = Math.max(crew.stormUntil, now + item.for);
+      return;
+    case 'leases-fail':
+      parts.leasesFailUntil(now + item.for);
+      return;
+    case 'eventual-reads':
+      parts.eventualUntil(now + item.for);
+      return;
+    case 'deploy':
+      crew.crashAll();
+      return parts.deploy(() => {});
+  }
+};
+
+/** Somebody changes a key record by hand, and later mends it. */
+const edit = (parts: WorldParts, item: Extract<Item, { do: 'hand-edit' }>): void => {
+  const { checker, dns, loop, later } = parts;
+  const facts = checker.domains.get(item.domain);
+  const selector = selectorsOf(parts, item.domain).at(item.key);
+  if (facts === undefined || selector === undefined) return;
+  const name = keyRecordName(selector, item.domain);
+  const standing = facts.zone.standing.get(name);
+  if (standing?.ours !== true) return;
+  checker.edited(name, Number.MAX_SAFE_INTEGER);
+  const wrong = { ttl: standing.set.ttl, values: ['v=DKIM1; k=rsa; p=BBBB'] };
+  dns.put(facts.zone, name, item.remove ? undefined : wrong);
+  later(item.for, () => {
+    // Mended only where nobody, Selkie included, has written there since.
+    const there = facts.zone.standing.get(name);
+    if (item.remove ? there === undefined && checker.owns(name) : there?.set === wrong)
+      dns.put(facts.zone, name, standing.set);
+    parts.mended(name, loop.now() + parts.scenario.serverLag + 2 * standing.set.ttl + 1);
+  });
+};

@@ -1,0 +1,368 @@
+// A scenario is data: the fleet, the shape of the world, and a list of what happens to it. One seed gives one scenario; a
+// failing one is made smaller by leaving items out. Lengths and times are milliseconds; times count from the start.
+
+import type { Algorithm } from '../../core/algorithm.ts';
+import type { ErrorCode } from '../../core/errors.ts';
+import { days, hours, milliseconds, minutes, seconds } from '../../core/time.ts';
+import { type Random, stream } from './random.ts';
+
+export interface ZonePlan {
+  readonly name: string;
+  readonly servers: number;
+  readonly negativeTtl: number;
+  /** TTL of a wildcard TXT. */
+  readonly wildcard?: number;
+}
+
+export interface PolicyPlan {
+  readonly rotateEvery?: number;
+  readonly algorithms: readonly Algorithm[];
+  readonly ttl: number;
+  readonly downstreamQueue: number;
+  readonly drainMargin: number;
+  readonly hold: number;
+}
+
+export interface DomainPlan {
+  readonly domain: string;
+  readonly zone: string;
+  readonly pool: string;
+  readonly policy: PolicyPlan;
+  /** From when on it is in the fleet. */
+  readonly from: number;
+}
+
+export interface HostPlan {
+  readonly name: string;
+  readonly pool: string;
+  readonly pulls: boolean;
+  readonly pushed: boolean;
+  readonly queueLifetime?: number;
+  readonly from: number;
+}
+
+export const callPorts = [
+  'ledger.head',
+  'ledger.read',
+  'ledger.commit',
+  'ledger.due',
+  'vault.store',
+  'vault.read',
+  'vault.destroy',
+  'writer.lookup',
+  'writer.submit',
+  'writer.status',
+  'observer.observe',
+  'transport.push',
+  'queue.send',
+  'keys.generate',
+] as const;
+export type CallPort = (typeof callPorts)[number];
+
+/** `lost`: the effect happened, the answer did not come. `late`: the effect happens after the caller has given up. */
+export type CallFault = 'refused' | 'lost' | 'late' | 'crash-before' | 'crash-after' | 'slow';
+
+export type Item = { readonly at: number } & (
+  | { readonly do: 'rotate'; readonly domain: string }
+  | { readonly do: 'emergency'; readonly domain: string; readonly unsigned: boolean; readonly key: number }
+  | { readonly do: 'rollback' | 'abort'; readonly domain: string }
+  | { readonly do: 'exclude'; readonly host: string; readonly for: number }
+  | { readonly do: 'policy'; readonly domain: string; readonly policy: PolicyPlan }
+  | { readonly do: 'leave' | 'vanish'; readonly domain: string; readonly for: number }
+  | { readonly do: 'remove-host'; readonly host: string; readonly for: number }
+  | {
+      readonly do: 'calls';
+      readonly port: CallPort | 'any';
+      readonly fault: CallFault;
+      readonly code: ErrorCode;
+      readonly rate: number;
+      readonly for: number;
+    }
+  | {
+      readonly do: 'server-stuck' | 'server-down';
+      readonly zone: string;
+      readonly server: number;
+      readonly for: number;
+    }
+  | { readonly do: 'never-in-sync' | 'ids-forgotten'; readonly zone: string; readonly for: number }
+  | { readonly do: 'foreign-record'; readonly domain: string; readonly ahead: number }
+  | {
+      readonly do: 'hand-edit';
+      readonly domain: string;
+      readonly key: number;
+      readonly remove: boolean;
+      readonly for: number;
+    }
+  | { readonly do: 'host-off' | 'host-cut-off'; readonly host: string; readonly for: number }
+  | { readonly do: 'host-wiped'; readonly host: string }
+  | { readonly do: 'host-restored'; readonly host: string; readonly age: number }
+  | {
+      readonly do: 'clock-skew';
+      readonly of: 'worker' | 'host';
+      readonly index: number;
+      readonly by: number;
+      readonly for: number;
+    }
+  | { readonly do: 'schedule-stops' | 'queue-storm' | 'leases-fail' | 'eventual-reads'; readonly for: number }
+  | { readonly do: 'deploy' }
+);
+
+export interface Scenario {
+  readonly seed: number;
+  readonly start: string;
+  readonly length: number;
+  readonly workers: number;
+  readonly serverLag: number;
+  readonly syncDelay: number;
+  /** Share of calls that take time, and how long. */
+  readonly slowness: number;
+  readonly zones: readonly ZonePlan[];
+  readonly domains: readonly DomainPlan[];
+  readonly hosts: readonly HostPlan[];
+  readonly items: readonly Item[];
+  /** Messages that are followed to their verifiers, besides the first and last of each key. */
+  readonly messages: number;
+  readonly real: boolean;
+}
+
+const algorithmSets: readonly [readonly Algorithm[], ...(readonly Algorithm[])[]] = [
+  ['rsa2048'],
+  ['ed25519'],
+  ['rsa2048', 'ed25519'],
+];
+
+const policyPlan = (random: Random): PolicyPlan => {
+  const ttl = random.pick([minutes(5), hours(1), hours(4), days(1)]);
+  return {
+    ...(random.chance(0.75)
+      ? { rotateEvery: random.pick([days(2), days(4), days(7), days(14), days(30)]) }
+      : {}),
+    algorithms: random.pick(algorithmSets),
+    ttl,
+    downstreamQueue: random.pick([hours(4), days(1), days(3), days(5)]),
+    drainMargin: random.pick([hours(1), days(1), days(2)]),
+    hold: Math.max(ttl, random.pick([hours(6), days(1), days(7)])),
+  };
+};
+
+const pick = <T>(random: Random, from: readonly T[]): T => {
+  const found = random.any(from);
+  if (found === undefined) throw new Error('nothing to choose from');
+  return found;
+};
+
+/** What may happen, each with its weight. */
+const happenings: readonly (readonly [
+  number,
+  (random: Random, world: Omit<Scenario, 'items'>, at: number) => Item,
+])[] = [
+  [10, (r, w, at) => ({ at, do: 'rotate', domain: pick(r, w.domains).domain })],
+  [
+    3,
+    (r, w, at) => ({
+      at,
+      do: 'emergency',
+      domain: pick(r, w.domains).domain,
+      unsigned: r.chance(0.3),
+      key: r.int(-1, 4),
+    }),
+  ],
+  [3, (r, w, at) => ({ at, do: 'rollback', domain: pick(r, w.domains).domain })],
+  [2, (r, w, at) => ({ at, do: 'abort', domain: pick(r, w.domains).domain })],
+  [2, (r, w, at) => ({ at, do: 'exclude', host: pick(r, w.hosts).name, for: hours(r.between(1, 200)) })],
+  [2, (r, w, at) => ({ at, do: 'policy', domain: pick(r, w.domains).domain, policy: policyPlan(r) })],
+  [
+    1,
+    (r, w, at) => ({
+      at,
+      do: r.chance(0.6) ? 'leave' : 'vanish',
+      domain: pick(r, w.domains).domain,
+      for: hours(r.between(1, 600)),
+    }),
+  ],
+  [1, (r, w, at) => ({ at, do: 'remove-host', host: pick(r, w.hosts).name, for: hours(r.between(1, 200)) })],
+  [
+    8,
+    (r, _w, at) => ({
+      at,
+      do: 'calls',
+      port: r.chance(0.3) ? 'any' : r.pick(callPorts),
+      fault: r.pick(['refused', 'refused', 'lost', 'lost', 'late', 'slow']),
+      code: r.pick(['unavailable', 'throttled', 'busy', 'denied']),
+      rate: r.pick([0.05, 0.2, 0.5, 1]),
+      for: minutes(r.pick([2, 15, 60, 300])),
+    }),
+  ],
+  [
+    6,
+    (r, _w, at) => ({
+      at,
+      do: 'calls',
+      port: r.chance(0.6) ? 'any' : r.pick(callPorts),
+      fault: r.pick(['crash-before', 'crash-after']),
+      code: 'unavailable',
+      rate: r.pick([0.02, 0.1, 0.4]),
+      for: minutes(r.pick([5, 30, 120])),
+    }),
+  ],
+  [
+    2,
+    (r, _w, at) => ({
+      at,
+      do: 'calls',
+      port: r.pick(['vault.store', 'vault.read']),
+      fault: 'refused',
+      code: 'unavailable',
+      rate: 1,
+      for: hours(r.between(0.1, 48)),
+    }),
+  ],
+  [
+    3,
+    (r, w, at) => {
+      const zone = pick(r, w.zones);
+      return {
+        at,
+        do: r.chance(0.6) ? 'server-stuck' : 'server-down',
+        zone: zone.name,
+        server: r.int(0, zone.servers - 1),
+        for: hours(r.between(0.1, 72)),
+      };
+    },
+  ],
+  [
+    2,
+    (r, w, at) => ({
+      at,
+      do: r.chance(0.5) ? 'never-in-sync' : 'ids-forgotten',
+      zone: pick(r, w.zones).name,
+      for: hours(r.between(0.1, 48)),
+    }),
+  ],
+  [2, (r, w, at) => ({ at, do: 'foreign-record', domain: pick(r, w.domains).domain, ahead: r.int(0, 3) })],
+  [
+    1,
+    (r, w, at) => ({
+      at,
+      do: 'hand-edit',
+      domain: pick(r, w.domains).domain,
+      key: r.int(0, 4),
+      remove: r.chance(0.3),
+      for: hours(r.between(0.1, 48)),
+    }),
+  ],
+  [
+    5,
+    (r, w, at) => ({
+      at,
+      do: r.chance(0.5) ? 'host-off' : 'host-cut-off',
+      host: pick(r, w.hosts).name,
+      for: r.chance(0.8) ? minutes(r.between(1, 600)) : days(r.between(1, 21)),
+    }),
+  ],
+  [1, (r, w, at) => ({ at, do: 'host-wiped', host: pick(r, w.hosts).name })],
+  [
+    2,
+    (r, w, at) => ({ at, do: 'host-restored', host: pick(r, w.hosts).name, age: hours(r.between(1, 500)) }),
+  ],
+  [
+    2,
+    (r, w, at) => ({
+      at,
+      do: 'clock-skew',
+      of: r.chance(0.5) ? 'worker' : 'host',
+      index: r.int(0, 5),
+      by: (r.chance(0.5) ? 1 : -1) * minutes(r.pick([1, 4, 6, 60, 600])),
+      for: hours(r.between(0.1, 48)),
+    }),
+  ],
+  [2, (r, _w, at) => ({ at, do: 'schedule-stops', for: hours(r.between(0.2, 100)) })],
+  [2, (r, _w, at) => ({ at, do: 'queue-storm', for: hours(r.between(0.1, 24)) })],
+  [2, (r, _w, at) => ({ at, do: 'leases-fail', for: hours(r.between(0.1, 24)) })],
+  [2, (r, _w, at) => ({ at, do: 'eventual-reads', for: hours(r.between(0.1, 48)) })],
+  [1, (_r, _w, at) => ({ at, do: 'deploy' })],
+];
+
+const weights = happenings.reduce((sum, [weight]) => sum + weight, 0);
+
+const happening = (random: Random, world: Omit<Scenario, 'items'>): Item => {
+  const at = Math.floor(random.between(0, world.length));
+  let left = random.between(0, weights);
+  for (const [weight, make] of happenings) {
+    left -= weight;
+    if (left < 0) return make(random, world, at);
+  }
+  return { at, do: 'deploy' };
+};
+
+/** Small worlds are the rule: they find as much, and there can be more of them. */
+const size = (random: Random, most: number): number => 1 + Math.floor(random.next() ** 3 * most);
+
+export const scenarioOf = (seed: number, options: { readonly real?: boolean } = {}): Scenario => {
+  const random = stream(seed, 'scenario');
+  const zones = Array.from(
+    { length: size(random, 4) },
+    (_, n): ZonePlan => ({
+      name: `zone${n + 1}.example`,
+      servers: random.int(1, 4),
+      negativeTtl: random.pick([0, minutes(1), minutes(15), hours(3)]),
+      ...(random.chance(0.15) ? { wildcard: random.pick([minutes(5), hours(1), days(1)]) } : {}),
+    }),
+  );
+  const pools = random.chance(0.8) ? ['mx'] : ['mx', 'out'];
+  const length = days(random.int(10, 60));
+  const domains = Array.from({ length: size(random, 20) }, (_, n): DomainPlan => {
+    const zone = pick(random, zones).name;
+    return {
+      domain: random.chance(0.1) && !zone.startsWith('_') && n === 0 ? zone : `d${n + 1}.${zone}`,
+      zone,
+      pool: pick(random, pools),
+      policy: policyPlan(random),
+      from: random.chance(0.8) ? 0 : Math.floor(random.between(0, length * 0.8)),
+    };
+  });
+  const hosts = Array.from({ length: Math.max(pools.length, size(random, 6)) }, (_, n): HostPlan => {
+    const way = random.next();
+    return {
+      name: `mx${n + 1}.example`,
+      pool: pools[n] ?? pick(random, pools),
+      pulls: way < 0.7,
+      pushed: way > 0.2,
+      ...(random.chance(0.5) ? { queueLifetime: random.pick([hours(4), days(1), days(5), days(9)]) } : {}),
+      from: n < pools.length || random.chance(0.7) ? 0 : Math.floor(random.between(0, length)),
+    };
+  });
+  const world: Omit<Scenario, 'items'> = {
+    seed,
+    start: `20${random.int(24, 35)}-${String(random.int(1, 12)).padStart(2, '0')}-${String(random.int(1, 28)).padStart(2, '0')}T${String(random.int(0, 23)).padStart(2, '0')}:${String(random.int(0, 59)).padStart(2, '0')}:00Z`,
+    length,
+    workers: random.int(1, 3),
+    serverLag: random.pick([seconds(1), seconds(30), minutes(5), hours(1)]),
+    syncDelay: random.pick([seconds(1), seconds(30), minutes(2)]),
+    slowness: random.pick([0, 0, 0.05, 0.3]),
+    zones,
+    domains,
+    hosts,
+    messages: random.int(20, 200),
+    real: options.real ?? false,
+  };
+  // Some worlds know no fault: what fails there is no excuse of the faults.
+  const faults = random.chance(0.1) ? 0 : random.int(3, 40);
+  const items = Array.from({ length: faults }, () => happening(random, world)).toSorted(
+    (a, b) => a.at - b.at,
+  );
+  return { ...world, items };
+};
+
+export const describeItem = (item: Item): string => {
+  const { at: _at, do: what, ...rest } = item;
+  return `${what} ${Object.entries(rest)
+    .map(([name, value]) =>
+      name === 'for' || name === 'by' || name === 'age'
+        ? `${name} ${Math.round(Number(value) / 60_000)} min`
+        : `${name} ${typeof value === 'object' ? JSON.stringify(value) : String(value)}`,
+    )
+    .join(', ')}`;
+};
+
+export const noDelay = milliseconds(0);

@@ -1,0 +1,46 @@
+// The vault in memory: written once, read back at once or, where reads are eventual, after a while.
+
+import { SelkieError } from '../../core/errors.ts';
+import type { Instant } from '../../core/time.ts';
+import type { Vault } from '../../engine/ports.ts';
+
+export interface MemoryVault extends Vault {
+  /** Names, `domain/selector`, of the secrets that are there. */
+  readonly secrets: ReadonlyMap<string, Uint8Array>;
+  /** Until then a secret can be read only some time after it was stored. */
+  eventualUntil: number;
+}
+
+export const createMemoryVault = (
+  now: () => Instant,
+  lag: () => number,
+  onDestroy: (domain: string, selector: string) => void = () => {},
+): MemoryVault => {
+  const secrets = new Map<string, Uint8Array>();
+  const readable = new Map<string, number>();
+  return {
+    secrets,
+    eventualUntil: 0,
+    async store(domain, selector, privateKey) {
+      const name = `${domain}/${selector}`;
+      if (!secrets.has(name)) {
+        secrets.set(name, Uint8Array.from(privateKey));
+        if (now() < this.eventualUntil) readable.set(name, now() + lag());
+      }
+      return name;
+    },
+    async read(secret) {
+      const found = secrets.get(secret);
+      if (found === undefined) throw new SelkieError('not-found', `the secret ${secret} is gone`);
+      if ((readable.get(secret) ?? 0) > now())
+        throw new SelkieError('unavailable', `the secret ${secret} cannot be read yet`);
+      return Uint8Array.from(found);
+    },
+    async destroy(secret) {
+      if (!secrets.has(secret)) return;
+      const [domain = '', selector = ''] = secret.split('/');
+      onDestroy(domain, selector);
+      secrets.delete(secret);
+    },
+  };
+};

@@ -1,0 +1,613 @@
+// One world: the real core, engine and agent's applier on ports in memory, one thread, one clock. Faults come as the
+// scenario says; then they stop, and everything has to come to rest.
+
+import type { Seals } from '../../contract/seals.ts';
+import { SelkieError } from '../../core/errors.ts';
+import {
+  defaultPolicy,
+  type Fleet,
+  type FleetDomain,
+  type FleetHost,
+  type Policy,
+} from '../../core/policy.ts';
+import { add, formatInstant, hours, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
+import type { Commit, Happening, Keys, Unit } from '../../engine/ports.ts';
+import type { World } from '../../engine/world.ts';
+import type { Weather } from './calls.ts';
+import { type Checker, createChecker, type Violation } from './checker.ts';
+import { Coverage } from './coverage.ts';
+import { createDns, createResolver, type SimulatedDns } from './dns.ts';
+import { askWhereNobodySigns, checkEnd, checkSettled, settleTime, windingUp } from './end.ts';
+import { astrayPulling, astrayPushed } from './forgiven.ts';
+import { createHost, type MailHost } from './hosts.ts';
+import { createMemoryLedger, type MemoryLedger } from './ledger.ts';
+import { createLoop, type Loop } from './loop.ts';
+import { createMail, type Mail } from './mail.ts';
+import { happen, insist } from './operators.ts';
+import { type Random, stream } from './random.ts';
+import type { DomainPlan, PolicyPlan, Scenario } from './scenario.ts';
+import { createSymbolicKeys, type HostSeals, leaks, symbolicSeals } from './symbols.ts';
+import { createMemoryVault } from './vault.ts';
+import { type Crew, clockOf, createCrew, type Worker } from './workers.ts';
+
+export interface Figures {
+  rotations: number;
+  events: number;
+  commits: number;
+  signed: number;
+  verified: number;
+  tempfailed: number;
+  forgiven: number;
+  checks: number;
+}
+
+export interface Outcome {
+  readonly violations: readonly Violation[];
+  readonly figures: Figures;
+  readonly coverage: Coverage;
+  readonly timeline: readonly string[];
+}
+
+/** Real cryptography in place of symbols, for some worlds. */
+export interface Cryptography {
+  readonly keys: Keys;
+  readonly seals: Seals;
+  hostSeals(
+    name: string,
+  ): Promise<{ readonly seals: HostSeals; readonly fleet: Pick<FleetHost, 'encryptionKey' | 'signingKey'> }>;
+}
+
+/** What the parts of a world show each other. */
+export interface WorldParts {
+  readonly scenario: Scenario;
+  readonly loop: Loop;
+  readonly random: Random;
+  readonly weather: Weather;
+  readonly checker: Checker;
+  readonly dns: SimulatedDns;
+  readonly ledger: MemoryLedger;
+  readonly vault: { readonly secrets: ReadonlyMap<string, Uint8Array> };
+  readonly crew: Crew;
+  readonly mail: Mail;
+  readonly hosts: readonly MailHost[];
+  readonly policies: ReadonlyMap<string, PolicyPlan>;
+  readonly trace: ((says: string) => void) | undefined;
+  isPresent(domain: string): boolean;
+  isLeaving(domain: string): boolean;
+  isEnrolled(host: MailHost): boolean;
+  /** A newer fleet file is deployed; workers take it up one after the other. */
+  deploy(change: () => void): void;
+  setPolicy(domain: string, policy: PolicyPlan): void;
+  setLeaving(domain: string, leaving: boolean): void;
+  setPresent(domain: string, present: boolean): void;
+  enrol(host: MailHost, enrolled: boolean): void;
+  power(host: MailHost, powered: boolean): void;
+  /** What it does no longer counts, until it is back and holds everything. */
+  setAside(host: MailHost): void;
+  goesAstray(host: MailHost): void;
+  mayBeBack(host: MailHost): void;
+  leasesFailUntil(time: number): void;
+  eventualUntil(time: number): void;
+  asked(domain: string, key: string): void;
+  answered(domain: string, key: string, rotation: string): void;
+  hurried(domain: string): void;
+  mended(name: string, until: number): void;
+  /** Ends a fault after some time, or when all faults stop. */
+  later(length: number, run: () => void): void;
+  /** Asks the API until it is answered. */
+  insist(what: string, order: (world: World) => Promise<unknown>): void;
+  /** A fault of this kind is at work until then. */
+  met(fault: string | undefined, until: number): void;
+  failed(error: unknown, doing: string): void;
+}
+
+const policyOf = (plan: PolicyPlan): Policy => {
+  const { rotateEvery: _default, ...rest } = defaultPolicy;
+  return {
+    ...rest,
+    ...(plan.rotateEvery === undefined ? {} : { rotateEvery: milliseconds(plan.rotateEvery) }),
+    algorithms: plan.algorithms,
+    ttl: milliseconds(plan.ttl),
+    downstreamQueue: milliseconds(plan.downstreamQueue),
+    drainMargin: milliseconds(plan.drainMargin),
+    hold: milliseconds(plan.hold),
+  };
+};
+
+export const runScenario = async (
+  scenario: Scenario,
+  options: { readonly trace?: boolean; readonly real?: Cryptography } = {},
+): Promise<Outcome> => {
+  const { seed } = scenario;
+  const start = instant(Date.parse(scenario.start));
+  const loop = createLoop(start);
+  const { now } = loop;
+  const timeline: string[] = [];
+  const trace =
+    options.trace === true
+      ? (says: string) =>
+          void timeline.push(`${formatInstant(now()).slice(0, 23).replace('T', ' ')}  ${says}`)
+      : undefined;
+  const coverage = new Coverage();
+  const random = stream(seed, 'world');
+  const keys = options.real?.keys ?? createSymbolicKeys(stream(seed, 'keys'));
+  const seals = options.real?.seals ?? symbolicSeals;
+  const weather: Weather = {
+    windows: new Set(),
+    slowness: scenario.slowness,
+    random: stream(seed, 'weather'),
+    met: (fault) => coverage.count(`call ${fault}`, openStates()),
+  };
+  let ids = 0;
+  const id = (): string => {
+    ids += 1;
+    return `id-${String(ids).padStart(10, '0')}`;
+  };
+  let commits = 0;
+
+  // ---- the fleet -------------------------------------------------------------------------------------------------
+  const plans = new Map<
+    string,
+    { plan: DomainPlan; policy: PolicyPlan; leaving: boolean; present: boolean }
+  >();
+  const policies = new Map<string, PolicyPlan>();
+  const hosts: MailHost[] = [];
+  const enrolled = new Set<MailHost>();
+  const fleets: Fleet[] = [];
+  const zones = new Map(scenario.zones.map(({ name }, n) => [name, { name, id: `Z${n + 1}` }]));
+  const pools = [...new Set([...scenario.domains, ...scenario.hosts].map(({ pool }) => pool))];
+  const buildFleet = (): void => {
+    fleets.push({
+      version: fleets.length + 1,
+      domains: new Map(
+        [...plans.values()]
+          .filter(({ present }) => present)
+          .map(({ plan: { domain, zone, pool }, policy, leaving }): [string, FleetDomain] => [
+            domain,
+            { domain, zone, pool, leaving, policy: policyOf(policy) },
+          ]),
+      ),
+      zones,
+      pools,
+      hosts: new Map([...enrolled].map((host) => [host.name, host.fleet])),
+    });
+  };
+
+  // ---- the judge -------------------------------------------------------------------------------------------------
+  const checker = createChecker({
+    now,
+    hosts: () => hosts,
+    vaulted: (domain, selector) => {
+      const key = vault.secrets.get(`${domain}/${selector}`);
+      return key === undefined ? undefined : keys.publicOf(key).publicKey;
+    },
+    onViolation: () => loop.stop(),
+    ...(trace === undefined ? {} : { trace }),
+    post: (host, key) => mail.post(host, key),
+  });
+  const excusedUntilServed = (host: MailHost): void => {
+    for (const facts of checker.domains.values()) {
+      const state = plans.get(facts.domain);
+      if (!facts.excused || facts.pool !== host.pool || state?.present !== true || state.leaving) continue;
+      const served = hosts
+        .filter((each) => each.pool === host.pool && enrolled.has(each) && checker.countsAt(each))
+        .every((each) => [...each.ring.values()].some(({ domain }) => domain === facts.domain));
+      if (served) facts.excused = false;
+    }
+  };
+  const emergencies = new Map<string, Instant>();
+  const dns = createDns({
+    loop,
+    random: stream(seed, 'dns'),
+    zones: scenario.zones.map(({ name, servers, negativeTtl, wildcard }) => ({
+      zone: zones.get(name) ?? { name, id: '' },
+      servers,
+      negativeTtl: milliseconds(negativeTtl),
+      ...(wildcard === undefined
+        ? {}
+        : { wildcard: { ttl: milliseconds(wildcard), values: ['v=spf1 -all'] } }),
+    })),
+    lags: { server: milliseconds(scenario.serverLag), sync: milliseconds(scenario.syncDelay) },
+    watch: {
+      written: (zone, name, before, after, ours) => {
+        trace?.(
+          `${ours ? 'Selkie' : 'somebody'} writes ${name}: ${after === undefined ? 'nothing' : after.values.join(' | ').slice(0, 40)}`,
+        );
+        checker.written(zone, name, before, after, ours);
+        const domain = name.slice(name.indexOf('._domainkey.') + '._domainkey.'.length);
+        const facts = checker.domains.get(domain);
+        if (facts !== undefined && emergencies.has(domain))
+          facts.hurriedUntil =
+            now() + scenario.serverLag + Math.max(zone.negativeTtl, zone.wildcard?.ttl ?? 0) + hours(72);
+      },
+      shown: (zone, server, name, before, after) => checker.shown(zone, server, name, before, after),
+    },
+  });
+  const resolvers = Array.from({ length: 3 }, (_, n) => createResolver(loop, stream(seed, `resolver-${n}`)));
+  const mail = createMail(loop, stream(seed, 'mail'), checker, resolvers);
+
+  // ---- the ledger and the vault ----------------------------------------------------------------------------------
+  let leasesFail = 0;
+  let eventual = 0;
+  const openFaults = new Map<string, number>();
+  const openStates = (): readonly string[] => Coverage.statesOf(ledger.rows.values());
+  const committed = (commit: Commit): void => {
+    commits += 1;
+    // Each commit is text in a database: a key in it would be there for ever.
+    if (commits % 16 === 0 && leaks(JSON.stringify(commit)))
+      checker.violate(9, 'a commit holds a private key');
+    let wakeAt: number | undefined;
+    for (const row of commit.domains ?? []) {
+      if (row.wakeAt !== undefined) wakeAt = Math.min(wakeAt ?? row.wakeAt, row.wakeAt);
+      for (const key of row.keys)
+        if (key.evidence.compromised !== undefined && emergencies.has(row.domain))
+          checker.compromised(row.domain, key.selector);
+    }
+    for (const [fault, until] of openFaults)
+      if (until > now()) coverage.count(fault, Coverage.statesOf(commit.domains ?? []));
+      else openFaults.delete(fault);
+    for (const row of commit.hosts ?? []) {
+      const host = hosts.find((each) => each.name === row.name);
+      if (host === undefined) continue;
+      // The status API names a fenced host: from here on its mail is known to be at risk.
+      if (row.fenced !== undefined) setAside(host);
+      mayBeBack(host);
+    }
+    crew.written(wakeAt);
+  };
+  const memory = createMemoryLedger(now, committed);
+  const ledger: MemoryLedger = {
+    ...memory,
+    due: (at, limit) => memory.due(now() < eventual ? instant(at - 90_000) : at, limit),
+    lease: async (...lease) => (now() < leasesFail ? true : memory.lease(...lease)),
+  };
+  const vault = createMemoryVault(
+    now,
+    () => random.int(100, 20_000),
+    (domain, selector) => {
+      trace?.(`the key of ${selector} of ${domain} is destroyed`);
+      checker.destroyed(domain, selector, hosts);
+    },
+  );
+
+  // ---- hosts that do not count -----------------------------------------------------------------------------------
+  const aside = new Set<MailHost>();
+  const astray = new Map<MailHost, { calm: number }>();
+  const setAside = (host: MailHost): void => {
+    if (aside.has(host)) return;
+    aside.add(host);
+    checker.count(host, false);
+    trace?.(`${host.name} no longer counts`);
+  };
+  const hasCaughtUp = (host: MailHost): boolean =>
+    host.state.cursor !== null && host.state.cursor.n === ledger.tail(host.pool);
+  const mayBeBack = (host: MailHost): void => {
+    const row = ledger.hosts.get(host.name);
+    const knows = row?.complete === true && row.cursor?.n === host.state.cursor?.n && hasCaughtUp(host);
+    if (
+      aside.has(host) &&
+      enrolled.has(host) &&
+      !awayOnPurpose.has(host) &&
+      knows &&
+      row?.fenced === undefined &&
+      row?.excluded === undefined
+    ) {
+      aside.delete(host);
+      checker.count(host, true);
+      trace?.(`${host.name} counts again`);
+    }
+    if (astray.has(host) && knows) {
+      astray.delete(host);
+      checker.astray(host, false);
+      trace?.(`${host.name} has caught up`);
+    }
+  };
+  const awayOnPurpose = new Set<MailHost>();
+  const isCalm = (host: MailHost): boolean =>
+    weather.windows.size === 0 &&
+    host.powered &&
+    host.connected &&
+    host.skew === 0 &&
+    enrolled.has(host) &&
+    crew.scheduleStopsUntil <= now() &&
+    crew.stormUntil <= now() &&
+    vault.eventualUntil <= now() &&
+    crew.workers.every(({ skew }) => skew === 0);
+  const watchAstray = (host: MailHost): void => {
+    const facts = astray.get(host);
+    if (facts === undefined) return;
+    if (isCalm(host)) facts.calm += minutes(10);
+    const bound = host.pulls ? astrayPulling : astrayPushed;
+    if (facts.calm > bound + minutes(10))
+      return checker.violate(
+        8,
+        `${host.name} came back from an old backup, and has not caught up for ${facts.calm / 60_000} quiet minutes`,
+      );
+    loop.at(now() + minutes(10), () => watchAstray(host));
+  };
+
+  // ---- those who work --------------------------------------------------------------------------------------------
+  const reported = (happening: Happening): void => {
+    if (leaks(happening.says))
+      checker.violate(9, `a report holds a private key: ${happening.says.slice(0, 40)}`);
+    if (happening.says.startsWith('hosts are told to sign'))
+      rotations.add(`${happening.domain}/${happening.at}`);
+    trace?.(
+      `${happening.domain ?? ''} ${happening.level === 'step' ? '' : `${happening.level}: `}${happening.says}`,
+    );
+    if (/refused: .* \(invariant \d+\)/.test(happening.says) && scenarioIsStrict)
+      parts.failed(new Error(happening.says), 'a unit');
+  };
+  const scenarioIsStrict = !scenario.items.some(
+    (item) => item.do === 'host-restored' || item.do === 'host-wiped',
+  );
+  const rotations = new Set<string>();
+  const worldFor = (worker: Worker): World => ({
+    clock: { now: () => clockOf(loop, worker) },
+    randomness: { bytes: (length) => new Uint8Array(length), id },
+    keys,
+    vault,
+    writer: dns,
+    observer: dns,
+    seals,
+    transport: {
+      push: async ({ name }, bundle) => {
+        const host = hosts.find((each) => each.name === name);
+        if (host === undefined) throw new SelkieError('host.unreachable', `${name} does not answer`);
+        const ack = await host.receive(bundle);
+        mayBeBack(host);
+        return ack;
+      },
+    },
+    queue: { send: async (units, delay = milliseconds(0)) => crew.send(units, delay) },
+    ledger,
+    reporter: { report: reported },
+    fleet: fleets[worker.fleet] ?? fleets[0] ?? emptyFleet,
+    worker: worker.name,
+  });
+  const failed = (error: unknown, doing: string): void =>
+    checker.violate(
+      8,
+      `${doing} failed for good: ${error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 4).join(' ') : String(error)}`,
+    );
+  const unitDomains = (unit: Unit): readonly string[] =>
+    unit.kind === 'zone' ? unit.domains : unit.kind === 'host' ? [unit.host] : [];
+  const crew = createCrew({
+    loop,
+    random: stream(seed, 'crew'),
+    workers: scenario.workers,
+    weather,
+    ledger,
+    worldFor,
+    newestFleet: () => fleets.length,
+    hosts: () => hosts,
+    isEnrolled: (host) => enrolled.has(host),
+    failed,
+    unitDomains,
+  });
+
+  const deploy = (change: () => void): void => {
+    change();
+    buildFleet();
+    const newest = fleets.length - 1;
+    for (const worker of crew.workers)
+      loop.at(now() + random.int(0, 600_000), () => {
+        worker.fleet = Math.max(worker.fleet, newest);
+        crew.stir();
+      });
+    crew.stir();
+  };
+  const addHost = async (n: number): Promise<void> => {
+    const plan = scenario.hosts[n];
+    if (plan === undefined) return;
+    const real = await options.real?.hostSeals(plan.name);
+    const host = createHost({
+      name: plan.name,
+      pool: plan.pool,
+      pulls: plan.pulls || !plan.pushed,
+      pushed: plan.pushed,
+      queueLifetime: plan.queueLifetime === undefined ? undefined : milliseconds(plan.queueLifetime),
+      now,
+      id,
+      keys,
+      seals: real?.seals ?? symbolicSeals,
+      ...(real === undefined ? {} : { fleet: real.fleet }),
+      watch: {
+        changing: (each) => checker.changing(each),
+        changed: (each, before, by) => {
+          trace?.(`${each.name} signs with ${[...each.ring.keys()].join(', ') || 'nothing'}`);
+          checker.changed(each, before, by);
+          excusedUntilServed(each);
+          for (const { domain } of each.ring.values())
+            if (emergencies.has(domain) && by === 'bundle') emergencies.delete(domain);
+        },
+      },
+    });
+    hosts.push(host);
+  };
+
+  const closings = new Set<() => void>();
+  const requests = new Map<string, { domain: string; rotations: Set<string> }>();
+  const setPresence = (domain: string, change: { leaving?: boolean; present?: boolean }): void => {
+    const state = plans.get(domain);
+    if (state === undefined) return;
+    Object.assign(state, change);
+    const facts = checker.domains.get(domain);
+    if (facts !== undefined && (state.leaving || !state.present)) facts.excused = true;
+  };
+
+  const parts: WorldParts = {
+    scenario,
+    loop,
+    random: stream(seed, 'operators'),
+    weather,
+    checker,
+    dns,
+    ledger,
+    vault,
+    crew,
+    mail,
+    hosts,
+    policies,
+    trace,
+    isPresent: (domain) => plans.get(domain)?.present === true,
+    isLeaving: (domain) => plans.get(domain)?.leaving === true,
+    isEnrolled: (host) => enrolled.has(host),
+    deploy,
+    setPolicy: (domain, policy) => {
+      const state = plans.get(domain);
+      if (state === undefined) return;
+      state.policy = policy;
+      policies.set(domain, policy);
+      const facts = checker.domains.get(domain);
+      if (facts === undefined) return;
+      facts.downstreamQueue = milliseconds(Math.min(facts.downstreamQueue, policy.downstreamQueue));
+      facts.drainMargin = milliseconds(Math.min(facts.drainMargin, policy.drainMargin));
+    },
+    setLeaving: (domain, leaving) => setPresence(domain, { leaving }),
+    setPresent: (domain, present) => setPresence(domain, { present }),
+    enrol: (host, is) => {
+      if (is) {
+        enrolled.add(host);
+        awayOnPurpose.delete(host);
+      } else {
+        enrolled.delete(host);
+      }
+    },
+    power: (host, powered) => {
+      if (!powered) checker.changing(host);
+      host.powered = powered;
+    },
+    setAside,
+    goesAstray: (host) => {
+      checker.astray(host, true);
+      if (!astray.has(host)) {
+        astray.set(host, { calm: 0 });
+        loop.at(now() + minutes(10), () => watchAstray(host));
+      }
+    },
+    mayBeBack,
+    leasesFailUntil: (time) => {
+      leasesFail = Math.max(leasesFail, time);
+    },
+    eventualUntil: (time) => {
+      eventual = Math.max(eventual, time);
+      vault.eventualUntil = Math.max(vault.eventualUntil, time);
+    },
+    asked: (domain, key) => {
+      if (!requests.has(key)) requests.set(key, { domain, rotations: new Set() });
+    },
+    answered: (_domain, key, rotation) => {
+      const request = requests.get(key);
+      request?.rotations.add(rotation);
+      if (request !== undefined && request.rotations.size > 1)
+        checker.violate(7, `the request ${key} was answered with ${[...request.rotations].join(' and ')}`);
+    },
+    hurried: (domain) => void emergencies.set(domain, now()),
+    later: (length, run) => {
+      const close = (): void => {
+        if (closings.delete(close)) run();
+      };
+      closings.add(close);
+      loop.begin(now() + length, close);
+    },
+    insist: (what, order) => insist(parts, what, order),
+    mended: (name, until) => loop.at(until, () => checker.heal(name)),
+    met: (fault, until) => {
+      if (fault === undefined) return;
+      coverage.count(fault, openStates());
+      openFaults.set(fault, Math.max(openFaults.get(fault) ?? 0, until));
+    },
+    failed,
+  };
+
+  // ---- the beginning ---------------------------------------------------------------------------------------------
+  const join = (plan: DomainPlan): void => {
+    plans.set(plan.domain, { plan, policy: plan.policy, leaving: false, present: true });
+    policies.set(plan.domain, plan.policy);
+    const zone = dns.zones.get(plan.zone);
+    if (zone === undefined) return;
+    checker.domains.set(plan.domain, {
+      domain: plan.domain,
+      zone,
+      pool: plan.pool,
+      downstreamQueue: milliseconds(plan.policy.downstreamQueue),
+      drainMargin: milliseconds(plan.policy.drainMargin),
+      excused: false,
+      hurriedUntil: 0,
+    });
+  };
+  for (let n = 0; n < scenario.hosts.length; n += 1) await addHost(n);
+  for (const plan of scenario.domains) if (plan.from === 0) join(plan);
+  for (const [n, plan] of scenario.hosts.entries())
+    if (plan.from === 0 && hosts[n] !== undefined) enrolled.add(hosts[n]);
+  deploy(() => {});
+  for (const plan of scenario.domains)
+    if (plan.from > 0) loop.begin(start + plan.from, () => deploy(() => join(plan)));
+  for (const [n, plan] of scenario.hosts.entries()) {
+    const host = hosts[n];
+    if (host !== undefined && plan.from > 0)
+      loop.begin(start + plan.from, () => deploy(() => enrolled.add(host)));
+  }
+  for (const [n, item] of scenario.items.entries()) {
+    loop.begin(start + item.at, () => happen(parts, item, n));
+    // A disk is backed up long before it is restored.
+    if (item.do === 'host-restored')
+      loop.at(Math.max(start, start + item.at - item.age), () =>
+        hosts.find(({ name }) => name === item.host)?.backUp(),
+      );
+  }
+  for (let n = 0; n < scenario.messages; n += 1)
+    loop.at(start + random.int(0, scenario.length), () => mail.postAny(hosts));
+
+  /** Everything that was broken is whole again, and everyone who was sent away is called back. */
+  const heal = (): void => {
+    weather.windows.clear();
+    crew.stormUntil = 0;
+    crew.scheduleStopsUntil = 0;
+    for (const worker of crew.workers) worker.skew = 0;
+    for (const zone of dns.zones.values()) {
+      zone.stalledUntil = 0;
+      zone.forgetsUntil = 0;
+      for (const server of zone.servers) {
+        server.stuckUntil = 0;
+        server.downUntil = 0;
+      }
+    }
+    leasesFail = 0;
+    eventual = 0;
+    vault.eventualUntil = 0;
+    openFaults.clear();
+    for (const close of [...closings]) close();
+    deploy(() => {
+      for (const host of hosts) enrolled.add(host);
+      // Nothing new is due by the schedule: what is under way has to end.
+      for (const { plan, policy } of plans.values()) {
+        const { rotateEvery: _never, ...rest } = policy;
+        parts.setPolicy(plan.domain, rest);
+      }
+    });
+  };
+
+  await loop.run(add(start, milliseconds(scenario.length)));
+
+  // ---- faults stop -----------------------------------------------------------------------------------------------
+  const running = (): boolean => checker.violations.length === 0;
+  if (running()) {
+    trace?.('faults stop');
+    heal();
+    loop.begin(add(now(), minutes(30)), () => askWhereNobodySigns(parts));
+    await loop.run(add(now(), settleTime(scenario)));
+  }
+  if (running()) checkSettled(parts);
+  if (running()) await loop.run(add(now(), windingUp));
+  if (running()) checkEnd(parts, requests);
+  return {
+    violations: checker.violations,
+    figures: { rotations: rotations.size, events: loop.events(), commits, ...checker.figures },
+    coverage,
+    timeline,
+  };
+};
+
+const emptyFleet: Fleet = { version: 0, domains: new Map(), zones: new Map(), pools: [], hosts: new Map() };
