@@ -6,6 +6,7 @@ import type { DomainRow, Rotation } from '../core/key/evidence.ts';
 import { keyOf, withEvidence, withNewTurn } from '../core/key/row.ts';
 import { dutyTurn, keysOf, pendingRotation, servingKeys, servingRotation } from '../core/key/state.ts';
 import { abandoned } from './perform.ts';
+import type { Commit } from './ports.ts';
 import { hostCache, openWork, type Work } from './work.ts';
 import type { Session, World } from './world.ts';
 
@@ -16,6 +17,13 @@ export interface RotationOrder {
   /** With `emergency`; whatever signs now where absent. */
   readonly compromised?: string;
   readonly unsigned?: boolean;
+  readonly idempotencyKey?: string;
+}
+
+/** What an operator says when going back or giving up. */
+export interface ReturnOrder {
+  readonly reason?: string;
+  readonly by?: string;
   readonly idempotencyKey?: string;
 }
 
@@ -65,8 +73,46 @@ const rotationOf = (row: DomainRow, id: string): Rotation => {
 const wake = (work: Work): Promise<void> =>
   work.world.queue.send([{ kind: 'zone', zone: work.row.zone, domains: [work.row.domain] }]);
 
-const sameOrder = (order: RotationOrder): string =>
+const contentOf = (order: RotationOrder): string =>
   JSON.stringify([order.kind ?? 'requested', order.compromised ?? null, order.unsigned ?? false]);
+
+/**
+ * What this very request was answered with before, where it says an Idempotency-Key.
+ * @throws conflict: the key was used for something else
+ */
+const answeredBefore = async (
+  { world, row }: Work,
+  { idempotencyKey }: Pick<RotationOrder, 'idempotencyKey'>,
+  content: string,
+): Promise<Ordered | undefined> => {
+  if (idempotencyKey === undefined) return undefined;
+  const answered = await world.ledger.request(row.domain, idempotencyKey);
+  if (answered === undefined) return undefined;
+  if (answered.fingerprint !== content)
+    throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
+      field: 'Idempotency-Key',
+    });
+  return { rotation: rotationOf(row, answered.rotation), joined: true };
+};
+
+/** The answer, to be written together with what the request does. */
+const answering = (
+  work: Work,
+  { idempotencyKey }: Pick<RotationOrder, 'idempotencyKey'>,
+  content: string,
+  rotation: string,
+): Omit<Commit, 'domains'> =>
+  idempotencyKey === undefined
+    ? {}
+    : {
+        request: {
+          domain: work.row.domain,
+          idempotencyKey,
+          fingerprint: content,
+          rotation,
+          at: work.now(),
+        },
+      };
 
 /** Declares keys compromised; those that never signed are given up with their rotation. */
 const declare = (work: Work, selectors: readonly string[], reason: string): DomainRow => {
@@ -151,15 +197,9 @@ export const requestRotation = async (
 ): Promise<Ordered> => {
   const work = await openDomain(world, session, domain);
   return retried(work, async () => {
-    const { idempotencyKey } = order;
-    if (idempotencyKey !== undefined) {
-      const answered = await world.ledger.request(domain, idempotencyKey);
-      if (answered !== undefined && answered.fingerprint !== sameOrder(order))
-        throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
-          field: 'Idempotency-Key',
-        });
-      if (answered !== undefined) return { rotation: rotationOf(work.row, answered.rotation), joined: true };
-    }
+    const content = contentOf(order);
+    const before = await answeredBefore(work, order, content);
+    if (before !== undefined) return before;
     const { row } = work;
     if (work.situation().leaving)
       throw new SelkieError('conflict', `${domain} is leaving the fleet: it gets no new keys`);
@@ -171,21 +211,8 @@ export const requestRotation = async (
 
     const id = joins ? pending.id : world.randomness.id();
     const next = joins ? row : urgent ? emergency(work, order, id) : beginNew(work, row, order, id);
-    if (!joins || idempotencyKey !== undefined)
-      await work.save(
-        next,
-        idempotencyKey === undefined
-          ? {}
-          : {
-              request: {
-                domain,
-                idempotencyKey,
-                fingerprint: sameOrder(order),
-                rotation: id,
-                at: work.now(),
-              },
-            },
-      );
+    if (!joins || order.idempotencyKey !== undefined)
+      await work.save(next, answering(work, order, content, id));
     await wake(work);
     if (!joins)
       work.report(
@@ -205,67 +232,84 @@ export const rollBack = async (
   world: World,
   session: Session,
   domain: string,
-  order: { readonly reason?: string; readonly by?: string },
+  order: ReturnOrder,
 ): Promise<Ordered> => {
   const work = await openDomain(world, session, domain);
-  return retried(work, async () => {
-    const { row } = work;
-    const reason = order.reason ?? 'rolled back';
-    const pending = pendingRotation(row);
-    if (pending !== undefined) {
-      await work.save(abandoned(row, pending.id, work.now(), reason, 'operator'));
-      await wake(work);
-      work.report('step', `the rotation under way is given up: ${reason}`);
-      return { rotation: rotationOf(work.row, pending.id), joined: false };
-    }
-    const serving = servingRotation(row);
-    const before = row.rotations.findLast(
-      (rotation) =>
-        rotation.aborted === undefined &&
-        rotation.id !== serving?.id &&
-        rotation.selectors.length > 0 &&
-        keysOf(row, rotation).length === rotation.selectors.length &&
-        keysOf(row, rotation).every((key) => dutyTurn(key).stopIntended !== undefined),
+  return retried(work, () => goBack(work, order, 'rollback'));
+};
+
+const goBack = async (work: Work, order: ReturnOrder, content: 'rollback' | 'abort'): Promise<Ordered> => {
+  const answered = await answeredBefore(work, order, content);
+  if (answered !== undefined) return answered;
+  const { row, world } = work;
+  const { domain } = row;
+  if (content === 'abort' && !isUnderWay(row))
+    throw new SelkieError('conflict', `no rotation of ${domain} is under way`);
+  const reason = order.reason ?? (content === 'abort' ? 'aborted' : 'rolled back');
+  const pending = pendingRotation(row);
+  if (pending !== undefined) {
+    await work.save(
+      abandoned(row, pending.id, work.now(), reason, 'operator'),
+      answering(work, order, content, pending.id),
     );
-    if (serving === undefined || before === undefined)
-      throw new SelkieError('conflict', `${domain} has no earlier key set to go back to`);
-    const late = keysOf(row, before).find(
-      (key) => key.evidence.revocationIntended !== undefined || key.evidence.compromised !== undefined,
-    );
-    if (late !== undefined)
-      throw new SelkieError(
-        'conflict',
-        `${late.selector} of ${domain} is ${late.evidence.compromised === undefined ? 'being revoked' : 'compromised'}: ask for a new rotation instead`,
-      );
-    const id = world.randomness.id();
-    const { algorithms, selectors } = before;
-    const next = selectors.reduce((each, selector) => withNewTurn(each, selector, work.now()), row);
-    await work.save(begin(work, next, { id, kind: 'rollback', algorithms, selectors }, { ...order, reason }));
     await wake(work);
-    work.report('step', `rollback to ${before.selectors.join(' + ')} requested: ${reason}`);
-    return { rotation: rotationOf(work.row, id), joined: false };
-  });
+    work.report('step', `the rotation under way is given up: ${reason}`);
+    return { rotation: rotationOf(work.row, pending.id), joined: false };
+  }
+  const serving = servingRotation(row);
+  const before = row.rotations.findLast(
+    (rotation) =>
+      rotation.aborted === undefined &&
+      rotation.id !== serving?.id &&
+      rotation.selectors.length > 0 &&
+      keysOf(row, rotation).length === rotation.selectors.length &&
+      keysOf(row, rotation).every((key) => dutyTurn(key).stopIntended !== undefined),
+  );
+  if (serving === undefined || before === undefined)
+    throw new SelkieError('conflict', `${domain} has no earlier key set to go back to`);
+  const late = keysOf(row, before).find(
+    (key) => key.evidence.revocationIntended !== undefined || key.evidence.compromised !== undefined,
+  );
+  if (late !== undefined)
+    throw new SelkieError(
+      'conflict',
+      `${late.selector} of ${domain} is ${late.evidence.compromised === undefined ? 'being revoked' : 'compromised'}: ask for a new rotation instead`,
+    );
+  const id = world.randomness.id();
+  const { algorithms, selectors } = before;
+  const next = selectors.reduce((each, selector) => withNewTurn(each, selector, work.now()), row);
+  await work.save(
+    begin(work, next, { id, kind: 'rollback', algorithms, selectors }, { ...order, reason }),
+    answering(work, order, content, id),
+  );
+  await wake(work);
+  work.report('step', `rollback to ${before.selectors.join(' + ')} requested: ${reason}`);
+  return { rotation: rotationOf(work.row, id), joined: false };
+};
+
+/** Not yet switched, or told to switch and not confirmed by every host. */
+const isUnderWay = (row: DomainRow): boolean => {
+  const last = row.rotations.at(-1);
+  return (
+    pendingRotation(row) !== undefined ||
+    (last !== undefined &&
+      last.aborted === undefined &&
+      keysOf(row, last).some(
+        (key) => dutyTurn(key).signIntended !== undefined && dutyTurn(key).active === undefined,
+      ))
+  );
 };
 
 /**
  * Gives up the rotation under way. One that has switched is rolled back: from the intent to sign on, some host may use its keys.
- * @throws not-found; conflict: nothing is under way
+ * @throws not-found; conflict: nothing is under way, or the Idempotency-Key was used for another request
  */
 export const abortRotation = async (
   world: World,
   session: Session,
   domain: string,
-  order: { readonly reason?: string; readonly by?: string },
+  order: ReturnOrder,
 ): Promise<Ordered> => {
   const work = await openDomain(world, session, domain);
-  const last = work.row.rotations.at(-1);
-  const switching =
-    last !== undefined &&
-    last.aborted === undefined &&
-    keysOf(work.row, last).some(
-      (key) => dutyTurn(key).signIntended !== undefined && dutyTurn(key).active === undefined,
-    );
-  if (pendingRotation(work.row) === undefined && !switching)
-    throw new SelkieError('conflict', `no rotation of ${domain} is under way`);
-  return rollBack(world, session, domain, { ...order, reason: order.reason ?? 'aborted' });
+  return retried(work, () => goBack(work, order, 'abort'));
 };

@@ -103,12 +103,14 @@ export const createApi = (world: World, log: (line: string) => void): Hono => {
   app.post('/v1/domains/:domain/rollback', async (context) => {
     const domain = domainIn(context);
     const body = parseBody(reasonRequest, await context.req.text());
-    return accepted(context, domain, await rollBack(world, await openSession(world), domain, body));
+    const order = { ...body, ...idempotencyKeyIn(context) };
+    return accepted(context, domain, await rollBack(world, await openSession(world), domain, order));
   });
   app.post('/v1/domains/:domain/abort', async (context) => {
     const domain = domainIn(context);
     const body = parseBody(reasonRequest, await context.req.text());
-    return accepted(context, domain, await abortRotation(world, await openSession(world), domain, body));
+    const order = { ...body, ...idempotencyKeyIn(context) };
+    return accepted(context, domain, await abortRotation(world, await openSession(world), domain, order));
   });
 
   app.post('/v1/hosts/:host/exclusion', async (context) => {
