@@ -25,7 +25,7 @@ const unsignedChosen = (row: DomainRow, key: Key): boolean =>
   key.evidence.compromised !== undefined &&
   row.rotations.some((rotation) => rotation.kind === 'emergency' && rotation.unsigned === true);
 
-const rules: readonly Rule[] = [
+export const safetyRules: readonly Rule[] = [
   {
     invariant: 1,
     says: 'revoked before mail signed with it had drained',
@@ -117,7 +117,7 @@ interface Violation {
 
 /** What the step from `before` to `after` would break. */
 const violations = (before: DomainRow, after: DomainRow, context: Context): readonly Violation[] =>
-  rules.flatMap(({ invariant, says, broken }) => {
+  safetyRules.flatMap(({ invariant, says, broken }) => {
     const already = new Set(broken(before, context));
     const of = broken(after, context).filter((name) => !already.has(name));
     return of.length === 0 ? [] : [{ invariant, says, of }];
