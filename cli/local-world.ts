@@ -2,14 +2,14 @@
 // file of this floor; everything lives under one folder.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serve } from '@hono/node-server';
 import { createDnsObserver } from '../adapters/dns/observer.ts';
 import { startDnsServer } from '../adapters/dns/server.ts';
 import { createApi } from '../adapters/http/api.ts';
 import { openBundleSigner } from '../adapters/local/bundle-signer.ts';
-import { openFileVault } from '../adapters/local/file-vault.ts';
+import { everHeldKeys, openFileVault } from '../adapters/local/file-vault.ts';
 import { openSqliteLedger } from '../adapters/local/ledger.ts';
 import { createLocalQueue } from '../adapters/local/queue.ts';
 import { openZoneStore } from '../adapters/local/zone-store.ts';
@@ -59,6 +59,7 @@ export interface ApiAddress {
   readonly token: string;
 }
 
+const vaultFolder = (dir: string): string => join(dir, 'vault');
 const addressFile = (dir: string): string => join(dir, 'api.json');
 
 /** @throws not-found */
@@ -87,9 +88,13 @@ const tokenOf = (dir: string): string => {
   }
 };
 
-/** The fleet as this machine serves it: its own name server for every zone, its own host for every domain. */
-const localFleet = (fleet: Fleet, dnsPort: number, agent: Agent): Fleet => ({
-  version: Math.max(fleet.version, Date.now()),
+/**
+ * The fleet as this machine serves it: its own name server for every zone, its own host for every domain.
+ * @param installed the version in the ledger. Each start brings a newer one (ports may be others), also where the clock
+ *   went back since the last.
+ */
+const localFleet = (fleet: Fleet, dnsPort: number, agent: Agent, installed: number): Fleet => ({
+  version: Math.max(fleet.version, Date.now(), installed + 1),
   pools: ['local'],
   zones: new Map(
     [...fleet.zones].map(([name, { role: _role, ...zone }]) => [
@@ -100,6 +105,23 @@ const localFleet = (fleet: Fleet, dnsPort: number, agent: Agent): Fleet => ({
   domains: new Map([...fleet.domains].map(([name, domain]) => [name, { ...domain, pool: 'local' }])),
   hosts: new Map([[hostName, { ...agent.entry, pool: 'local' }]]),
 });
+
+const isEmpty = (file: string): boolean => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0;
+
+/**
+ * A file that is gone or empty is begun anew by whoever opens it. Beside the keys of an earlier life that would lose them
+ * without a word: what the hosts hold would be taken from them, and published records would stand for ever.
+ * @throws unsafe
+ */
+const requireFiles = async (dir: string, ...files: readonly string[]): Promise<void> => {
+  if (!(await everHeldKeys(vaultFolder(dir)))) return;
+  for (const file of files)
+    if (isEmpty(file))
+      throw new SelkieError(
+        'unsafe',
+        `${file} is gone or empty, but ${vaultFolder(dir)} has the keys that it knew: restore it from a backup, or move ${dir} away to begin anew with other keys`,
+      );
+};
 
 const isToken = (given: string, token: string): boolean => {
   const [a, b] = [Buffer.from(given), Buffer.from(token)];
@@ -140,7 +162,10 @@ const startApi = async (world: World, dir: string, port: number, log: (line: str
   });
 };
 
-/** @throws SelkieError invalid, with field dnsPort, apiPort, pushPort or milterPort, where a port is in use; nothing is left running */
+/**
+ * @throws SelkieError invalid, with field dnsPort, apiPort, pushPort or milterPort, where a port is in use, and without where
+ *   a file of the folder is damaged; unsafe where one is gone. Nothing is left running.
+ */
 export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld> => {
   const { dir, fleet, ports, report, log } = options;
   mkdirSync(dir, { recursive: true, mode: 0o700 });
@@ -149,7 +174,9 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
     for (const closer of closers.splice(0).toReversed()) await closer();
   };
   try {
-    const zones = openZoneStore(join(dir, 'zones.sqlite'), [...fleet.zones.keys()]);
+    const [zoneFile, ledgerFile] = [join(dir, 'zones.sqlite'), join(dir, 'ledger.sqlite')];
+    await requireFiles(dir, zoneFile, ledgerFile);
+    const zones = openZoneStore(zoneFile, [...fleet.zones.keys()]);
     closers.push(() => zones.close());
     const dns = await startDnsServer({ host: loopback, port: ports.dns, zones });
     closers.push(() => dns.close());
@@ -167,14 +194,14 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       log,
     });
     closers.push(() => agent.close());
-    const ledger = openSqliteLedger(join(dir, 'ledger.sqlite'), Date.now);
+    const ledger = openSqliteLedger(ledgerFile, Date.now);
     closers.push(() => ledger.close());
     const queue = createLocalQueue({ retryAfter: seconds(2) });
     const world: World = {
       clock: systemClock,
       randomness: systemRandomness,
       keys: createNodeKeys(),
-      vault: openFileVault(join(dir, 'vault')),
+      vault: openFileVault(vaultFolder(dir)),
       writer: zones,
       observer: createDnsObserver(),
       seals: createSeals(signer),
@@ -184,16 +211,14 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       reporter: { report },
       // One worker: after a kill it takes its own leases again instead of waiting for their end.
       worker: hostName,
-      fleet: localFleet(fleet, dns.port, agent),
+      fleet: localFleet(fleet, dns.port, agent, (await ledger.head()).fleetVersion),
     };
     const api = await startApi(world, dir, ports.api, log);
     closers.push(() => api.close());
     await queue.send([{ kind: 'host', host: hostName }]);
     const sweep = () => tick(world);
-    const sweeping = setInterval(
-      () => sweep().catch((error: unknown) => log(`sweep: ${describe(error)}`)),
-      sweepEvery,
-    );
+    const trySweep = () => sweep().catch((error: unknown) => log(`sweep: ${describe(error)}`));
+    const sweeping = setInterval(trySweep, sweepEvery);
     const consumed = queue.consume(
       (unit) => workOn(world, unit),
       (unit, error) => log(`${unit.kind} unit comes back: ${describe(error)}`),
@@ -203,7 +228,8 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       queue.close();
       await consumed;
     });
-    await sweep();
+    // Where it fails (a full disk, a clock that went back) it is tried again; the agent signs with what it has meanwhile.
+    await trySweep();
     return {
       world,
       ports: {

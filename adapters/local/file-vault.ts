@@ -82,6 +82,8 @@ const parseReference = (secret: string): Name | undefined => {
     : undefined;
 };
 
+const keysIn = (folder: string): string => join(folder, 'keys');
+
 const namesIn = async (folder: string): Promise<readonly string[]> => {
   try {
     return await readdir(folder);
@@ -90,6 +92,10 @@ const namesIn = async (folder: string): Promise<readonly string[]> => {
     throw error;
   }
 };
+
+/** Whether a vault in `folder` ever held a key. */
+export const everHeldKeys = async (folder: string): Promise<boolean> =>
+  (await namesIn(keysIn(folder))).length > 0;
 
 /**
  * A vault in `folder`, which is made at first use. Several processes may use one folder at once.
@@ -101,7 +107,7 @@ const namesIn = async (folder: string): Promise<readonly string[]> => {
  */
 export const openFileVault = (folder: string): Vault => {
   const masterFile = join(folder, 'master.key');
-  const keys = join(folder, 'keys');
+  const keys = keysIn(folder);
   const fileOf = ({ domain, selector }: Name): string => join(keys, domain, selector);
 
   const masterBytes = async (): Promise<Uint8Array> => {

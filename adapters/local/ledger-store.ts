@@ -35,13 +35,40 @@ const busyTimeout = 5_000;
 
 const [busy, locked] = [5, 6];
 const refused = [3, 8, 14, 23]; // PERM, READONLY, CANTOPEN, AUTH
-const foreign = 26; // NOTADB
+const [corrupt, foreign] = [11, 26]; // CORRUPT, NOTADB
 
 /** SQLite's primary result code, where it is SQLite that speaks: https://www.sqlite.org/rescode.html */
 const resultCode = (error: unknown): number | undefined =>
   error instanceof Error && 'errcode' in error && typeof error.errcode === 'number'
     ? error.errcode & 0xff
     : undefined;
+
+/** @param what the file, in words */
+const damaged = (what: string, how: string, cause?: unknown): SelkieError =>
+  new SelkieError(
+    'invalid',
+    `${what} is damaged (${how}): restore it from a backup; nothing is done with what is left of it`,
+    cause === undefined ? {} : { cause },
+  );
+
+/**
+ * Reads every page: a file that was cut short, by a full disk or a copy that broke off, would else be found out in the
+ * middle of some work, or never.
+ * @param what the file, in words
+ * @throws invalid
+ */
+export const requireWhole = (db: DatabaseSync, what: string): void => {
+  const found = (): string => {
+    try {
+      return String(db.prepare('PRAGMA quick_check(1)').get()?.quick_check);
+    } catch (error) {
+      if (resultCode(error) === corrupt) throw damaged(what, describe(error), error);
+      throw error;
+    }
+  };
+  const verdict = found();
+  if (verdict !== 'ok') throw damaged(what, verdict.replaceAll('\n', ' '));
+};
 
 export const toLedgerError = (error: unknown, path: string): SelkieError => {
   if (error instanceof SelkieError) return error;
@@ -56,10 +83,13 @@ export const toLedgerError = (error: unknown, path: string): SelkieError => {
     return new SelkieError('denied', `the ledger ${path} cannot be opened or written: ${describe(error)}`, {
       cause: error,
     });
+  if (code === corrupt) return damaged(`the ledger ${path}`, describe(error), error);
   if (code === foreign)
-    return new SelkieError('invalid', `${path} is not a SQLite database: give another path`, {
-      cause: error,
-    });
+    return new SelkieError(
+      'invalid',
+      `${path} is not a SQLite database: restore it from a backup, or give another path`,
+      { cause: error },
+    );
   return new SelkieError('unavailable', `the ledger ${path} failed: ${describe(error)}`, { cause: error });
 };
 
@@ -98,13 +128,14 @@ const prepare = (db: DatabaseSync, path: string): void => {
 /**
  * WAL, so that readers never wait for a writer; FULL, so that a commit which was answered outlives a power cut
  * (https://www.sqlite.org/pragma.html#pragma_synchronous).
- * @throws invalid: not our file, or of another schema; denied; unavailable
+ * @throws invalid: not our file, of another schema, or damaged; denied; unavailable
  */
 export const openStore = (path: string): DatabaseSync => {
   let db: DatabaseSync | undefined;
   try {
     db = new DatabaseSync(path, { timeout: busyTimeout });
     const opened = db;
+    requireWhole(opened, `the ledger ${path}`);
     transaction(opened, () => prepare(opened, path));
     db.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
     return db;

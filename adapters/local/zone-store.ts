@@ -7,7 +7,7 @@ import { milliseconds } from '../../core/time.ts';
 import type { Change, DnsWriter, TxtSet } from '../../engine/ports.ts';
 import type { ZoneSource } from '../dns/lookup.ts';
 import { countThatFits, requireFit, sameTxtSet } from '../record-changes.ts';
-import { transaction } from './ledger-store.ts';
+import { requireWhole, transaction } from './ledger-store.ts';
 
 /** `path` is the name with its labels reversed, `org.example._domainkey`: what is below a name is one range of it. */
 const schema = `
@@ -36,7 +36,7 @@ export interface ZoneStore extends DnsWriter, ZoneSource {
  * @param path of the file, or `:memory:`
  * @param zones names of the zones that exist; for any other the port's methods throw not-found. What the file holds of a
  * zone that is not named here stays, unserved.
- * @throws unavailable where the file cannot be opened or written
+ * @throws unavailable where the file cannot be opened or written; invalid where it is damaged
  */
 export const openZoneStore = (path: string, zones: readonly string[]): ZoneStore => {
   const names: readonly string[] = zones.map(lowerName);
@@ -50,6 +50,7 @@ export const openZoneStore = (path: string, zones: readonly string[]): ZoneStore
     let opened: DatabaseSync | undefined;
     try {
       opened = new DatabaseSync(path, { timeout: busyTimeout });
+      requireWhole(opened, `the zone file ${path}`);
       // WAL, so that the server's reads never wait for a write; FULL, so that what was answered outlives a power cut.
       opened.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
       opened.exec(schema);
