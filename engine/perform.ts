@@ -8,6 +8,7 @@ import type { DomainRow, Duty, Key } from '../core/key/evidence.ts';
 import { withEvidence, withoutAccepted, withRotation, withTrouble, withTurn } from '../core/key/row.ts';
 import { selectorFor } from '../core/key/selector.ts';
 import { dutyTurn, keysOf, stateOf } from '../core/key/state.ts';
+import { queuesOf } from '../core/key/waits.ts';
 import { keyRecordName } from '../core/names.ts';
 import { calendarDate, type Instant } from '../core/time.ts';
 import type { DutyChange } from './ports.ts';
@@ -180,10 +181,13 @@ const passed: Readonly<Record<Gate, string>> = {
 
 const latch = async (work: Work, selector: string, gate: Gate): Promise<void> => {
   const now = { at: work.now() };
+  const { row } = work;
   await work.save(
     gate === 'erased'
-      ? withEvidence(work.row, selector, { erased: now })
-      : withTurn(work.row, selector, { [gate]: now }, gate === 'standby' ? undefined : dutyTurn),
+      ? withEvidence(row, selector, { erased: now })
+      : gate === 'stopped'
+        ? withTurn(row, selector, { stopped: { ...now, ...queuesOf(work.situation().hosts) } }, dutyTurn)
+        : withTurn(row, selector, { [gate]: now }, gate === 'standby' ? undefined : dutyTurn),
   );
   work.report('step', `${passed[gate]} ${selector}`, selector);
 };

@@ -6,7 +6,7 @@ import { type KeyChange, splitChanges } from '../contract/manifest.ts';
 import { hasCode, SelkieError } from '../core/errors.ts';
 import { hostKeyName, type Place } from '../core/key/evidence.ts';
 import type { FleetHost } from '../core/policy.ts';
-import { add, latest, milliseconds, minutes, seconds } from '../core/time.ts';
+import { add, type Instant, instant, latest, milliseconds, minutes, seconds } from '../core/time.ts';
 import { changeHost, fleetHost, hostRow, noteTrouble, proofBy, takeAcknowledgement } from './hosts.ts';
 import { inParallel } from './parallel.ts';
 import type { DutyChange, HostRow, LogEntry, Unit } from './ports.ts';
@@ -18,6 +18,9 @@ const bundleLife = minutes(10);
 const mostBundles = 200;
 /** Secrets read at once. */
 const width = 8;
+
+/** When a host that lacks nothing is asked where it stands. */
+const silenceEnds = ({ lastSeen }: HostRow): Instant => add(lastSeen ?? instant(0), minutes(55));
 
 interface Lack {
   /** Null: a snapshot. */
@@ -110,14 +113,22 @@ const seal = async (
   });
 };
 
-/** The next bundles that a host lacks, in order; none where it lacks nothing. A delta is one bundle or becomes a snapshot. */
+/** A bundle that changes nothing: the host's answer says where it really stands, which a restored disk may have moved. */
+const question = ({ cursor }: HostRow): Lack | undefined =>
+  cursor === undefined ? undefined : { from: cursor, upTo: cursor, changes: [] };
+
+/**
+ * The next bundles that a host lacks, in order; none where it lacks nothing, unless it is to be asked where it stands.
+ * A delta is one bundle or becomes a snapshot.
+ */
 const nextBundles = async (
   world: World,
   session: Session,
   host: FleetHost,
+  asks: (row: HostRow) => boolean = () => false,
 ): Promise<readonly (() => Promise<string>)[]> => {
   const row = await hostRow(world, host);
-  const found = await lackOf(world, session, row);
+  const found = (await lackOf(world, session, row)) ?? (asks(row) ? question(row) : undefined);
   if (found === undefined) return [];
   const groups = splitChanges(await inParallel(width, found.changes, (change) => keyChange(world, change)));
   if (groups.length > 1 && found.from !== null) {
@@ -144,7 +155,7 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
   }
   try {
     for (let sent = 0; sent < mostBundles; ) {
-      const bundles = await nextBundles(world, session, host);
+      const bundles = await nextBundles(world, session, host, (row) => silenceEnds(row) <= session.now());
       if (bundles.length === 0) return;
       let row: HostRow | undefined;
       for (const bundle of bundles) {
@@ -164,6 +175,9 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
   }
 };
 
+const isAt = ({ cursor }: HostRow, place: Place | null): boolean =>
+  cursor?.epoch === place?.epoch && cursor?.n === place?.n;
+
 /**
  * Answers a host's pull: the next bundle, or undefined where it lacks nothing.
  * @throws untrusted, invalid; not-found; unavailable where the host's next snapshot does not fit one answer
@@ -176,13 +190,14 @@ export const answerPull = async (
 ): Promise<string | undefined> => {
   const host = fleetHost(world, name);
   const pull = await world.seals.pull(jws, proofBy(host, session));
-  // A replayed pull may say an old cursor, so it sets none; another key store is sure to lack everything.
+  // A replayed pull may say an old cursor, so it sets none: it only has the host asked. Another key store is sure to
+  // lack everything.
   await changeHost(world, host, (row) =>
     row.incarnation !== undefined && row.incarnation !== pull.incarnation && row.complete
       ? { ...row, complete: false }
       : undefined,
   );
-  const [first, ...more] = await nextBundles(world, session, host);
+  const [first, ...more] = await nextBundles(world, session, host, (row) => !isAt(row, pull.cursor));
   if (more.length > 0)
     throw new SelkieError('unavailable', `the snapshot for ${name} is larger than one answer: it is pushed`);
   return first?.();

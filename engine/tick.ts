@@ -3,6 +3,7 @@
 import { SelkieError } from '../core/errors.ts';
 import type { DomainRow } from '../core/key/evidence.ts';
 import { emptyRow } from '../core/key/row.ts';
+import { minutes } from '../core/time.ts';
 import { inParallel } from './parallel.ts';
 import type { Unit } from './ports.ts';
 import { reconcileHost } from './reconcile-host.ts';
@@ -32,8 +33,13 @@ export const tick = async (world: World): Promise<void> => {
       }),
     ),
   );
+  // Once an hour every host is looked after, whether anything changed or not: a wake-up may have been lost, a disk restored.
+  if (Math.floor(session.now() / minutes(1)) % 60 === 0) units.push(...hostUnits(world));
   if (units.length > 0) await world.queue.send(units);
 };
+
+const hostUnits = (world: World): Unit[] =>
+  [...world.fleet.hosts.keys()].map((host): Unit => ({ kind: 'host', host }));
 
 /** Between the fleet file and the ledger: each domain has a row, and one that vanished from the file is wound up. */
 const installed = (world: World, session: Session, row: DomainRow): DomainRow | undefined => {
@@ -88,7 +94,7 @@ const installFleet = async (world: World): Promise<void> => {
     world.ledger.commit({ domains: [{ ...emptyRow(domain, zone, pool), wakeAt: session.now() }] }),
   );
   await world.ledger.installFleet(world.fleet.version);
-  const hosts = [...world.fleet.hosts.keys()].map((host): Unit => ({ kind: 'host', host }));
+  const hosts = hostUnits(world);
   if (hosts.length > 0) await world.queue.send(hosts);
   report(
     world,

@@ -72,8 +72,8 @@ export interface Turn {
   /** Every ready host confirmed that it signs with it. */
   readonly active?: At;
   readonly stopIntended?: At & { readonly place: Place };
-  /** The last ready host confirmed that it stopped. */
-  readonly stopped?: At;
+  /** The last ready host confirmed that it stopped; how long mail may lie in those hosts' queues, which may leave the fleet. */
+  readonly stopped?: At & { readonly queues?: Duration };
 }
 
 export interface Key {

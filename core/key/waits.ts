@@ -24,6 +24,15 @@ import { dutyTurn } from './state.ts';
 export const negativeCacheEnds = (proved: NonNullable<Turn['proved']>, policy: Policy): Instant =>
   proved.negativeTtl === 0 ? proved.at : add(proved.at, proved.negativeTtl, policy.skewBound);
 
+const queueLifetimes = (hosts: readonly HostView[]): readonly Duration[] =>
+  hosts.flatMap((host) => host.queueLifetime ?? []);
+
+/** What is to be remembered of the hosts that stop signing with a key: {} where none says how long its queues hold mail. */
+export const queuesOf = (hosts: readonly HostView[]): { readonly queues?: Duration } => {
+  const [first, ...rest] = queueLifetimes(hosts);
+  return first === undefined ? {} : { queues: longest(first, ...rest) };
+};
+
 /**
  * Until when mail signed with a retired key may still be verified: it lay in a queue for as long as queues hold mail, then a
  * verifier may use a record cached for its TTL. Undefined while some host may still sign.
@@ -38,10 +47,9 @@ export const drainEnds = (
   if (stopped === undefined) return undefined;
   const name = hostKeyName(domain, key.selector);
   const uses = hosts.flatMap((host) => host.lastUse.get(name) ?? []);
-  const queues = hosts.flatMap((host) => host.queueLifetime ?? []);
   return add(
     latest(stopped.at, ...uses),
-    longest(policy.downstreamQueue, ...queues),
+    longest(policy.downstreamQueue, stopped.queues ?? milliseconds(0), ...queueLifetimes(hosts)),
     longest(policy.ttl, key.evidence.publishIntended?.ttl ?? policy.ttl),
     policy.drainMargin,
     policy.skewBound,

@@ -1,6 +1,6 @@
 // Rows for the ledger's contract: valid ones to mutate, and ones in which every field is there.
 import type { DomainRow, Key } from '../../core/key/evidence.ts';
-import { hours, type Instant, instant, minutes } from '../../core/time.ts';
+import { days, hours, type Instant, instant, minutes } from '../../core/time.ts';
 import type { HostRow, LogEntry, RequestRow } from '../../engine/ports.ts';
 
 /** With every optional field, however deep: a new field is a type error here until the fixture has it. */
@@ -95,7 +95,7 @@ export const wholeKey: Whole<Key> = {
       signIntended: { at: t(23), place },
       active: { at: t(24) },
       stopIntended: { at: t(25), place },
-      stopped: { at: t(26) },
+      stopped: { at: t(26), queues: days(5) },
     },
     {
       begun: { at: t(30) },

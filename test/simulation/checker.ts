@@ -52,6 +52,8 @@ interface NameFacts {
   editedUntil: number;
   /** When a host that counts last signed with it; undefined: never. */
   lastSigned: Instant | undefined;
+  /** The longest that mail may lie in the queues of hosts that stopped signing with it. */
+  queues: Duration;
   /** Since when a server shows the tombstone. */
   readonly tombstone: Map<NameServer, Instant>;
 }
@@ -99,8 +101,8 @@ export interface Checker extends DnsWatch, HostWatch {
     who: string,
     cached: boolean,
   ): void;
-  /** How long mail signed now must verify. */
-  promised(domain: string): Duration;
+  /** How long mail signed with this key must verify. */
+  promised(key: { readonly domain: string; readonly selector: string }): Duration;
   everSigned(domain: string): boolean;
   publishedSelectors(domain: string): number;
   ownedNames(): readonly string[];
@@ -165,6 +167,7 @@ export const createChecker = (world: {
       compromised: undefined,
       editedUntil: 0,
       lastSigned: undefined,
+      queues: milliseconds(0),
       tombstone: new Map(),
     };
     names.set(name, facts);
@@ -183,14 +186,14 @@ export const createChecker = (world: {
     return counts && !astray;
   };
 
-  const promised = (domain: string): Duration => {
-    const facts = domains.get(domain);
-    if (facts === undefined) return milliseconds(0);
-    let queue = facts.downstreamQueue;
+  const promised = (facts: NameFacts): Duration => {
+    const domain = domains.get(facts.domain);
+    if (domain === undefined) return milliseconds(0);
+    let queue = longest(domain.downstreamQueue, facts.queues);
     for (const host of world.hosts())
-      if (host.pool === facts.pool && isJudged(host) && host.ring.size > 0)
+      if (host.pool === domain.pool && isJudged(host) && host.ring.size > 0)
         queue = longest(queue, host.queueLifetime ?? queue);
-    return milliseconds(queue + facts.drainMargin);
+    return milliseconds(queue + domain.drainMargin);
   };
 
   /** Whether a host that counts may sign with it at this instant, whether or not it has power. */
@@ -216,7 +219,10 @@ export const createChecker = (world: {
     figures,
     domains,
     violate,
-    promised,
+    promised: (key) => {
+      const facts = factsOf(key);
+      return facts === undefined ? milliseconds(0) : promised(facts);
+    },
 
     written: (zone, name, before, after, ours) => {
       const facts = factsAt(name);
@@ -270,7 +276,7 @@ export const createChecker = (world: {
       }
       const last = lastSigned(facts);
       if (last === undefined) return;
-      const protectedUntil = last + promised(facts.domain) + facts.ttl;
+      const protectedUntil = last + promised(facts) + facts.ttl;
       if (now() < protectedUntil)
         violate(
           1,
@@ -280,7 +286,11 @@ export const createChecker = (world: {
 
     changing: (host) => {
       noteSigning(host);
-      if (host.powered) for (const key of host.ring.values()) world.post(host, key);
+      for (const key of host.ring.values()) {
+        const facts = factsOf(key);
+        if (facts !== undefined && isJudged(host)) facts.queues = longest(facts.queues, host.queueLifetime ?? facts.queues);
+        if (host.powered) world.post(host, key);
+      }
     },
 
     changed: (host, before, by) => {

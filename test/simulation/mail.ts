@@ -29,7 +29,8 @@ export const createMail = (
     const counted = checker.countsAt(host);
     loop.at(loop.now() + delay, () => {
       const zone = checker.domains.get(key.domain)?.zone;
-      if (zone === undefined) return;
+      // What was promised may have become less since: a policy was changed, a host with long queues left the fleet.
+      if (zone === undefined || loop.now() - signed > checker.promised(key)) return;
       const name = keyRecordName(key.selector, key.domain);
       const resolver = random.chance(0.5) ? random.any(resolvers) : undefined;
       // A host that fell out of the count since is judged by what it was when it signed.
@@ -46,7 +47,7 @@ export const createMail = (
 
   const post = (host: MailHost, key: RingKey): void => {
     checker.figures.signed += 1;
-    const window: Duration = checker.promised(key.domain);
+    const window: Duration = checker.promised(key);
     verify(host, key, random.int(0, seconds(10)));
     verify(host, key, Math.floor(random.next() * window));
     // To the end of the promise: a queue that held it as long as queues do, and a forwarder that did the same.

@@ -151,6 +151,10 @@ export const createCrew = (options: {
     if (options.newestFleet() > ledger.fleetVersion()) return loop.now() + 1;
     let least = Number.POSITIVE_INFINITY;
     for (const { wakeAt } of ledger.rows.values()) if (wakeAt !== undefined && wakeAt < least) least = wakeAt;
+    // The sweep of the full hour looks after hosts; it is not simulated where it would find nothing.
+    const hour = minutes(60);
+    if (options.hosts().some((host) => options.isEnrolled(host) && lacks(host)))
+      least = Math.min(least, Math.ceil((loop.now() + 1) / hour) * hour);
     return least;
   };
 
@@ -244,7 +248,12 @@ export const createCrew = (options: {
     send,
     written: (wakeAt) => {
       if (wakeAt !== undefined) scheduleSweep(wakeAt);
-      for (const host of options.hosts()) if (lacks(host)) schedulePull(host, random.int(100, 60_000));
+      for (const host of options.hosts())
+        if (lacks(host)) {
+          schedulePull(host, random.int(100, 60_000));
+          if (options.isEnrolled(host))
+            scheduleSweep(Math.ceil((loop.now() + 1) / minutes(60)) * minutes(60));
+        }
     },
     stir: () => {
       fruitless = 0;
