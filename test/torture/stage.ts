@@ -1,0 +1,73 @@
+// Where the tortured process stands: its state folder, its clock, its ports, and the life that it is in. What is done to it
+// goes through here, so that a death that nobody caused is seen.
+import type { MovedClock } from './clock.ts';
+import { begin, choosePorts, type Life, type Ports } from './life.ts';
+import type { Tally } from './tally.ts';
+
+/** Milliseconds until `up` says that it is up; a start takes one or two seconds of a free core. */
+const startPatience = 30_000;
+
+export interface Stage {
+  readonly clock: MovedClock;
+  dir(): string;
+  ports(): Ports;
+  life(): Life;
+  /** Begins a new life; does not wait for anything. */
+  start(): void;
+  /** As `start`, until it is up. Whether it came up; where not, that is a violation. */
+  startUp(): Promise<boolean>;
+  /** SIGKILL; a process that had ended by itself is a violation. */
+  kill(): Promise<void>;
+  /** The next life is in another folder. */
+  moveTo(dir: string): void;
+}
+
+export const setStage = async (options: {
+  readonly dir: string;
+  readonly fleet: string;
+  readonly log: string;
+  readonly clock: MovedClock;
+  readonly tally: Tally;
+}): Promise<Stage> => {
+  const { fleet, log, clock, tally } = options;
+  let { dir } = options;
+  let ports = await choosePorts();
+  const start = (): Life => begin({ dir, fleet, ports, clockFile: clock.file, log });
+  let life = start();
+
+  const restart = async (): Promise<void> => {
+    // Another program may have been given the port while the process was down.
+    if (/is in use/.test(life.output())) ports = await choosePorts();
+    life = start();
+  };
+
+  return {
+    clock,
+    dir: () => dir,
+    ports: () => ports,
+    life: () => life,
+    start: () => {
+      life = start();
+    },
+    async startUp() {
+      for (let left = 3; ; left -= 1) {
+        await restart();
+        if (await life.until(life.isUp, startPatience)) return true;
+        if (left > 1 && /is in use/.test(life.output())) continue;
+        tally.violation(`selkie up did not come up: ${life.output().trim() || 'it said nothing'} (${log})`);
+        return false;
+      }
+    },
+    async kill() {
+      if (await life.kill()) tally.count('kills');
+      else if (/is in use/.test(life.output())) ports = await choosePorts();
+      else
+        tally.violation(
+          `selkie up ended by itself (${JSON.stringify(life.ended())}): ${life.output().trim().slice(-400)} (${log})`,
+        );
+    },
+    moveTo(next) {
+      dir = next;
+    },
+  };
+};
