@@ -1,8 +1,5 @@
 // TXT text in both dialects: RFC 1035 §3.3 and §5.1; the Route 53 developer guide, "TXT record type".
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+// Against BIND: programs.test.ts.
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import {
@@ -16,7 +13,6 @@ import {
   splitValue,
 } from '../../../core/dkim/txt.ts';
 import { SelkieError } from '../../../core/errors.ts';
-import { describeWith, program } from '../../tools/machine.ts';
 
 const dialects: readonly Dialect[] = ['route53', 'zone'];
 const octets = (most: number) =>
@@ -189,36 +185,6 @@ describe('zone files', () => {
       'v=spf1 -all',
       'other"s',
     ]);
-  });
-});
-
-describeWith(['named'], 'BIND', () => {
-  const compile = (records: string): string => {
-    const folder = mkdtempSync(join(tmpdir(), 'selkie-'));
-    try {
-      const file = join(folder, 'zone');
-      writeFileSync(
-        file,
-        `@ 60 IN SOA ns hostmaster 1 1 1 1 0\n@ 60 IN NS ns\nns 60 IN A 127.0.0.1\n${records}`,
-      );
-      const tool = program('named-compilezone') ?? 'named-compilezone';
-      return execFileSync(tool, ['-q', '-o', '-', 'selkie.example', file], { encoding: 'latin1' });
-    } finally {
-      rmSync(folder, { recursive: true });
-    }
-  };
-
-  it('reads every octet that we print, and we read what it prints', () => {
-    const every = Array.from({ length: 256 }, (_, code) => String.fromCharCode(code)).join('');
-    const sets = [
-      [every.slice(0, 255), every.slice(255)],
-      ['"', '\\', '', ';()@$'],
-      splitValue(every.repeat(3)),
-    ];
-    const text = sets.map((strings, n) => `t${n} 60 IN TXT ${printStrings(strings, 'zone')}\n`).join('');
-    expect(parseZoneRecords(compile(text))).toEqual(
-      sets.map((strings, n) => ({ owner: `t${n}.selkie.example.`, ttl: 60_000, strings })),
-    );
   });
 });
 
