@@ -14,7 +14,7 @@ import * as z from 'zod/mini';
 import { SelkieError } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { type Duration, type Instant, instant, seconds } from '../core/time.ts';
-import { checkJson, text } from './check.ts';
+import { checkJson, shown, text } from './check.ts';
 import {
   limits,
   type Manifest,
@@ -162,7 +162,8 @@ const verify = async (jws: string, trusted: readonly JWK[]): Promise<Uint8Array>
 };
 
 const judge = (manifest: Manifest, { host, now, skew }: OpenOptions): void => {
-  if (manifest.aud !== host) throw untrusted(`The bundle is for host ${manifest.aud}; this is ${host}.`);
+  if (manifest.aud !== host)
+    throw untrusted(`The bundle is for host ${shown(manifest.aud, 253)}; this is ${host}.`);
   const issued = instant(seconds(manifest.iat));
   const expires = instant(seconds(manifest.exp));
   if (issued > now + skew)

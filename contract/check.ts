@@ -4,8 +4,8 @@
 import type * as z from 'zod/mini';
 import { SelkieError } from '../core/errors.ts';
 
-/** Names of fields are the sender's, and end up in logs and on terminals: nothing in them ends a line, or hides one. */
-const shown = (name: string, most: number): string =>
+/** A name that the sender chose, for a sentence that ends up in logs and on terminals: nothing in it ends a line, or hides one. */
+export const shown = (name: string, most: number): string =>
   name.slice(0, most).replace(/[\p{C}\p{Zl}\p{Zp}]/gu, '?');
 
 const sentence = (issue: z.core.$ZodIssue): string => {
@@ -27,15 +27,24 @@ const sentence = (issue: z.core.$ZodIssue): string => {
   }
 };
 
+/** Undefined where zod throws: it compares the `length` of whatever has one with a bound, a map's too, which may be no number. */
+const judged = <T>(schema: z.ZodMiniType<T>, value: unknown) => {
+  try {
+    return schema.safeParse(value);
+  } catch {
+    return undefined;
+  }
+};
+
 /**
  * The value, where it fits the schema.
  * @param what what it is, as a sentence begins: "The manifest"
  * @throws SelkieError invalid, with the first field that is wrong (`changes.0.domain`)
  */
 export const check = <T>(schema: z.ZodMiniType<T>, value: unknown, what: string): T => {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
+  const result = judged(schema, value);
+  if (result?.success) return result.data;
+  const [issue] = result?.error.issues ?? [];
   const path = shown(issue?.path.map(String).join('.') ?? '', 200);
   const wrong = issue === undefined ? 'does not have the right form' : sentence(issue);
   throw new SelkieError(

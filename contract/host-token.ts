@@ -7,7 +7,7 @@ import * as z from 'zod/mini';
 import { SelkieError } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { type Duration, formatDuration, type Instant, instant, milliseconds, seconds } from '../core/time.ts';
-import { checkJson, text } from './check.ts';
+import { checkJson, shown, text } from './check.ts';
 import { limits } from './manifest.ts';
 
 export interface HostClaims {
@@ -54,7 +54,10 @@ export const verifyToken = async <T extends HostClaims>(
   }
   const claims = checkJson(schema, text(payload, what), what);
   if (claims.iss !== host)
-    throw new SelkieError('untrusted', `${what} comes from host ${claims.iss}; ${host} was expected.`);
+    throw new SelkieError(
+      'untrusted',
+      `${what} comes from host ${shown(claims.iss, 253)}; ${host} was expected.`,
+    );
   const off = instant(seconds(claims.iat)) - now;
   if (Math.abs(off) > skew)
     throw new SelkieError(

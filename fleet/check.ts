@@ -88,6 +88,15 @@ const without = (value: object, issues: readonly z.core.$ZodIssue[]): object => 
   return Object.fromEntries(Object.entries(value).filter(([key]) => !bad.has(key)));
 };
 
+/** Undefined where zod throws: it compares the `length` of whatever has one with a bound, a map's too, which may be no number. */
+const judged = <T extends z.ZodType>(schema: T, value: unknown) => {
+  try {
+    return schema.safeParse(value);
+  } catch {
+    return undefined;
+  }
+};
+
 /**
  * The checked entry at `place`, its problems added to `problems`. Where fields of it are wrong, the others are checked and
  * returned as if those were not there, so that later checks still find theirs; undefined where nothing can be made of it.
@@ -99,9 +108,13 @@ export const check = <T extends z.ZodType>(
   source: Source,
   problems: Problem[],
 ): z.output<T> | undefined => {
-  const result = schema.safeParse(value);
+  const result = judged(schema, value);
+  if (result === undefined) {
+    problems.push(source.problem(place, 'holds a map where a text or a list belongs'));
+    return undefined;
+  }
   if (result.success) return result.data;
   for (const issue of result.error.issues) problems.push(...problemsOf(issue, schema, value, place, source));
   if (typeof value !== 'object' || value === null || Array.isArray(value)) return undefined;
-  return schema.safeParse(without(value, result.error.issues)).data;
+  return judged(schema, without(value, result.error.issues))?.data;
 };

@@ -46,6 +46,21 @@ const raw = (header: { alg: string; typ?: string }, claims: unknown) =>
     .setProtectedHeader(header)
     .sign(host.signingPrivate);
 
+it.each([
+  ['selkie-ack+jws', verifyAck, acknowledgement],
+  ['selkie-pull+jws', verifyPull, pull],
+] as const)(
+  '%s in the name of another is refused on one line, whatever that name is',
+  async (typ, verify, claims) => {
+    const jws = await raw({ alg: 'EdDSA', typ }, { ...claims, iss: 'mx2\nmx1: all is well' });
+    await refused(
+      verify(jws, options),
+      'untrusted',
+      /comes from host mx2\?mx1: all is well; mx1.* was expected.$/,
+    );
+  },
+);
+
 describe('an acknowledgement', () => {
   it('is taken from its host', async () => {
     expect(await verifyAck(await signAck(acknowledgement, host.signingPrivate), options)).toEqual(

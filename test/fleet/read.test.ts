@@ -450,6 +450,11 @@ describe('a hostile or broken file', () => {
     ],
   ])('%s', (_, text, problem) => expect(problems(text)).toEqual([problem]));
 
+  test('a map where a text has a length that is none', () =>
+    expect(problems(domain('record: {note: {length: {toString: null}}}'))).toEqual([
+      '4:3 domains.mail.example.jp: holds a map where a text or a list belongs',
+    ]));
+
   test('a value behind the name of a pool', () =>
     expect(problems(valid.replace('[outbound]', '{outbound: 7}'))).toEqual([
       '8:9 pools.outbound: is followed by a value; a pool has no fields, so write nothing behind the colon',
