@@ -115,12 +115,13 @@ const answering = (
       };
 
 /** Declares keys compromised; those that never signed are given up with their rotation. */
-const declare = (work: Work, selectors: readonly string[], reason: string): DomainRow => {
+const declare = (work: Work, selectors: readonly string[], order: RotationOrder): DomainRow => {
   const at = work.now();
-  return selectors.reduce(
-    (row, selector) => withEvidence(row, selector, { compromised: { at, reason } }),
-    work.row,
-  );
+  const facts = {
+    compromised: { at, reason: order.reason ?? 'declared compromised' },
+    ...(order.unsigned === true ? { unsigned: { at } } : {}),
+  };
+  return selectors.reduce((row, selector) => withEvidence(row, selector, facts), work.row);
 };
 
 const begin = (
@@ -170,7 +171,7 @@ const emergency = (work: Work, order: RotationOrder, id: string): DomainRow => {
     throw new SelkieError('conflict', `${row.domain} signs with no key yet: name the compromised selector`, {
       field: 'compromised',
     });
-  const declared = declare(work, selectors, order.reason ?? 'declared compromised');
+  const declared = declare(work, selectors, order);
   const pending = pendingRotation(declared);
   const freed =
     pending === undefined

@@ -3,7 +3,7 @@
 import type { Acknowledgement } from '../contract/acknowledgement.ts';
 import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
-import { add, instant, latest, minutes } from '../core/time.ts';
+import { add, days, type Instant, instant, latest, minutes } from '../core/time.ts';
 import type { HostRow, Unit } from './ports.ts';
 import { newHostRow, report, type Session, type World } from './world.ts';
 
@@ -100,6 +100,10 @@ export const returnHost = async (world: World, name: string): Promise<HostRow> =
   return row;
 };
 
+/** Uses that some drain may still count from; a row does not grow with the years. */
+const stillOfUse = (lastUse: HostRow['lastUse'], now: Instant): HostRow['lastUse'] =>
+  Object.fromEntries(Object.entries(lastUse).filter(([, at]) => now < add(at, days(90))));
+
 /** The row after an acknowledgement of its newest manifest. */
 const acknowledged = (row: HostRow, ack: Acknowledgement, session: Session): HostRow => {
   const now = session.now();
@@ -119,7 +123,7 @@ const acknowledged = (row: HostRow, ack: Acknowledgement, session: Session): Hos
     incarnation: ack.incarnation,
     complete,
     failed: ack.failed,
-    lastUse: { ...row.lastUse, ...lastUse },
+    lastUse: { ...stillOfUse(row.lastUse, now), ...lastUse },
     lastSeen: now,
     ...(ack.cursor === null ? {} : { cursor: ack.cursor }),
     ...(ack.queueLifetime === undefined ? {} : { queueLifetime: ack.queueLifetime }),

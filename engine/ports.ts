@@ -90,8 +90,8 @@ export interface ServerAnswer {
   readonly answer:
     | { readonly kind: 'txt'; readonly set: TxtSet }
     | { readonly kind: 'no-data' | 'no-such-name' }
-    /** Reached by a CNAME; where it leads. */
-    | { readonly kind: 'cname'; readonly target: string }
+    /** Reached by a CNAME; where it leads, and the CNAME's own TTL. */
+    | { readonly kind: 'cname'; readonly target: string; readonly ttl: Duration }
     /** Timeout, refusal, not authoritative, garbage: `why` for people. */
     | { readonly kind: 'failed'; readonly why: string };
 }

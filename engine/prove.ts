@@ -5,6 +5,7 @@ import { buildTombstone, parseKeyRecord } from '../core/dkim/key-record.ts';
 import { SelkieError } from '../core/errors.ts';
 import { withEvidence, withTurn } from '../core/key/row.ts';
 import { keyRecordName } from '../core/names.ts';
+import { longest } from '../core/time.ts';
 import type { Observation, ServerAnswer } from './ports.ts';
 import { holdsOnly } from './txt-set.ts';
 import { theKey, type Work } from './work.ts';
@@ -40,6 +41,10 @@ const everyServer = (
   );
 };
 
+/** A name beside the key records that nobody has used. */
+const siblingName = ({ world, row }: Work): string =>
+  keyRecordName(`x${world.randomness.id().toLowerCase()}`, row.domain);
+
 const showsExactly =
   (value: string) =>
   ({ answer }: ServerAnswer): boolean =>
@@ -59,6 +64,14 @@ export const proveKey = async (work: Work, selector: string): Promise<void> => {
   everyServer(name, seen, showsExactly(publishIntended.value));
   if (seen.negativeTtl === undefined)
     throw new SelkieError('unavailable', `${work.zone.name}: no server tells its SOA`);
+  // Whoever asked too early may hold a wildcard's answer in place of a denial, and for that one's TTL (RFC 4592).
+  const beside = await world.observer.observe(work.zone, siblingName(work));
+  const negativeTtl = longest(
+    seen.negativeTtl,
+    ...beside.answers.flatMap(({ answer }) =>
+      answer.kind === 'txt' ? answer.set.ttl : answer.kind === 'cname' ? answer.ttl : [],
+    ),
+  );
 
   const privateKey = await world.vault.read(stored.secret);
   if (!world.keys.matches(privateKey, algorithm, parseKeyRecord(publishIntended.value).publicKey))
@@ -68,7 +81,7 @@ export const proveKey = async (work: Work, selector: string): Promise<void> => {
     );
   const servers = seen.answers.length;
   await work.save(
-    withTurn(row, selector, { proved: { at: work.now(), servers, negativeTtl: seen.negativeTtl } }),
+    withTurn(row, selector, { proved: { at: work.now(), servers, negativeTtl } }),
   );
   work.report(
     'step',
@@ -107,9 +120,8 @@ export const proveAbsence = async (work: Work, selector: string): Promise<void> 
   const name = keyRecordName(selector, row.domain);
   if ((await world.writer.lookup(work.zone, name)) !== undefined)
     throw new SelkieError('unavailable', `${name}: the provider still has a record there`);
-  const sibling = keyRecordName(`x${world.randomness.id().toLowerCase()}`, row.domain);
   const seen = await world.observer.observe(work.zone, name);
-  const other = await world.observer.observe(work.zone, sibling);
+  const other = await world.observer.observe(work.zone, siblingName(work));
   const expected = new Map(other.answers.map((answer) => [answer.address, answer]));
   everyServer(name, seen, (answer) => {
     const beside = expected.get(answer.address);

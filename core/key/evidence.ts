@@ -38,6 +38,8 @@ export interface Evidence {
   readonly created?: Accepted;
   readonly inSync?: At;
   readonly compromised?: At & { readonly reason: string };
+  /** Compromised, and an operator would rather have mail unsigned than forged: it stops and is revoked at once. */
+  readonly unsigned?: At;
   /** Given up before any host may have signed with it: its record is withdrawn. */
   readonly abandoned?: At & { readonly reason: string };
   readonly revocationIntended?: At;
@@ -61,7 +63,10 @@ export interface Evidence {
 /** One term of duty. A key has one; a rollback gives it another. */
 export interface Turn {
   readonly begun: At;
-  /** Every name server shows exactly the record, and a signature by the stored key verifies against it. */
+  /**
+   * Every name server shows exactly the record, and a signature by the stored key verifies against it. `negativeTtl`: how
+   * long caches may hold what was there before, a denial or a wildcard's answer.
+   */
   readonly proved?: At & { readonly servers: number; readonly negativeTtl: Duration };
   /** Hosts were told to hold it. */
   readonly offered?: At & { readonly place: Place };

@@ -3,7 +3,7 @@
 import { keyRecordName } from '../names.ts';
 import { formatInstant, type Instant } from '../time.ts';
 import { act, nothing, type Plan, type Shows, type Situation, wait } from './actions.ts';
-import type { Accepted, Key, Rotation } from './evidence.ts';
+import type { Accepted, Key } from './evidence.ts';
 import { gate, hostsBehind } from './gate.ts';
 import { dutyTurn, mayHaveSigned, turnOf } from './state.ts';
 import { drainEnds, holdEnds, nextLook, nextTelling } from './waits.ts';
@@ -115,12 +115,6 @@ export const planPublication = (s: Situation, key: Key): Plan => {
   return nothing;
 };
 
-/** Whose emergency it is, if a key stops at once whether hosts confirm or not. */
-const emergencyUnsigned = (s: Situation, key: Key): Rotation | undefined =>
-  key.evidence.compromised === undefined
-    ? undefined
-    : s.row.rotations.findLast((rotation) => rotation.kind === 'emergency' && rotation.unsigned === true);
-
 /** Everything but publication for the pending rotation. */
 export const planKey = (s: Situation, key: Key, emergency: boolean): Plan => {
   const { evidence: e, selector } = key;
@@ -131,7 +125,8 @@ export const planKey = (s: Situation, key: Key, emergency: boolean): Plan => {
   if (e.abandoned !== undefined && !mayHaveSigned(key)) return planWithdrawal(key);
   if (turn.stopped !== undefined) return planDrain(s, key);
   if (turn.stopIntended !== undefined) {
-    if (emergencyUnsigned(s, key) !== undefined) return act({ do: 'revoke', selector });
+    // Whether hosts confirm or not.
+    if (e.unsigned !== undefined) return act({ do: 'revoke', selector });
     return gate(s, {
       selector,
       place: turn.stopIntended.place,

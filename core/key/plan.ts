@@ -97,9 +97,7 @@ const planPending = (s: Situation, rotation: Rotation): Plan => {
 
 /** A compromised key of an operator who chose unsigned over forged stops before its successor is ready. */
 const planStopAtOnce = (s: Situation): Plan => {
-  const emergency = s.row.rotations.findLast((r) => r.kind === 'emergency' && r.unsigned === true);
-  if (emergency === undefined) return nothing;
-  const stop = s.row.keys.filter((key) => key.evidence.compromised !== undefined && isServing(key));
+  const stop = s.row.keys.filter((key) => key.evidence.unsigned !== undefined && isServing(key));
   return stop.length === 0 ? nothing : act({ do: 'switch', stop: stop.map((key) => key.selector) });
 };
 

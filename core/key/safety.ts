@@ -21,9 +21,12 @@ interface Rule {
 const selectorsWhere = (row: DomainRow, bad: (key: Key) => boolean): readonly string[] =>
   row.keys.filter(bad).map((key) => key.selector);
 
-const unsignedChosen = (row: DomainRow, key: Key): boolean =>
-  key.evidence.compromised !== undefined &&
-  row.rotations.some((rotation) => rotation.kind === 'emergency' && rotation.unsigned === true);
+/** The keys that hosts were last told to stop signing with. */
+const lastStopped = (row: DomainRow): readonly Key[] => {
+  const place = (key: Key): number => dutyTurn(key).stopIntended?.place.n ?? 0;
+  const last = Math.max(...row.keys.map(place));
+  return row.keys.filter((key) => place(key) === last);
+};
 
 export const safetyRules: readonly Rule[] = [
   {
@@ -67,7 +70,7 @@ export const safetyRules: readonly Rule[] = [
       row.keys.some(mayHaveSigned) &&
       !row.keys.some(isServing) &&
       !context.leaving &&
-      !row.keys.some((key) => unsignedChosen(row, key))
+      !lastStopped(row).every((key) => key.evidence.unsigned !== undefined)
         ? [row.domain]
         : [],
   },
@@ -101,7 +104,7 @@ export const safetyRules: readonly Rule[] = [
     broken: (row, context) =>
       selectorsWhere(row, (key) => {
         if (key.evidence.revocationIntended === undefined || key.evidence.revoked !== undefined) return false;
-        if (!mayHaveSigned(key) || unsignedChosen(row, key)) return false;
+        if (!mayHaveSigned(key) || key.evidence.unsigned !== undefined) return false;
         const { stopIntended, stopped } = dutyTurn(key);
         if (stopIntended === undefined || stopped === undefined) return true;
         return hostsBehind({ ...context, row }, stopIntended.place).length > 0;

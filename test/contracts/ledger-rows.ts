@@ -73,6 +73,7 @@ export const wholeKey: Whole<Key> = {
     created: { at: t(4), changeId: '/change/C1' },
     inSync: { at: t(5) },
     compromised: { at: t(6), reason: odd },
+    unsigned: { at: t(6) },
     abandoned: { at: t(7), reason: '' },
     revocationIntended: { at: t(8) },
     tombstoned: { at: t(9), changeId: 'C2' },
@@ -105,7 +106,7 @@ export const wholeKey: Whole<Key> = {
       signIntended: { at: t(34), place },
       active: { at: t(35) },
       stopIntended: { at: t(36), place },
-      stopped: { at: t(37) },
+      stopped: { at: t(37), queues: days(1) },
     },
   ],
 };

@@ -29,6 +29,7 @@ const savers: Readonly<Record<Exclude<keyof Evidence, 'abandoned'>, Cause>> = {
   created: 'publish',
   inSync: 'ask',
   compromised: 'order',
+  unsigned: 'order',
   revocationIntended: 'revoke',
   tombstoned: 'entomb',
   tombstoneInSync: 'ask',

@@ -4,6 +4,7 @@
 import { keyRecordName } from '../../core/names.ts';
 import { type Duration, days, hours, milliseconds } from '../../core/time.ts';
 import { requestRotation } from '../../engine/commands.ts';
+import { returnHost } from '../../engine/hosts.ts';
 import { openSession } from '../../engine/world.ts';
 import { answerOf } from './dns.ts';
 import type { Scenario } from './scenario.ts';
@@ -33,8 +34,10 @@ const signedFor = (parts: WorldParts, domain: string): readonly (readonly [strin
     ]);
 };
 
-/** Operators look after domains that nobody signs for: what they aborted starts again only when somebody asks. */
-export const askWhereNobodySigns = (parts: WorldParts): void => {
+/** Operators look after what waits for them: hosts that are set aside, and domains whose rotation they gave up. */
+export const lookAfter = (parts: WorldParts): void => {
+  for (const { name, excluded } of parts.ledger.hosts.values())
+    if (excluded !== undefined) parts.insist(`return ${name}`, (world) => returnHost(world, name));
   for (const domain of parts.checker.domains.keys()) {
     if (signedFor(parts, domain).some(([, selectors]) => selectors.length > 0)) continue;
     const key = `again-${domain}`;

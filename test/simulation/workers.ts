@@ -151,10 +151,6 @@ export const createCrew = (options: {
     if (options.newestFleet() > ledger.fleetVersion()) return loop.now() + 1;
     let least = Number.POSITIVE_INFINITY;
     for (const { wakeAt } of ledger.rows.values()) if (wakeAt !== undefined && wakeAt < least) least = wakeAt;
-    // The sweep of the full hour looks after hosts; it is not simulated where it would find nothing.
-    const hour = minutes(60);
-    if (options.hosts().some((host) => options.isEnrolled(host) && lacks(host)))
-      least = Math.min(least, Math.ceil((loop.now() + 1) / hour) * hour);
     return least;
   };
 
@@ -205,6 +201,19 @@ export const createCrew = (options: {
       void pull(host);
     });
   };
+  let hourAt = 0;
+  /** The sweep of the full hour looks after hosts; it is not simulated where it would find nothing. */
+  const scheduleHour = (): void => {
+    const hour = minutes(60);
+    const at = Math.ceil((loop.now() + 1) / hour) * hour;
+    if (hourAt >= at) return;
+    hourAt = at;
+    loop.begin(at, () => {
+      if (!options.hosts().some((host) => options.isEnrolled(host) && lacks(host))) return;
+      scheduleHour();
+      if (crew.scheduleStopsUntil <= loop.now()) sweep();
+    });
+  };
   const failures = new Map<MailHost, number>();
 
   const pull = async (host: MailHost): Promise<void> => {
@@ -251,8 +260,7 @@ export const createCrew = (options: {
       for (const host of options.hosts())
         if (lacks(host)) {
           schedulePull(host, random.int(100, 60_000));
-          if (options.isEnrolled(host))
-            scheduleSweep(Math.ceil((loop.now() + 1) / minutes(60)) * minutes(60));
+          scheduleHour();
         }
     },
     stir: () => {
@@ -260,7 +268,8 @@ export const createCrew = (options: {
       failures.clear();
       const next = nextWanted();
       if (next !== Number.POSITIVE_INFINITY) scheduleSweep(next);
-      for (const host of options.hosts()) schedulePull(host, random.int(100, 60_000));
+      for (const host of options.hosts()) if (lacks(host)) schedulePull(host, random.int(100, 60_000));
+      scheduleHour();
     },
     call: async (work, crashed) => {
       const worker = random.any(workers.filter((each) => each.downUntil <= loop.now()));

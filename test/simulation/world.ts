@@ -17,7 +17,7 @@ import type { Weather } from './calls.ts';
 import { type Checker, createChecker, type Violation } from './checker.ts';
 import { Coverage } from './coverage.ts';
 import { createDns, createResolver, type SimulatedDns } from './dns.ts';
-import { askWhereNobodySigns, checkEnd, checkSettled, settleTime, windingUp } from './end.ts';
+import { lookAfter, checkEnd, checkSettled, settleTime, windingUp } from './end.ts';
 import { astrayPulling, astrayPushed } from './forgiven.ts';
 import { createHost, type MailHost } from './hosts.ts';
 import { createMemoryLedger, type MemoryLedger } from './ledger.ts';
@@ -596,7 +596,7 @@ export const runScenario = async (
   if (running()) {
     trace?.('faults stop');
     heal();
-    loop.begin(add(now(), minutes(30)), () => askWhereNobodySigns(parts));
+    loop.begin(add(now(), minutes(30)), () => lookAfter(parts));
     await loop.run(add(now(), settleTime(scenario)));
   }
   if (running()) checkSettled(parts);
