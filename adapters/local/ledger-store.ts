@@ -35,7 +35,7 @@ const busyTimeout = 5_000;
 
 const [busy, locked] = [5, 6];
 const refused = [3, 8, 14, 23]; // PERM, READONLY, CANTOPEN, AUTH
-const [corrupt, foreign] = [11, 26]; // CORRUPT, NOTADB
+const [corrupt, full, foreign] = [11, 13, 26]; // CORRUPT, FULL, NOTADB
 
 /** SQLite's primary result code, where it is SQLite that speaks: https://www.sqlite.org/rescode.html */
 const resultCode = (error: unknown): number | undefined =>
@@ -83,6 +83,12 @@ export const toLedgerError = (error: unknown, path: string): SelkieError => {
     return new SelkieError('denied', `the ledger ${path} cannot be opened or written: ${describe(error)}`, {
       cause: error,
     });
+  if (code === full)
+    return new SelkieError(
+      'unavailable',
+      `the disk of the ledger ${path} is full: make room on it; nothing was written, and nothing is lost`,
+      { cause: error },
+    );
   if (code === corrupt) return damaged(`the ledger ${path}`, describe(error), error);
   if (code === foreign)
     return new SelkieError(

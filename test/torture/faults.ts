@@ -88,7 +88,7 @@ export const fullDisk = async (fault: Fault): Promise<string> => {
       stage.start();
       const came = await stage.life().until(stage.life().isUp, 15_000);
       if (came) await signsOn(fault, 'after a start with a full disk');
-      else if (!/full|space/i.test(stage.life().output()))
+      else if (!/^selkie: .*full: make room/m.test(stage.life().output()))
         tally.violation(`with a full disk selkie up says only: ${stage.life().output().trim()}`);
       rmSync(filler);
       if (came ? true : await stage.startUp()) await goesOn(fault, 'after the disk had room again');
