@@ -31,6 +31,8 @@ export interface Life {
   ended(): { readonly code: number | null; readonly signal: string | null } | undefined;
   /** Until `when` holds, the process has ended, or the time (milliseconds) is over. Returns whether it holds. */
   until(when: () => boolean, patience: number): Promise<boolean>;
+  /** SIGSTOP, and SIGCONT after so many milliseconds: a machine that sleeps, or has no time. */
+  freeze(length: number): Promise<void>;
   /** SIGKILL, and waits until it is gone. Whether it was alive. */
   kill(): Promise<boolean>;
 }
@@ -79,6 +81,11 @@ export const begin = (options: {
       for (const end = performance.now() + patience; !when(); await sleep(2))
         if (ended() !== undefined || performance.now() > end) return when();
       return true;
+    },
+    async freeze(length) {
+      child.kill('SIGSTOP');
+      await sleep(length);
+      child.kill('SIGCONT');
     },
     async kill() {
       if (ended() !== undefined) return false;

@@ -9,6 +9,7 @@ import { audit, isCompromised } from './audit.ts';
 import { type Chance, chanceOf } from './chance.ts';
 import { movedClock } from './clock.ts';
 import { damagedLedger, type Fault, fullDisk, movedClocks } from './faults.ts';
+import { firstStarts } from './first-starts.ts';
 import { domains, fleetYaml } from './fleet.ts';
 import { startJudge } from './judge.ts';
 import { startMail } from './mail.ts';
@@ -36,13 +37,19 @@ export interface LocalOptions extends TortureOptions {
 const settleWithin = 120_000;
 
 /** While it starts, right behind one of the engine's steps, or at any time. */
-const momentOfDeath = async (stage: Stage, chance: Chance): Promise<void> => {
+const momentOfDeath = async (stage: Stage, chance: Chance, tally: Tally): Promise<void> => {
   const life = stage.life();
   if (chance.often(0.2)) {
     await life.until(() => false, chance.between(0, 1_500));
     return;
   }
   await life.until(life.isUp, 20_000);
+  if (chance.often(0.08)) {
+    const from = life.steps() + chance.between(1, 20);
+    await life.until(() => life.steps() >= from, 4_000);
+    await life.freeze(chance.between(50, 2_500));
+    tally.count('freezes');
+  }
   if (chance.often(0.75)) {
     const from = life.steps() + chance.between(1, 40);
     await life.until(() => life.steps() >= from, 4_000);
@@ -122,6 +129,9 @@ export const tortureLocal = async (options: LocalOptions): Promise<Outcome> => {
   const chance = chanceOf(seed);
   const tally = newTally();
   const clock = movedClock(join(base, 'clock'));
+  progress('first starts');
+  const folders = Math.ceil(kills / 25);
+  await firstStarts({ folders, base, fleet, log, clock, chance: chanceOf(seed - 1), tally });
   const stage = await setStage({ dir, fleet, log, clock, tally });
   const judge = startJudge({
     dnsPort: () => stage.ports().dns,
@@ -167,7 +177,7 @@ export const tortureLocal = async (options: LocalOptions): Promise<Outcome> => {
       if (due !== undefined) {
         progress(`fault: ${due}`);
         said[due] = await faults[due](fault);
-      } else await momentOfDeath(stage, chance);
+      } else await momentOfDeath(stage, chance, tally);
       await stage.kill();
       stage.start();
       tell();
