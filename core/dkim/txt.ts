@@ -89,17 +89,18 @@ export const parseZoneRecords = (text: string): ZoneRecord[] => {
   const records: ZoneRecord[] = [];
   let owner: string | undefined;
   for (const tokens of entries(text, 'zone')) {
-    const rest = [...tokens];
-    const start = rest.at(0);
+    const start = tokens.at(0);
     if (start === undefined) continue;
     if (!start.quoted && start.octets.startsWith('$'))
       throw bad(text, start.at, `the directive ${start.octets} is not read here; give the records alone`);
     // RFC 1035 §5.1: a line that begins with a blank goes on with the last owner.
-    if (!start.indented) owner = rest.shift()?.octets;
+    if (!start.indented) owner = start.octets;
+    // By number: taking from the front would move all others each time.
+    let at = start.indented ? 0 : 1;
     let ttl: Duration | undefined;
     let type: Token | undefined;
-    while (rest.length > 0 && type === undefined) {
-      const token = rest.shift();
+    for (; at < tokens.length && type === undefined; at += 1) {
+      const token = tokens[at];
       if (token === undefined) break;
       if (ttlForm.test(token.octets)) {
         ttl = parseTtl(token.octets);
@@ -114,11 +115,11 @@ export const parseZoneRecords = (text: string): ZoneRecord[] => {
     if (type === undefined || type.quoted) throw bad(text, (type ?? start).at, 'the record has no type');
     if (type.octets.toUpperCase() !== 'TXT') continue;
     if (owner === undefined) throw bad(text, start.at, 'the record has no owner name');
-    if (rest.length === 0) throw bad(text, type.at, 'the TXT record has no string');
+    if (at === tokens.length) throw bad(text, type.at, 'the TXT record has no string');
     records.push({
       owner,
       ...(ttl === undefined ? {} : { ttl }),
-      strings: rest.map((token) => token.octets),
+      strings: tokens.slice(at).map((token) => token.octets),
     });
   }
   return records;
