@@ -137,10 +137,13 @@ describe('docs/lifecycle.md', () => {
   });
 
   it('has each wait in its table, with what it waits for and until when', () => {
-    expect(column('Waits', 0).map((cell) => cell.replaceAll('`', ''))).toEqual(
-      expect.arrayContaining(Object.keys(waits)),
-    );
-    expect(column('Waits', 0)).toHaveLength(Object.keys(waits).length);
+    // What is remembered for a wait is none.
+    const { queuesOf: _remembered, ...all } = waits;
+    expect(
+      column('Waits', 0)
+        .map((cell) => cell.replaceAll('`', ''))
+        .toSorted(),
+    ).toEqual(Object.keys(all).toSorted());
     for (const [, what, until] of table('Waits')) expect([what, until]).not.toContain('');
   });
 
