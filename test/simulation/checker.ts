@@ -31,8 +31,8 @@ export interface DomainFacts {
   /** The shortest that the policy ever said; a change of policy may shorten a drain under way. */
   downstreamQueue: Duration;
   drainMargin: Duration;
-  /** It is leaving, or has left, or an operator chose unsigned: it may be without a key until hosts sign again. */
-  excused: boolean;
+  /** Since when it leaves, or an operator chose unsigned: it may be without a key until every host signs with a newer one. */
+  excusedSince: Instant | undefined;
   /** Caches may deny a successor that was published before then. */
   hurriedUntil: number;
 }
@@ -87,6 +87,8 @@ export interface Checker extends DnsWatch, HostWatch {
   compromised(domain: string, selector: string): void;
   edited(name: string, until: number): void;
   isEdited(name: string): boolean;
+  /** When Selkie first published it. */
+  publishedAt(key: { readonly domain: string; readonly selector: string }): Instant | undefined;
   /** Its traces are gone. */
   heal(name: string): void;
   /** Selkie made a record there that it has not removed. */
@@ -250,7 +252,7 @@ export const createChecker = (world: {
       if (was !== undefined && is === undefined) {
         const may = signers(`${facts.domain}/${facts.selector}`);
         const [first] = may;
-        if (first !== undefined && !domains.get(facts.domain)?.excused)
+        if (first !== undefined && domains.get(facts.domain)?.excusedSince === undefined)
           violate(6, `${name} is revoked while ${first.name} may sign with it`);
       }
     },
@@ -286,23 +288,20 @@ export const createChecker = (world: {
 
     changing: (host) => {
       noteSigning(host);
-      for (const key of host.ring.values()) {
-        const facts = factsOf(key);
-        if (facts !== undefined && isJudged(host)) facts.queues = longest(facts.queues, host.queueLifetime ?? facts.queues);
-        if (host.powered) world.post(host, key);
-      }
+      if (host.powered) for (const key of host.ring.values()) world.post(host, key);
     },
 
     changed: (host, before, by) => {
       figures.checks += 1;
       const after = host.ring;
       for (const [name, key] of after) if (!before.has(name)) began(host, key);
+      for (const [name, key] of before) if (!after.has(name)) ended(host, key);
       if (by === 'disk') return;
       const served = (ring: Ring): ReadonlySet<string> =>
         new Set([...ring.values()].map(({ domain }) => domain));
       const [had, has] = [served(before), served(after)];
       for (const domain of had)
-        if (!has.has(domain) && isJudged(host) && !domains.get(domain)?.excused)
+        if (!has.has(domain) && isJudged(host) && domains.get(domain)?.excusedSince === undefined)
           violate(3, `${host.name} has no key left to sign for ${domain}`);
       if (host.powered) for (const [name, key] of after) if (!before.has(name)) world.post(host, key);
     },
@@ -326,6 +325,7 @@ export const createChecker = (world: {
       const facts = factsAt(name);
       if (facts !== undefined) facts.editedUntil = Math.max(facts.editedUntil, until);
     },
+    publishedAt: (key) => factsOf(key)?.publishedAt,
     heal: (name) => {
       const facts = names.get(name);
       if (facts !== undefined) facts.editedUntil = 0;
@@ -386,6 +386,11 @@ export const createChecker = (world: {
     publishedSelectors: (domain) =>
       [...names.values()].filter((facts) => facts.domain === domain && facts.published.size > 0).length,
     ownedNames: () => [...names].filter(([, facts]) => facts.owned).map(([name]) => name),
+  };
+
+  const ended = (host: MailHost, key: RingKey): void => {
+    const facts = factsOf(key);
+    if (facts !== undefined && isJudged(host)) facts.queues = longest(facts.queues, host.queueLifetime ?? facts.queues);
   };
 
   const began = (host: MailHost, key: RingKey): void => {

@@ -74,7 +74,7 @@ export const createLoop = (start: Instant): Loop => {
   const events = heap();
   const put = (time: number, run: () => void, settles: boolean): void => {
     order += 1;
-    events.push({ at: Math.max(Math.floor(time), now), order, run, settles });
+    events.push({ at: Math.max(Math.ceil(time), now), order, run, settles });
   };
   return {
     now: () => now,

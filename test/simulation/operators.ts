@@ -80,7 +80,7 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       parts.asked(item.domain, key);
       parts.hurried(item.domain);
       const facts = checker.domains.get(item.domain);
-      if (item.unsigned && facts !== undefined) facts.excused = true;
+      if (item.unsigned && facts !== undefined) facts.excusedSince = now;
       return insist(parts, `emergency ${item.domain}`, async (world) => {
         const { rotation } = await requestRotation(world, await openSession(world), item.domain, {
           kind: 'emergency',
@@ -217,7 +217,7 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
 
 /** Somebody changes a key record by hand, and later mends it. */
 const edit = (parts: WorldParts, item: Extract<Item, { do: 'hand-edit' }>): void => {
-  const { checker, dns, loop, later } = parts;
+  const { checker, dns, later } = parts;
   const facts = checker.domains.get(item.domain);
   const selector = selectorsOf(parts, item.domain).at(item.key);
   if (facts === undefined || selector === undefined) return;
@@ -232,6 +232,6 @@ const edit = (parts: WorldParts, item: Extract<Item, { do: 'hand-edit' }>): void
     const there = facts.zone.standing.get(name);
     if (item.remove ? there === undefined && checker.owns(name) : there?.set === wrong)
       dns.put(facts.zone, name, standing.set);
-    parts.mended(name, loop.now() + parts.scenario.serverLag + 2 * standing.set.ttl + 1);
+    parts.mended(facts.zone, name, standing.set.ttl);
   });
 };

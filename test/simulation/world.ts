@@ -16,7 +16,7 @@ import type { World } from '../../engine/world.ts';
 import type { Weather } from './calls.ts';
 import { type Checker, createChecker, type Violation } from './checker.ts';
 import { Coverage } from './coverage.ts';
-import { createDns, createResolver, type SimulatedDns } from './dns.ts';
+import { createDns, createResolver, type SimulatedDns, type SimulatedZone } from './dns.ts';
 import { lookAfter, checkEnd, checkSettled, settleTime, windingUp } from './end.ts';
 import { astrayPulling, astrayPushed } from './forgiven.ts';
 import { createHost, type MailHost } from './hosts.ts';
@@ -91,7 +91,8 @@ export interface WorldParts {
   asked(domain: string, key: string): void;
   answered(domain: string, key: string, rotation: string): void;
   hurried(domain: string): void;
-  mended(name: string, until: number): void;
+  /** The hand has done what it could; the traces of its error go from servers and caches. */
+  mended(zone: SimulatedZone, name: string, ttl: number): void;
   /** Ends a fault after some time, or when all faults stop. */
   later(length: number, run: () => void): void;
   /** Asks the API until it is answered. */
@@ -188,11 +189,16 @@ export const runScenario = async (
   const excusedUntilServed = (host: MailHost): void => {
     for (const facts of checker.domains.values()) {
       const state = plans.get(facts.domain);
-      if (!facts.excused || facts.pool !== host.pool || state?.present !== true || state.leaving) continue;
+      const since = facts.excusedSince;
+      if (since === undefined || facts.pool !== host.pool || state?.present !== true || state.leaving) continue;
       const served = hosts
         .filter((each) => each.pool === host.pool && enrolled.has(each) && checker.countsAt(each))
-        .every((each) => [...each.ring.values()].some(({ domain }) => domain === facts.domain));
-      if (served) facts.excused = false;
+        .every((each) =>
+          [...each.ring.values()].some(
+            (key) => key.domain === facts.domain && (checker.publishedAt(key) ?? 0) > since,
+          ),
+        );
+      if (served) facts.excusedSince = undefined;
     }
   };
   const emergencies = new Map<string, Instant>();
@@ -433,7 +439,7 @@ export const runScenario = async (
     if (state === undefined) return;
     Object.assign(state, change);
     const facts = checker.domains.get(domain);
-    if (facts !== undefined && (state.leaving || !state.present)) facts.excused = true;
+    if (facts !== undefined && (state.leaving || !state.present)) facts.excusedSince = now();
   };
 
   const parts: WorldParts = {
@@ -512,7 +518,11 @@ export const runScenario = async (
       loop.begin(now() + length, close);
     },
     insist: (what, order) => insist(parts, what, order),
-    mended: (name, until) => loop.at(until, () => checker.heal(name)),
+    mended: (zone, name, ttl) => {
+      const isShown = zone.servers.every((server) => server.shown.get(name) === zone.standing.get(name)?.set);
+      if (isShown) loop.at(now() + 2 * ttl + 1, () => checker.heal(name));
+      else loop.at(now() + minutes(10), () => parts.mended(zone, name, ttl));
+    },
     met: (fault, until) => {
       if (fault === undefined) return;
       coverage.count(fault, openStates());
@@ -533,7 +543,7 @@ export const runScenario = async (
       pool: plan.pool,
       downstreamQueue: milliseconds(plan.policy.downstreamQueue),
       drainMargin: milliseconds(plan.policy.drainMargin),
-      excused: false,
+      excusedSince: undefined,
       hurriedUntil: 0,
     });
   };
