@@ -33,6 +33,8 @@ export interface Life {
   until(when: () => boolean, patience: number): Promise<boolean>;
   /** SIGSTOP, and SIGCONT after so many milliseconds: a machine that sleeps, or has no time. */
   freeze(length: number): Promise<void>;
+  /** SIGTERM; whether it ended in time (milliseconds). */
+  stop(patience: number): Promise<boolean>;
   /** SIGKILL, and waits until it is gone. Whether it was alive. */
   kill(): Promise<boolean>;
 }
@@ -86,6 +88,12 @@ export const begin = (options: {
       child.kill('SIGSTOP');
       await sleep(length);
       child.kill('SIGCONT');
+    },
+    async stop(patience) {
+      child.kill('SIGTERM');
+      for (const end = performance.now() + patience; ended() === undefined; await sleep(5))
+        if (performance.now() > end) return false;
+      return true;
     },
     async kill() {
       if (ended() !== undefined) return false;

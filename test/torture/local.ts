@@ -4,7 +4,6 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { audit, isCompromised } from './audit.ts';
 import { type Chance, chanceOf } from './chance.ts';
 import { movedClock } from './clock.ts';
@@ -13,9 +12,10 @@ import { firstStarts } from './first-starts.ts';
 import { domains, fleetYaml } from './fleet.ts';
 import { startJudge } from './judge.ts';
 import { startMail } from './mail.ts';
-import { startOperator, statusIn } from './orders.ts';
+import { startOperator } from './orders.ts';
 import type { Outcome, TortureOptions } from './outcome.ts';
 import { looksLikeKeys, vaultKeysIn } from './secrets.ts';
+import { settle } from './settle.ts';
 import { type Stage, setStage } from './stage.ts';
 import { newTally, type Tally } from './tally.ts';
 
@@ -32,9 +32,6 @@ export interface LocalOptions extends TortureOptions {
   /** Looks into the folder while the process is still up, before it is removed. */
   readonly lastLook?: (dir: string, dnsPort: number) => Promise<void>;
 }
-
-/** Milliseconds in which everything that can be done is done, once the process is left alone. */
-const settleWithin = 120_000;
 
 /** While it starts, right behind one of the engine's steps, or at any time. */
 const momentOfDeath = async (stage: Stage, chance: Chance, tally: Tally): Promise<void> => {
@@ -57,34 +54,6 @@ const momentOfDeath = async (stage: Stage, chance: Chance, tally: Tally): Promis
     return;
   }
   await life.until(() => false, chance.between(0, 2_500));
-};
-
-/** Until every rotation is over and nothing but time is waited for. */
-const settle = async (stage: Stage, tally: Tally, progress: (line: string) => void): Promise<void> => {
-  const unsettled = async (): Promise<string | undefined> => {
-    for (const { domain } of domains) {
-      const status = await statusIn(stage.dir(), domain);
-      if (status === undefined) return `${domain}: no answer`;
-      const last = status.rotations.at(-1);
-      if (last === undefined || !['done', 'aborted'].includes(last.state))
-        return `${domain}: the last rotation is ${last?.state ?? 'missing'}: ${status.blockedBy.map(({ says }) => says).join('; ')}`;
-      const blocked = status.blockedBy.find(({ by }) => by !== 'wait');
-      if (blocked !== undefined) return `${domain}: ${blocked.says}`;
-      if (!status.keys.some(({ state }) => state === 'active')) return `${domain}: no key is active`;
-    }
-    return undefined;
-  };
-  let told = '';
-  for (const end = performance.now() + settleWithin; ; await sleep(200)) {
-    const open = await unsettled();
-    if (open === undefined) return;
-    if (open !== told) progress(`left alone: ${open}`);
-    told = open;
-    if (performance.now() > end)
-      return tally.violation(
-        `invariant 8: left alone for ${settleWithin / 1_000} s it does not settle: ${open}`,
-      );
-  }
 };
 
 const figuresOf = (tally: Tally, more: Readonly<Record<string, number | string>>) => {
@@ -178,7 +147,8 @@ export const tortureLocal = async (options: LocalOptions): Promise<Outcome> => {
         progress(`fault: ${due}`);
         said[due] = await faults[due](fault);
       } else await momentOfDeath(stage, chance, tally);
-      await stage.kill();
+      if (chance.often(0.06)) await stage.stop();
+      else await stage.kill();
       stage.start();
       tell();
     }

@@ -7,6 +7,9 @@ import type { Tally } from './tally.ts';
 /** Milliseconds until `up` says that it is up; a start takes one or two seconds of a free core. */
 const startPatience = 30_000;
 
+/** Milliseconds: it lets messages in hand be finished for 10 s. */
+const stopPatience = 15_000;
+
 export interface Stage {
   readonly clock: MovedClock;
   dir(): string;
@@ -18,6 +21,8 @@ export interface Stage {
   startUp(): Promise<boolean>;
   /** SIGKILL; a process that had ended by itself is a violation. */
   kill(): Promise<void>;
+  /** SIGTERM, as a service manager sends it: it must end by itself, and say that nothing went wrong. */
+  stop(): Promise<void>;
   /** The next life is in another folder. */
   moveTo(dir: string): void;
 }
@@ -65,6 +70,15 @@ export const setStage = async (options: {
         tally.violation(
           `selkie up ended by itself (${JSON.stringify(life.ended())}): ${life.output().trim().slice(-400)} (${log})`,
         );
+    },
+    async stop() {
+      if (!life.isUp()) return this.kill();
+      tally.count('stops');
+      if (!(await life.stop(stopPatience)))
+        tally.violation(`selkie up did not end within ${stopPatience / 1_000} s of SIGTERM (${log})`);
+      else if (life.ended()?.code !== 0)
+        tally.violation(`SIGTERM ended selkie up with ${JSON.stringify(life.ended())} (${log})`);
+      await life.kill();
     },
     moveTo(next) {
       dir = next;
