@@ -1,6 +1,5 @@
 // The queue inside of one process. What waits is lost with the process, which harms nothing: units are due by the
 // ledger, and the sweep at start finds them again. Touches nothing but the timer it is given.
-import { SelkieError } from '../../core/errors.ts';
 import { type Duration, seconds } from '../../core/time.ts';
 import type { Queue, Unit } from '../../engine/ports.ts';
 import { requireDelay } from '../queue-delay.ts';
@@ -34,7 +33,7 @@ export interface LocalQueue extends Queue {
   consume(work: (unit: Unit) => Promise<void>, failed?: (unit: Unit, error: unknown) => void): Promise<void>;
   /** How many wait, without the delayed. */
   readonly waiting: number;
-  /** Forgets what waits and what is delayed, and answers everyone in `next`. */
+  /** Forgets what waits, what is delayed and what is still sent, and answers everyone in `next`. */
   close(): void;
 }
 
@@ -106,7 +105,8 @@ export const createLocalQueue = ({
   return {
     async send(units, length) {
       if (length !== undefined) requireDelay(length);
-      if (closed) throw new SelkieError('unavailable', 'The queue is closed: this process is stopping.');
+      // Of a unit that was in hand when the queue closed: it is to be finished, not to fail.
+      if (closed) return;
       for (const unit of units)
         if (length === undefined || length === 0) enqueue(unit);
         else delay(unit, length);

@@ -107,7 +107,30 @@ describe('one process', () => {
     queue.close();
     await consumer;
     expect(await queue.next()).toBeUndefined();
-    await expect(queue.send([one])).rejects.toMatchObject({ code: 'unavailable' });
+  });
+
+  test('a unit in hand is finished when the queue closes: what it sends is forgotten, and is no failure', async () => {
+    const { queue } = open();
+    const failed: unknown[] = [];
+    const finished: Unit[] = [];
+    let close = (): void => {};
+    const closed = new Promise<void>((resolve) => {
+      close = resolve;
+    });
+    const consumer = queue.consume(
+      async (unit) => {
+        await closed;
+        await queue.send([two]);
+        await queue.send([two], seconds(1));
+        finished.push(unit);
+      },
+      (_, error) => failed.push(error),
+    );
+    await queue.send([one]);
+    queue.close();
+    close();
+    await consumer;
+    expect({ failed, finished, waiting: queue.waiting }).toEqual({ failed: [], finished: [one], waiting: 0 });
   });
 
   test('closing forgets what is delayed', async () => {
