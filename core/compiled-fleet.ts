@@ -76,7 +76,7 @@ const broken = (why: string): SelkieError =>
 type Test = (value: unknown) => boolean;
 
 const isText: Test = (value) => typeof value === 'string' && value !== '';
-const isLength: Test = (value) => typeof value === 'number' && value >= 0;
+const isLength: Test = (value) => Number.isFinite(value) && Number(value) >= 0;
 const isIndex: Test = (value) => Number.isSafeInteger(value);
 const listOf =
   (test: Test): Test =>
@@ -192,7 +192,7 @@ export const loadCompiledFleet = (json: string): Fleet => {
     version,
     domains: byName(entries, (entry) => entry.domain),
     zones: byName(zones, (zone) => zone.name),
-    pools,
+    pools: [...byName(pools, (pool) => pool).keys()],
     hosts: byName(hosts, (host) => host.name),
   };
 };

@@ -202,8 +202,11 @@ const erase = async (work: Work, selector: string): Promise<void> => {
 };
 
 const destroy = async (work: Work, selector: string): Promise<void> => {
-  const { stored } = theKey(work.row, selector).evidence;
-  if (stored !== undefined) await work.world.vault.destroy(stored.secret);
+  const { vault } = work.world;
+  // A try whose end nobody saved may have left something behind.
+  const secret =
+    theKey(work.row, selector).evidence.stored?.secret ?? (await vault.find(work.row.domain, selector));
+  if (secret !== undefined) await vault.destroy(secret);
   await work.save(withEvidence(work.row, selector, { destroyed: { at: work.now() } }));
   work.report('step', `nothing is left of ${selector}`, selector);
 };

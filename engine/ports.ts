@@ -48,6 +48,8 @@ export interface Vault {
   store(domain: string, selector: string, privateKey: Uint8Array): Promise<string>;
   /** @throws not-found where it is gone; unavailable (also right after a write, where the store is only eventually readable) */
   read(secret: string): Promise<Uint8Array>;
+  /** The reference of what is stored under (domain, selector); undefined where nothing is, or no longer. @throws unavailable, throttled, denied */
+  find(domain: string, selector: string): Promise<string | undefined>;
   /** Schedules it for deletion; after this `read` may throw not-found. Again is the same; an unknown reference is no error. */
   destroy(secret: string): Promise<void>;
 }

@@ -80,9 +80,7 @@ export const proveKey = async (work: Work, selector: string): Promise<void> => {
       `${name}: a signature by the stored key does not verify with this record`,
     );
   const servers = seen.answers.length;
-  await work.save(
-    withTurn(row, selector, { proved: { at: work.now(), servers, negativeTtl } }),
-  );
+  await work.save(withTurn(row, selector, { proved: { at: work.now(), servers, negativeTtl } }));
   work.report(
     'step',
     `${name} is proved: ${servers} of ${servers} name servers show it, and it verifies`,

@@ -159,6 +159,21 @@ export const createSecretsVault = ({
       throw new SelkieError('invalid', `The secret ${name} holds text, not a key: Selkie did not write it.`);
     },
 
+    async find(domain, selector) {
+      const name = `${prefix}/${domain}/${selector}`;
+      try {
+        const secret = await client.send(new DescribeSecretCommand({ SecretId: name }));
+        const [version] = Object.keys(secret.VersionIdsToStages ?? {});
+        return secret.DeletedDate !== undefined || version === undefined
+          ? undefined
+          : formatReference({ name, version });
+      } catch (error) {
+        const known = toSelkieError(error, `Looking for the secret ${name}`);
+        if (hasCode(known, 'not-found')) return undefined;
+        throw known;
+      }
+    },
+
     async destroy(secret) {
       const reference = parseReference(secret);
       if (reference === undefined) return;

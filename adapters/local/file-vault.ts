@@ -179,6 +179,16 @@ export const openFileVault = (folder: string): Vault => {
       );
     },
 
+    async find(domain, selector) {
+      const name = parseReference(`${domain}/${selector}`);
+      if (name === undefined) return undefined;
+      try {
+        return (await namesIn(join(keys, domain))).includes(selector) ? `${domain}/${selector}` : undefined;
+      } catch (error) {
+        throw fileError(`The key of selector ${selector} of ${domain} could not be looked for`, error);
+      }
+    },
+
     /** At once: a folder keeps nothing for later. */
     async destroy(secret) {
       const name = parseReference(secret);

@@ -6,7 +6,7 @@ import { act, nothing, type Plan, type Shows, type Situation, wait } from './act
 import type { Accepted, Key } from './evidence.ts';
 import { gate, hostsBehind } from './gate.ts';
 import { dutyTurn, mayHaveSigned, turnOf } from './state.ts';
-import { drainEnds, holdEnds, nextLook, nextTelling } from './waits.ts';
+import { drainEnds, holdEnds, nextLook, nextTelling, storingEnds } from './waits.ts';
 
 /** An accepted change, until it is in sync and seen on every name server. */
 const untilSeen = (
@@ -100,9 +100,17 @@ const planDrain = (s: Situation, key: Key): Plan => {
 };
 
 /** A key that is to be given up before it ever signed. */
-const planWithdrawal = (key: Key): Plan => {
+const planWithdrawal = (s: Situation, key: Key): Plan => {
   const { evidence: e, selector } = key;
   if (e.publishIntended !== undefined) return act({ do: 'remove', selector });
+  const until = e.stored === undefined && e.abandoned !== undefined ? storingEnds(e.abandoned.at) : s.now;
+  if (s.now < until)
+    return wait(until, {
+      by: 'wait',
+      selector,
+      until,
+      says: `the key of ${selector} may still be on its way to the vault until ${formatInstant(until)}`,
+    });
   return e.destroyed === undefined ? act({ do: 'destroy', selector }) : nothing;
 };
 
@@ -122,7 +130,7 @@ export const planKey = (s: Situation, key: Key, emergency: boolean): Plan => {
   if (e.destroyed !== undefined) return nothing;
   if (e.removalIntended !== undefined) return planRemoval(s, key);
   if (e.revocationIntended !== undefined) return planRevocation(s, key);
-  if (e.abandoned !== undefined && !mayHaveSigned(key)) return planWithdrawal(key);
+  if (e.abandoned !== undefined && !mayHaveSigned(key)) return planWithdrawal(s, key);
   if (turn.stopped !== undefined) return planDrain(s, key);
   if (turn.stopIntended !== undefined) {
     // Whether hosts confirm or not.

@@ -60,6 +60,9 @@ export const drainEnds = (
 export const holdEnds = (key: Key, revoked: Instant, policy: Policy): Instant =>
   add(revoked, longest(policy.hold, key.evidence.publishIntended?.ttl ?? policy.ttl), policy.skewBound);
 
+/** Until when a worker that had begun to store a key, before it was given up, may still do so: longer than any call takes. */
+export const storingEnds = (abandoned: Instant): Instant => add(abandoned, minutes(15));
+
 /** When a ready host that is silent in an emergency is fenced. */
 export const fenceDue = (told: Instant, policy: Policy): Instant => add(told, policy.fenceAfter);
 

@@ -104,6 +104,17 @@ export const vaultContract = (name: string, start: () => Promise<VaultHarness>):
       expect(await vault.read(stays)).toEqual(kept);
     });
 
+    test('finds what is stored under a name, until it is destroyed', async () => {
+      const vault = harness.open();
+      const domain = fresh();
+      expect(await vault.find(domain, '240128')).toBeUndefined();
+      const secret = await vault.store(domain, '240128', bytes());
+      expect(await harness.open().find(domain, '240128')).toBe(secret);
+      expect(await vault.find(domain, '240128-2')).toBeUndefined();
+      await vault.destroy(secret);
+      expect(await vault.find(domain, '240128')).toBeUndefined();
+    });
+
     test('destroying what never was is no error', async () => {
       const vault = harness.open();
       const domain = fresh();

@@ -113,6 +113,7 @@ export const inWeather = (world: World, process: Process, loop: Loop, weather: W
     vault: {
       store: (domain, selector, key) => go('vault.store', () => vault.store(domain, selector, key)),
       read: (secret) => go('vault.read', () => vault.read(secret)),
+      find: (domain, selector) => go('vault.read', () => vault.find(domain, selector)),
       destroy: (secret) => go('vault.destroy', () => vault.destroy(secret)),
     },
     writer: {

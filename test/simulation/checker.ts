@@ -262,7 +262,7 @@ export const createChecker = (world: {
       if (facts === undefined) return;
       figures.checks += 1;
       const [was, is] = [keyIn(before), keyIn(after)];
-      if (isTombstone(after)) facts.tombstone.set(server, now());
+      if (isTombstone(after) && !isTombstone(before)) facts.tombstone.set(server, now());
       if (isTombstone(before) && !isTombstone(after)) {
         const since = facts.tombstone.get(server) ?? now();
         if (facts.lastSigned !== undefined && now() - since < facts.ttl && facts.editedUntil <= now())
@@ -390,7 +390,8 @@ export const createChecker = (world: {
 
   const ended = (host: MailHost, key: RingKey): void => {
     const facts = factsOf(key);
-    if (facts !== undefined && isJudged(host)) facts.queues = longest(facts.queues, host.queueLifetime ?? facts.queues);
+    if (facts !== undefined && isJudged(host))
+      facts.queues = longest(facts.queues, host.queueLifetime ?? facts.queues);
   };
 
   const began = (host: MailHost, key: RingKey): void => {

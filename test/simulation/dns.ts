@@ -31,6 +31,8 @@ export interface SimulatedZone {
   /** What a wildcard TXT answers for every name that does not exist. */
   readonly wildcard: TxtSet | undefined;
   readonly standing: Map<string, Standing>;
+  /** How many name servers have yet to show a write of a name. */
+  readonly pending: Map<string, number>;
   /** Changes that are accepted before then are not in sync before then. */
   stalledUntil: number;
   /** The provider forgets the ids of changes that it accepts before then. */
@@ -108,6 +110,7 @@ export const createDns = (options: {
           downUntil: 0,
         })),
         standing: new Map(),
+        pending: new Map(),
         stalledUntil: 0,
         forgetsUntil: 0,
       },
@@ -123,6 +126,7 @@ export const createDns = (options: {
   const show = (zone: SimulatedZone, server: NameServer, name: string, set: TxtSet | undefined): void => {
     if (server.stuckUntil > loop.now())
       return loop.at(server.stuckUntil, () => show(zone, server, name, set));
+    zone.pending.set(name, (zone.pending.get(name) ?? 0) - 1);
     const before = answerOf(zone, server, name);
     if (set === undefined) server.shown.delete(name);
     else server.shown.set(name, set);
@@ -139,6 +143,7 @@ export const createDns = (options: {
       const at = Math.max(loop.now() + Math.floor(random.next() ** 3 * lags.server), queue.get(server) ?? 0);
       queue.set(server, at);
       last = Math.max(last, at);
+      zone.pending.set(name, (zone.pending.get(name) ?? 0) + 1);
       loop.at(at, () => show(zone, server, name, set));
     }
     return last;

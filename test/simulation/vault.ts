@@ -36,6 +36,10 @@ export const createMemoryVault = (
         throw new SelkieError('unavailable', `the secret ${secret} cannot be read yet`);
       return Uint8Array.from(found);
     },
+    async find(domain, selector) {
+      const name = `${domain}/${selector}`;
+      return secrets.has(name) ? name : undefined;
+    },
     async destroy(secret) {
       if (!secrets.has(secret)) return;
       const [domain = '', selector = ''] = secret.split('/');

@@ -190,10 +190,14 @@ export const runScenario = async (
     for (const facts of checker.domains.values()) {
       const state = plans.get(facts.domain);
       const since = facts.excusedSince;
-      if (since === undefined || facts.pool !== host.pool || state?.present !== true || state.leaving) continue;
-      const served = hosts
-        .filter((each) => each.pool === host.pool && enrolled.has(each) && checker.countsAt(each))
-        .every((each) =>
+      if (since === undefined || facts.pool !== host.pool || state?.present !== true || state.leaving)
+        continue;
+      const judged = hosts.filter(
+        (each) => each.pool === host.pool && enrolled.has(each) && checker.countsAt(each),
+      );
+      const served =
+        judged.length > 0 &&
+        judged.every((each) =>
           [...each.ring.values()].some(
             (key) => key.domain === facts.domain && (checker.publishedAt(key) ?? 0) > since,
           ),
@@ -519,8 +523,7 @@ export const runScenario = async (
     },
     insist: (what, order) => insist(parts, what, order),
     mended: (zone, name, ttl) => {
-      const isShown = zone.servers.every((server) => server.shown.get(name) === zone.standing.get(name)?.set);
-      if (isShown) loop.at(now() + 2 * ttl + 1, () => checker.heal(name));
+      if ((zone.pending.get(name) ?? 0) === 0) loop.at(now() + 2 * ttl + 1, () => checker.heal(name));
       else loop.at(now() + minutes(10), () => parts.mended(zone, name, ttl));
     },
     met: (fault, until) => {

@@ -43,6 +43,10 @@ const createVault = (): Vault & { readonly destroyed: Set<string> } => {
       if (found === undefined) throw new SelkieError('not-found', `${secret} is gone`);
       return found;
     },
+    find: async (owner, selector) => {
+      const name = `${owner}/${selector}`;
+      return secrets.has(name) ? name : undefined;
+    },
     destroy: async (secret) => {
       secrets.delete(secret);
       destroyed.add(secret);
