@@ -1,17 +1,16 @@
 // A whole deployment on an imitation of AWS, in one process but for moto: two zones with three domains, two name servers
-// that follow Route 53 late, two mail hosts (one is pushed to, one pulls), the API over HTTP, and workers that are wired as the
+// that follow Route 53 late, mail hosts (pushed to, or pulling), the API over HTTP, and workers that are wired as the
 // functions are. Time is virtual: the account, the workers and the hosts (each with a skew of its own) follow one clock
 // that a test moves forwards.
-import { randomUUID } from 'node:crypto';
 import { rmSync, writeFileSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
-import { CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
-import { CreateHostedZoneCommand, Route53Client } from '@aws-sdk/client-route-53';
+import { KMSClient } from '@aws-sdk/client-kms';
+import { Route53Client } from '@aws-sdk/client-route-53';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
-import { CreateQueueCommand, SQSClient } from '@aws-sdk/client-sqs';
+import { SQSClient } from '@aws-sdk/client-sqs';
 import { serve } from '@hono/node-server';
 import { createKmsSigner } from '../../adapters/aws/kms-signer.ts';
 import { type DnsServer, startDnsServer } from '../../adapters/dns/server.ts';
@@ -23,14 +22,14 @@ import { parseValue } from '../../core/dkim/txt.ts';
 import { defaultPolicy, type Fleet, type Policy } from '../../core/policy.ts';
 import { type Duration, type Instant, instant, seconds } from '../../core/time.ts';
 import type { World } from '../../engine/world.ts';
-import { wire } from '../../functions/wire.ts';
 import type { Random } from '../simulation/random.ts';
-import { createTable } from '../tools/ledger-table.ts';
-import { motoClient, motoEnv, startMoto } from '../tools/moto.ts';
+import { motoClient, startMoto } from '../tools/moto.ts';
 import { makeFolder } from '../tools/temporary-folder.ts';
+import { makeAccount } from './aws-account.ts';
 import { type Audit, audit } from './aws-audit.ts';
 import { createWatch, type Watch } from './aws-watch.ts';
-import { createHostileProxy, type Gate, type HostileProxy } from './hostile-proxy.ts';
+import { createWorkers, type Worker } from './aws-workers.ts';
+import { createHostileProxy, type HostileProxy } from './hostile-proxy.ts';
 import { createStrictAccount, type Records, type StrictAccount, type Watcher } from './strict-account.ts';
 
 export interface PlaceOptions {
@@ -39,7 +38,7 @@ export interface PlaceOptions {
   readonly negativeTtl: Duration;
   readonly syncDelay: Duration;
   readonly lags: readonly Duration[];
-  /** The workers' and the hosts' skews from true time, in milliseconds. */
+  /** From true time, in milliseconds: of two workers, the API, and each host. */
   readonly skews: readonly number[];
   /** Milliseconds of true time between a host's pulls. */
   readonly pullEvery: number;
@@ -49,21 +48,13 @@ export interface PlaceOptions {
   readonly log: (line: string) => void;
 }
 
-/** Does work in a world; a world whose worker has died is made anew, as at a cold start. */
-export interface Worker {
-  /** @throws whatever the work throws; or "the worker died" */
-  use<T>(work: (world: World) => Promise<T>): Promise<T>;
-}
-
 export interface Place {
-  readonly policy: Policy;
-  /** Domain → zone, algorithms. */
   readonly domains: ReadonlyMap<string, { readonly zone: string; readonly algorithms: readonly Algorithm[] }>;
   /** Host name → port of its milter. */
   readonly milters: ReadonlyMap<string, number>;
   readonly proxy: HostileProxy;
-  readonly account: StrictAccount;
   readonly watch: Watch;
+  /** Never harmed: for what AWS itself does with the queue. */
   readonly sqs: SQSClient;
   readonly queueUrl: string;
   /** URL of the HTTP API. */
@@ -73,7 +64,7 @@ export interface Place {
   /** What each name server shows now. */
   views(): readonly Records[];
   worker(n: number): Worker;
-  /** How often workers died and were made anew. */
+  /** How often a worker was wired, the API's included. */
   readonly births: number;
   hostile(on: boolean): void;
   audit(): Promise<Audit>;
@@ -81,9 +72,10 @@ export interface Place {
 }
 
 const zones = ['example.jp', 'example.net'] as const;
+const pool = 'main';
 export const secretPrefix = 'selkie/torture';
 const start = Date.UTC(2026, 0, 12, 9);
-const { rotateEvery: _onRequestOnly, ...onRequest } = defaultPolicy;
+const { rotateEvery: _onRequestOnly, ...policy }: Policy = defaultPolicy;
 
 const domains = new Map<string, { zone: string; algorithms: readonly Algorithm[] }>([
   ['mail.example.jp', { zone: 'example.jp', algorithms: ['rsa2048', 'ed25519'] }],
@@ -91,16 +83,15 @@ const domains = new Map<string, { zone: string; algorithms: readonly Algorithm[]
   ['example.net', { zone: 'example.net', algorithms: ['rsa2048'] }],
 ]);
 
-/** A name server that shows the zones as they were `lag` ago, and now and then is out of order. */
+type Closers = (() => unknown)[];
+
+/** A name server that shows the zones as `shown` says, and is out of order while `isDown`. */
 const startNameServer = (
-  account: () => StrictAccount,
-  now: () => Instant,
-  lag: Duration,
+  shown: (zone: string) => Records,
   negativeTtl: Duration,
   isDown: () => boolean,
-): Promise<DnsServer> => {
-  const shown = (zone: string) => account().zoneAt(zone, instant(now() - lag));
-  return startDnsServer({
+): Promise<DnsServer> =>
+  startDnsServer({
     host: '127.0.0.1',
     port: 0,
     soaTtl: negativeTtl,
@@ -116,184 +107,15 @@ const startNameServer = (
       hasBelow: (zone, name) => [...shown(zone).keys()].some((held) => held.endsWith(`.${name}`)),
     },
   });
-};
 
-/** The clients' endpoint is read from the environment at their first request: each service is asked once, in turn. */
-const warm = async (world: World, zone: string): Promise<void> => {
-  const fleetZone = world.fleet.zones.get(zone);
-  if (fleetZone === undefined) throw new Error(`no zone ${zone}`);
-  await world.ledger.head();
-  await world.vault.destroy(`${secretPrefix}/nobody.example/none#${'0'.repeat(32)}`);
-  await world.seals.bundleKeys();
-  await world.writer.status(fleetZone, 'C0');
-  await world.queue.send([{ kind: 'fleet' }]);
-};
-
-const atOnce = (): Watcher => ({ answered: () => {}, changing: () => {} });
-
-export const makePlace = async (options: PlaceOptions): Promise<Place> => {
-  const { random, log } = options;
-  const closers: (() => unknown)[] = [];
-  const close = async (): Promise<void> => {
-    for (const one of closers.toReversed()) await one();
-  };
-  try {
-    return await wirePlace(options, random, log, closers, close);
-  } catch (error) {
-    await close();
-    throw error;
-  }
-};
-
-const wirePlace = async (
-  { negativeTtl, syncDelay, lags, skews, pullEvery, hosts }: PlaceOptions,
-  random: Random,
-  log: (line: string) => void,
-  closers: (() => unknown)[],
-  close: () => Promise<void>,
-): Promise<Place> => {
-  let offset = start - Date.now();
-  const now = (): Instant => instant(Date.now() + offset);
-  const folder = makeFolder();
-  closers.push(() => rmSync(folder, { recursive: true, force: true }));
-  const moto = await startMoto();
-  closers.push(() => moto.stop());
-
-  const direct = motoClient(moto.url);
-  const [kms, sqsAtMoto, route53, dynamo] = [
-    new KMSClient(direct),
-    new SQSClient(direct),
-    new Route53Client(direct),
-    new DynamoDBClient(direct),
-  ];
-  const table = 'selkie';
-  await createTable(dynamo, table);
-  const { QueueUrl: queueUrl = '' } = await sqsAtMoto.send(
-    new CreateQueueCommand({ QueueName: 'selkie', Attributes: { VisibilityTimeout: '3' } }),
-  );
-  const secretKey = await kms.send(new CreateKeyCommand({}));
-  const bundleKey = await kms.send(
-    new CreateKeyCommand({ KeySpec: 'ECC_NIST_P256', KeyUsage: 'SIGN_VERIFY' }),
-  );
-  const bundleKeyId = bundleKey.KeyMetadata?.KeyId ?? '';
-  const zoneIds = new Map<string, string>();
-  for (const zone of zones) {
-    const { HostedZone } = await route53.send(
-      new CreateHostedZoneCommand({ Name: zone, CallerReference: randomUUID() }),
-    );
-    zoneIds.set(zone, (HostedZone?.Id ?? '').replace('/hostedzone/', ''));
-  }
-
-  const policy: Policy = { ...onRequest, ttl: seconds(3_600) };
-  const stores = new Map<string, string>();
-  let watch: Watcher & Partial<Watch> = atOnce();
-  const account = createStrictAccount({
-    upstream: moto.url,
-    now,
-    zones: new Map([...zoneIds].map(([name, id]) => [id, name])),
-    syncDelay,
-    watch: {
-      answered: (asked, answer) => watch.answered(asked, answer),
-      changing: (...all) => watch.changing(...all),
-    },
-  });
-  const merged = (lag: Duration): Records =>
-    new Map(zones.flatMap((zone) => [...account.zoneAt(zone, instant(now() - lag))]));
-  const views = (): readonly Records[] => lags.map(merged);
-  const watching = createWatch({
-    now,
-    policy,
-    domains: [...domains.keys()],
-    secretPrefix,
-    stores,
-    views,
-    log,
-  });
-  watch = watching;
-  const said = (line: string): void => {
-    log(line);
-    watching.printed(line);
-  };
-
-  let storming = false;
-  const nameServers = await Promise.all(
-    lags.map((lag) =>
-      startNameServer(
-        () => account,
-        now,
-        lag,
-        negativeTtl,
-        () => storming && random.chance(0.02),
-      ),
-    ),
-  );
-  for (const server of nameServers) closers.push(() => server.close());
-
-  const proxy = createHostileProxy({ account, random, now, log });
-  closers.push(() => proxy.close());
-  const calm = await proxy.open(false);
-  const through = motoClient(calm.url);
-  const [sqs, secretsManager, dynamoThrough, route53Through] = [
-    new SQSClient(through),
-    new SecretsManagerClient(through),
-    new DynamoDBClient(through),
-    new Route53Client(through),
-  ];
-
-  let births = 0;
-  let hostile = false;
-  const gates = new Set<Gate>();
-  let birth: Promise<unknown> = Promise.resolve();
-  const bear = async (skew: number): Promise<{ readonly world: World; readonly gate: Gate }> => {
-    const gate = await proxy.open(true);
-    Object.assign(process.env, motoEnv(gate.url), {
-      // Where no endpoint is given in code, the SDK sends to the queue's own URL.
-      SELKIE_QUEUE_URL: `${gate.url}${new URL(queueUrl).pathname}`,
-    });
-    const world: World = {
-      ...wire(process.env),
-      clock: { now: () => instant(now() + skew) },
-      reporter: { report: (happening) => said(JSON.stringify(happening)) },
-    };
-    await warm(world, zones[0]);
-    gate.hostile = hostile;
-    gates.add(gate);
-    births += 1;
-    return { world, gate };
-  };
-  const makeWorker = (skew: number): Worker => {
-    let life: { readonly world: World; readonly gate: Gate } | undefined;
-    return {
-      use: async (work) => {
-        if (life === undefined || life.gate.dead) {
-          if (life !== undefined) {
-            gates.delete(life.gate);
-            life.gate.close();
-          }
-          const born = birth.then(() => bear(skew));
-          birth = born.catch(() => {});
-          life = await born;
-        }
-        const { world, gate } = life;
-        const working = work(world);
-        // What a dead worker had begun goes on failing by itself: nobody listens.
-        working.catch(() => {});
-        const dying = gate.died.then((): never => {
-          throw new Error('the worker died');
-        });
-        dying.catch(() => {});
-        return Promise.race([working, dying]);
-      },
-    };
-  };
-
-  const apiWorker = makeWorker(skews[2] ?? 0);
+/** The API over HTTP, in whatever world its worker is at that moment. Returns its URL. */
+const startApi = async (worker: Worker, said: (line: string) => void, closers: Closers): Promise<string> => {
   const apis = new WeakMap<World, ReturnType<typeof createApi>>();
   const server = serve({
     port: 0,
     hostname: '127.0.0.1',
     fetch: (request) =>
-      apiWorker
+      worker
         .use(async (world) => {
           const api = apis.get(world) ?? createApi(world, said);
           apis.set(world, api);
@@ -309,15 +131,116 @@ const wirePlace = async (
       }),
   );
   if (server.address() === null) await new Promise((resolve) => server.once('listening', resolve));
-  const api = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+};
 
-  const trusted = [await createKmsSigner({ client: new KMSClient(through), keyId: bundleKeyId }).publicKey()];
+const fleetOf = (
+  zoneIds: ReadonlyMap<string, string>,
+  nameServers: readonly DnsServer[],
+  agents: ReadonlyMap<string, Agent>,
+): Fleet => ({
+  version: start,
+  pools: [pool],
+  zones: new Map(
+    zones.map((name) => [
+      name,
+      {
+        name,
+        id: zoneIds.get(name) ?? '',
+        nameServers: nameServers.map(({ port }) => `127.0.0.1:${port}`),
+      },
+    ]),
+  ),
+  domains: new Map(
+    [...domains].map(([domain, { zone, algorithms }]) => [
+      domain,
+      { domain, zone, pool, leaving: false, policy: { ...policy, algorithms } },
+    ]),
+  ),
+  hosts: new Map([...agents].map(([name, { entry }]) => [name, { ...entry, pool }])),
+});
+
+export const makePlace = async (options: PlaceOptions): Promise<Place> => {
+  const closers: Closers = [];
+  const close = async (): Promise<void> => {
+    for (const one of closers.toReversed()) await one();
+  };
+  try {
+    return await wirePlace(options, closers, close);
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};
+
+const wirePlace = async (
+  { random, negativeTtl, syncDelay, lags, skews, pullEvery, hosts, log }: PlaceOptions,
+  closers: Closers,
+  close: () => Promise<void>,
+): Promise<Place> => {
+  let offset = start - Date.now();
+  const now = (): Instant => instant(Date.now() + offset);
+  const folder = makeFolder();
+  closers.push(() => rmSync(folder, { recursive: true, force: true }));
+  const moto = await startMoto();
+  closers.push(() => moto.stop());
+  const facts = await makeAccount(moto.url, zones);
+
+  const stores = new Map<string, string>();
+  // The watcher sees the account's zones, and the account tells the watcher.
+  let account: StrictAccount | undefined;
+  const shown = (zone: string, lag: Duration): Records =>
+    account?.zoneAt(zone, instant(now() - lag)) ?? new Map();
+  const views = (): readonly Records[] =>
+    lags.map((lag) => new Map(zones.flatMap((zone) => [...shown(zone, lag)])));
+  const watch: Watch & Watcher = createWatch({
+    now,
+    policy,
+    domains: [...domains.keys()],
+    secretPrefix,
+    stores,
+    views,
+    log,
+  });
+  account = createStrictAccount({
+    upstream: moto.url,
+    now,
+    zones: new Map([...facts.zoneIds].map(([name, id]) => [id, name])),
+    syncDelay,
+    watch,
+  });
+  const said = (line: string): void => {
+    log(line);
+    watch.printed(line);
+  };
+
+  let storming = false;
+  const isDown = (): boolean => storming && random.chance(0.02);
+  const nameServers: DnsServer[] = [];
+  for (const lag of lags) {
+    const server = await startNameServer((zone) => shown(zone, lag), negativeTtl, isDown);
+    closers.push(() => server.close());
+    nameServers.push(server);
+  }
+
+  const proxy = createHostileProxy({ account, random, now, log });
+  closers.push(() => proxy.close());
+  const through = motoClient((await proxy.open(false)).url);
+  const workers = createWorkers({
+    proxy,
+    queueUrl: facts.queueUrl,
+    now,
+    report: (happening) => said(JSON.stringify(happening)),
+  });
+  const api = await startApi(workers.make(skews[2] ?? 0), said, closers);
+
+  const signer = createKmsSigner({ client: new KMSClient(through), keyId: facts.bundleKey });
+  const trusted = [await signer.publicKey()];
   const milters = new Map<string, number>();
   const agents = new Map<string, Agent>();
   for (const [n, reached] of hosts.entries()) {
     const name = `mx${n + 1}.example.jp`;
     const dir = join(folder, name);
-    const skew = skews[3 + n] ?? 0;
     const agent = await startAgent({
       dir,
       name,
@@ -325,7 +248,7 @@ const wirePlace = async (
       ...(reached === 'push' ? { pushPort: 0, pushAddress: '127.0.0.1' } : { controlPlane: api }),
       milter: { host: '127.0.0.1', port: 0 },
       trusted: () => trusted,
-      now: () => now() + skew,
+      now: () => now() + (skews[3 + n] ?? 0),
       log: (line) => said(`${name}: ${line}`),
       timer: {
         after: (_delay, run) => {
@@ -340,72 +263,48 @@ const wirePlace = async (
     milters.set(name, agent.ports.milter ?? 0);
   }
 
-  const pool = 'main';
-  const fleet: Fleet = {
-    version: start,
-    pools: [pool],
-    zones: new Map(
-      zones.map((name) => [
-        name,
-        {
-          name,
-          id: zoneIds.get(name) ?? '',
-          nameServers: nameServers.map(({ port }) => `127.0.0.1:${port}`),
-        },
-      ]),
-    ),
-    domains: new Map(
-      [...domains].map(([domain, { zone, algorithms }]) => [
-        domain,
-        { domain, zone, pool, leaving: false, policy: { ...policy, algorithms } },
-      ]),
-    ),
-    hosts: new Map([...agents].map(([name, { entry }]) => [name, { ...entry, pool }])),
-  };
   const fleetFile = join(folder, 'fleet.json');
-  writeFileSync(fleetFile, compileFleet(fleet));
+  writeFileSync(fleetFile, compileFleet(fleetOf(facts.zoneIds, nameServers, agents)));
   Object.assign(process.env, {
-    SELKIE_TABLE: table,
+    SELKIE_TABLE: facts.table,
     SELKIE_SECRET_PREFIX: secretPrefix,
-    SELKIE_SECRET_KEY: secretKey.KeyMetadata?.Arn ?? '',
-    SELKIE_BUNDLE_KEY: bundleKeyId,
+    SELKIE_SECRET_KEY: facts.secretKey,
+    SELKIE_BUNDLE_KEY: facts.bundleKey,
     SELKIE_FLEET: fleetFile,
   });
 
-  const workers = [makeWorker(skews[0] ?? 0), makeWorker(skews[1] ?? 0)] as const;
+  const [first, second] = [workers.make(skews[0] ?? 0), workers.make(skews[1] ?? 0)];
+  const reading = {
+    table: facts.table,
+    zoneIds: [...facts.zoneIds.values()],
+    dynamo: new DynamoDBClient(through),
+    secretsManager: new SecretsManagerClient(through),
+    route53: new Route53Client(through),
+  };
   return {
-    policy,
     domains,
     milters,
     proxy,
-    account,
-    watch: watching,
-    sqs,
-    queueUrl,
+    watch,
+    sqs: new SQSClient(through),
+    queueUrl: facts.queueUrl,
     api,
     now,
     pass: (length) => {
       offset += Math.round(length); // clocks tell whole milliseconds
     },
     views,
-    worker: (n) => workers[n % 2] ?? workers[0],
+    worker: (n) => (n % 2 === 0 ? first : second),
     get births() {
-      return births;
+      return workers.births;
     },
     hostile: (on) => {
-      hostile = on;
       storming = on;
-      for (const gate of gates) gate.hostile = on;
+      workers.hostile(on);
     },
-    audit: () =>
-      audit({
-        table,
-        zoneIds: [...zoneIds.values()],
-        dynamo: dynamoThrough,
-        secretsManager,
-        route53: route53Through,
-      }),
+    audit: () => audit(reading),
     close: async () => {
+      // What dead workers had begun ends by itself.
       await sleep(200);
       await close();
     },

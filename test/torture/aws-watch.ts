@@ -186,10 +186,12 @@ export const createWatch = ({
       if (action !== 'CREATE' && action !== 'DELETE') violate(`4: ${action} of ${set.name}`);
       if (set.type !== 'TXT') violate(`4: a change of ${set.type} at ${set.name}`);
     }
-    // The same value again, for a new change id: only while nobody signs.
-    for (const name of new Set(changes.map(({ set }) => set.name.replace(/\.$/, ''))))
-      if (maySign.has(name) && before.has(name) && textOf(before.get(name)) === textOf(after.get(name)))
+    // The same key again, for a new change id: only while nobody signs. A tombstone may come again at any time.
+    for (const name of new Set(changes.map(({ set }) => set.name.replace(/\.$/, '')))) {
+      const [old, next] = [textOf(before.get(name)), textOf(after.get(name))];
+      if (maySign.has(name) && publicPart(old) !== '' && old === next)
         violate(`1: ${name} is deleted and created again though hosts may sign with it`);
+    }
     for (const name of new Set([...before.keys(), ...after.keys()])) {
       const [old, next] = [before.get(name), after.get(name)];
       if (old !== next) changedName(name, old, next);

@@ -28,10 +28,12 @@ import { weighted } from './weighted.ts';
 
 export interface TortureAwsOptions {
   readonly seed: number;
-  /** Rotations to ask for, over all domains; 60 unless told otherwise. */
+  /** How often a worker is made to die before no more is asked for. */
+  readonly kills?: number;
+  /** Rotations to ask for, over all domains; 60 where neither this nor `kills` is said. */
   readonly rotations?: number;
   /** Minutes after which it asks for no more. */
-  readonly minutes?: number;
+  readonly forMinutes?: number;
   readonly progress: (line: string) => void;
   /** File for what happened, line by line; where absent, a new one, and only if something was violated. */
   readonly evidence?: string;
@@ -126,7 +128,7 @@ const finalChecks = async (place: Place, driver: Driver): Promise<Readonly<Recor
 interface Run {
   readonly place: Place;
   readonly driver: Driver;
-  readonly options: Required<Pick<TortureAwsOptions, 'seed' | 'rotations'>> & TortureAwsOptions;
+  readonly options: TortureAwsOptions;
 }
 
 const noteDone = ({ watch }: Place, done: Set<string>): void => {
@@ -143,9 +145,12 @@ const storm = async ({ place, driver, options }: Run, done: Set<string>): Promis
   const total = (): number => [...taken.values()].reduce((sum, n) => sum + n, 0);
   const choose = (): OrderKind => weighted(random, kinds) ?? 'rotate';
   const ends =
-    options.minutes === undefined ? Number.POSITIVE_INFINITY : Date.now() + options.minutes * 60_000;
+    options.forMinutes === undefined ? Number.POSITIVE_INFINITY : Date.now() + options.forMinutes * 60_000;
   place.hostile(true);
-  for (let rounds = 0; total() < options.rotations && Date.now() < ends; rounds += 1) {
+  const { kills = Number.POSITIVE_INFINITY } = options;
+  const rotations = options.rotations ?? (options.kills === undefined ? 60 : Number.POSITIVE_INFINITY);
+  const deaths = (): number => place.proxy.figures.get('death') ?? 0;
+  for (let rounds = 0; total() < rotations && deaths() < kills && Date.now() < ends; rounds += 1) {
     await driver.sweep();
     const quiet = await driver.quiet(2_500);
     await driver.mail();
@@ -203,8 +208,7 @@ const settle = async ({ place, driver }: Run, done: Set<string>): Promise<string
   return formatDuration(seconds(Math.round((place.now() - since) / 1_000)));
 };
 
-export const tortureAws = async (asked: TortureAwsOptions): Promise<Outcome> => {
-  const options = { rotations: 60, ...asked };
+export const tortureAws = async (options: TortureAwsOptions): Promise<Outcome> => {
   const began = Date.now();
   const evidence: string[] = [];
   const random = stream(options.seed, 'faults');
