@@ -1,5 +1,5 @@
 // The safety rules, each by one mutation of a valid write. The numbers are those of the invariants.
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import type { Situation } from '../../../core/key/actions.ts';
 import type { DomainRow, HostView, Key } from '../../../core/key/evidence.ts';
 import { emptyRow, withEvidence, withTurn } from '../../../core/key/row.ts';
@@ -104,6 +104,168 @@ it.each([
   ['a ready host has gone back behind the stop', 6, before, revoked, context(4)],
 ])('refused: %s (invariant %i)', (_, invariant, from, to, situation) => {
   expect(() => assertSafe(from, to, situation)).toThrow(`(invariant ${invariant})`);
+});
+
+describe('what each rule says', () => {
+  const place4 = { ...at, place: { epoch: 1, n: 4 } };
+  const told = { ...at, place };
+  const [called, gone] = [
+    key('240127e', { ...signing, active: at, stopIntended: told, stopped: at }),
+    active,
+  ];
+
+  /** @returns what is said of the write, undefined where it may be */
+  const refusal = (from: DomainRow, to: DomainRow, situation = context()): string | undefined => {
+    try {
+      assertSafe(from, to, situation);
+      return undefined;
+    } catch (error) {
+      expect(error).toMatchObject({ name: 'SelkieError', code: 'unsafe', retry: 'never' });
+      return error instanceof Error ? error.message : '';
+    }
+  };
+
+  it('1: names every key that would be revoked too early', () => {
+    const both = row(called, retired, active);
+    const next = withEvidence(withEvidence(both, '240127e', { revocationIntended: at }), '240128e', {
+      revocationIntended: at,
+    });
+    expect(refusal(both, next, context(5, add(t, days(3))))).toBe(
+      'refused: 240127e, 240128e of example.com would be revoked before mail signed with it had drained (invariant 1)',
+    );
+  });
+
+  it('1: a key that has not stopped has not drained', () => {
+    const stopping = row(key('240127e', { ...signing, active: at, stopIntended: told }), active);
+    expect(refusal(stopping, withEvidence(stopping, '240127e', { revocationIntended: at }))).toContain(
+      '240127e of example.com would be revoked before mail signed with it had drained',
+    );
+  });
+
+  it('1: a key that never signed is not waited for, and needs no tombstone', () => {
+    const never = row(key('240127e', { proved }), active);
+    expect(refusal(never, withEvidence(never, '240127e', { removalIntended: at }))).toBeUndefined();
+    expect(refusal(never, withEvidence(never, '240127e', { revocationIntended: at }))).toBeUndefined();
+    expect(refusal(before, withEvidence(before, '240128e', { removalIntended: at }))).toBe(
+      'refused: 240128e of example.com would be removed without a tombstone though hosts may have signed with it (invariant 1)',
+    );
+    expect(
+      refusal(before, withEvidence(revoked, '240128e', { revoked: at, removalIntended: at })),
+    ).toBeUndefined();
+  });
+
+  it('2: in every turn, both the proof and the hosts’ standby', () => {
+    const says =
+      'refused: 240127e of example.com would be told to sign before its record was proved and every ready host held it (invariant 2)';
+    const again = (turn: Partial<Key['turns'][0]>): DomainRow =>
+      row({ ...called, turns: [called.turns[0], { begun: at, ...turn }] }, active);
+    const sign = (turn: Partial<Key['turns'][0]>): string | undefined =>
+      refusal(again(turn), again({ ...turn, signIntended: told }));
+    expect(sign({ proved, standby: at })).toBeUndefined();
+    expect(sign({ proved })).toBe(says);
+    expect(sign({ standby: at })).toBe(says);
+    expect(sign({})).toBe(says);
+  });
+
+  it('3: never none, whatever other keys there are; a domain that leaves may', () => {
+    const stopped = (of: DomainRow): DomainRow => withTurn(of, '240128e-2', { stopIntended: told });
+    const successor = row(retired, active, key('240129e', { proved }));
+    expect(refusal(successor, stopped(successor))).toBe(
+      'refused: example.com of example.com would be left without a key to sign with (invariant 3)',
+    );
+    expect(refusal(successor, stopped(successor), { ...context(), leaving: true })).toBeUndefined();
+    const first = row(key('240129e', { proved }));
+    expect(refusal(row(), first)).toBeUndefined();
+  });
+
+  it('3: a domain without a key may get one again', () => {
+    const none = withTurn(before, '240128e-2', { stopIntended: told });
+    expect(refusal(none, { ...none, keys: [...none.keys, key('240129e', signing)] })).toBeUndefined();
+  });
+
+  it('3: where the operator chose unsigned of all keys that stop, and only then', () => {
+    const choose = (of: DomainRow, selector: string): DomainRow =>
+      withEvidence(of, selector, { compromised: { ...at, reason: 'stolen' }, unsigned: at });
+    const stop = (of: DomainRow, ...selectors: string[]): DomainRow =>
+      selectors.reduce(
+        (next, selector) => withTurn(next, selector, { stopIntended: { ...at, place: { epoch: 1, n: 6 } } }),
+        of,
+      );
+    const pair = row(retired, active, key('240128', { ...signing, active: at }));
+    const one = choose(pair, '240128e-2');
+    expect(refusal(one, stop(one, '240128e-2', '240128'))).toContain('left without a key to sign with');
+    const two = choose(one, '240128');
+    expect(refusal(two, stop(two, '240128e-2', '240128'))).toBeUndefined();
+    // What stopped before does not matter, even where it was unsigned.
+    const old = choose(before, '240128e');
+    expect(refusal(old, stop(old, '240128e-2'))).toContain('left without a key to sign with');
+  });
+
+  it('4: names the selector that has two keys', () => {
+    expect(refusal(before, row(retired, gone, active))).toBe(
+      'refused: 240128e-2 of example.com would be a selector with two keys (invariant 4)',
+    );
+  });
+
+  it('5: stored before published', () => {
+    const { stored: _never, ...evidence } = active.evidence;
+    expect(refusal(before, row(retired, active, { ...key('240129e', {}), evidence }))).toBe(
+      'refused: 240129e of example.com would be published before it was stored (invariant 5)',
+    );
+  });
+
+  it('5: destroyed last, when its record and every host’s copy are gone', () => {
+    const says =
+      'refused: 240129e of example.com would be destroyed before its record and its copies on hosts were gone (invariant 5)';
+    const destroy = (evidence: Partial<Key['evidence']>, ...turns: Key['turns']): string | undefined => {
+      const from = row(active, { ...key('240129e', {}), evidence: { reserved: at, ...evidence }, turns });
+      return refusal(from, withEvidence(from, '240129e', { destroyed: at }));
+    };
+    const { stored, publishIntended } = active.evidence;
+    if (stored === undefined || publishIntended === undefined) throw new Error('an active key is published');
+    const published = { stored, publishIntended };
+    const offered = { begun: at, offered: told };
+    expect(destroy({ stored }, { begun: at })).toBeUndefined();
+    expect(destroy(published, { begun: at })).toBe(says);
+    expect(destroy({ ...published, removed: at }, { begun: at })).toBeUndefined();
+    expect(destroy({ ...published, removed: at }, offered)).toBe(says);
+    expect(destroy({ ...published, removed: at }, offered, { begun: at })).toBe(says);
+    expect(destroy({ ...published, removed: at, erased: at }, offered)).toBeUndefined();
+    expect(destroy({ ...published, erased: at }, offered)).toBe(says);
+  });
+
+  const stolen = { compromised: { ...at, reason: 'stolen' } };
+  const revokes = (turn: Partial<Key['turns'][0]>, chosen: Partial<Key['evidence']>, cursor = 5) => {
+    const from = withEvidence(
+      row(key('240127e', { ...signing, active: at, ...turn }), active),
+      '240127e',
+      chosen,
+    );
+    return refusal(from, withEvidence(from, '240127e', { revocationIntended: at }), context(cursor));
+  };
+
+  it('6: a compromised key too has stopped on every ready host', () => {
+    const says =
+      'refused: 240127e of example.com would be revoked while a ready host may sign with it (invariant 6)';
+    expect(revokes({ stopIntended: told, stopped: at }, stolen)).toBeUndefined();
+    expect(revokes({ stopIntended: told }, stolen)).toBe(says);
+    expect(revokes({}, stolen)).toBe(says);
+    expect(revokes({ stopIntended: told, stopped: at }, stolen, 4)).toBe(says);
+    expect(revokes({ stopIntended: place4, stopped: at }, stolen, 4)).toBeUndefined();
+  });
+
+  it('6: unless the operator chose unsigned', () => {
+    expect(revokes({ stopIntended: told }, { ...stolen, unsigned: at }, 4)).toBeUndefined();
+  });
+
+  it('6: a key that is revoked already is no longer asked of', () => {
+    const done = withEvidence(revoked, '240128e', { ...stolen, revoked: at });
+    expect(refusal(row(active), done, context(4))).toBeUndefined();
+    const { revoked: _not, ...evidence } = done.keys[0]?.evidence ?? active.evidence;
+    expect(refusal(row(active), row({ ...retired, evidence }, active), context(4))).toContain(
+      '(invariant 6)',
+    );
+  });
 });
 
 it('what is broken already may heal, and does not stop other writes', () => {

@@ -46,9 +46,25 @@ describe('selectorFor', () => {
     );
   });
 
-  it('gives up where every selector is used', () => {
-    expect(() => selectorFor('240128', 'rsa2048', () => true)).toThrow(
-      expect.objectContaining({ code: 'invalid' }),
+  it('says which date it was given', () => {
+    expect(() => selectorFor('today', 'rsa2048', () => false)).toThrow(
+      '"today" is no date of the form YYMMDD.',
+    );
+  });
+
+  it('knows the last day of a month, and leap years of 2000 to 2099', () => {
+    const isDate = (date: string): boolean => parseSelector(date) !== undefined;
+    expect(['240131', '240430', '240229', '000229', '991231'].map(isDate)).not.toContain(false);
+    expect(['240431', '230229', '990229', '240230', '240132'].map(isDate)).not.toContain(true);
+  });
+
+  it('takes the last of 9,999 a day, and gives up where every selector is used', () => {
+    expect(selectorFor('240128', 'rsa2048', (selector) => selector !== '240128-9999')).toBe('240128-9999');
+    expect(() => selectorFor('240128', 'ed25519', () => true)).toThrow(
+      expect.objectContaining({
+        code: 'invalid',
+        message: 'All 9999 selectors 240128e of the day are used.',
+      }),
     );
   });
 });

@@ -1,0 +1,147 @@
+// Every wait, with its lengths: the formulas are those of the table in docs/lifecycle.md.
+import { describe, expect, it } from 'vitest';
+import { hostKeyName } from '../../../core/key/evidence.ts';
+import {
+  drainEnds,
+  fenceDue,
+  holdEnds,
+  negativeCacheEnds,
+  nextLook,
+  nextTelling,
+  nextTry,
+  queuesOf,
+  rotationDue,
+} from '../../../core/key/waits.ts';
+import { defaultPolicy } from '../../../core/policy.ts';
+import {
+  add,
+  between,
+  days,
+  formatDuration,
+  hours,
+  type Instant,
+  instant,
+  minutes,
+  seconds,
+} from '../../../core/time.ts';
+import { at, duty, facts, host, key, t } from './made.ts';
+
+const domain = 'example.com';
+const policy = { ...defaultPolicy, ttl: minutes(10) };
+const since = (until: Instant | undefined): string =>
+  until === undefined ? 'never' : formatDuration(between(t, until));
+
+it('caches that may deny a new record: its proof, the negative TTL, the skew bound', () => {
+  const { proved } = duty;
+  expect(since(negativeCacheEnds(proved, policy))).toBe('PT20M');
+  expect(since(negativeCacheEnds({ ...proved, negativeTtl: seconds(0) }, policy))).toBe('PT0S');
+  expect(since(negativeCacheEnds({ ...proved, negativeTtl: seconds(1) }, policy))).toBe('PT5M1S');
+});
+
+describe('the drain', () => {
+  const stopped = key('240128e', 'stopped');
+  const drain = (changed = stopped, hosts = [host()], of = policy): string =>
+    since(drainEnds(domain, changed, hosts, of));
+
+  it('is the queues’ 5 days, the TTL, the margin and the skew bound from the last stop on', () => {
+    expect(drain()).toBe('P7DT1H5M');
+  });
+
+  it('never ends while some host may sign', () => {
+    expect(drain(key('240128e', 'stopIntended'))).toBe('never');
+  });
+
+  it('counts from the last use that a host reports, where that is later', () => {
+    const used = (name: string, when: Instant) => host('mx1', { lastUse: new Map([[name, when]]) });
+    const name = hostKeyName(domain, '240128e');
+    expect(name).toBe('example.com/240128e');
+    expect(drain(stopped, [host(), used(name, add(t, hours(3)))])).toBe('P7DT4H5M');
+    expect(drain(stopped, [used(name, instant(t - 1))])).toBe('P7DT1H5M');
+    expect(drain(stopped, [used('example.com/240127e', add(t, hours(3)))])).toBe('P7DT1H5M');
+  });
+
+  it('takes the longest queue: the policy’s, a host’s, or one of when it stopped', () => {
+    const [slow, quick] = [host('mx1', { queueLifetime: days(9) }), host('mx2', { queueLifetime: days(1) })];
+    expect(drain(stopped, [slow, quick])).toBe('P11DT1H5M');
+    expect(drain(stopped, [quick])).toBe('P7DT1H5M');
+    const remembered = key('240128e', { ...duty, stopped: { ...at, queues: days(6) } });
+    expect(drain(remembered, [quick])).toBe('P8DT1H5M');
+  });
+
+  it('takes the longer TTL: that which the record was written with, or the policy’s of now', () => {
+    expect(drain(stopped, [host()], { ...policy, ttl: hours(2) })).toBe('P7DT2H5M');
+    const { publishIntended: _never, ...evidence } = stopped.evidence;
+    expect(drain({ ...stopped, evidence })).toBe('P7DT15M');
+  });
+
+  it('remembers the longest queue of the hosts that stop, where one says it', () => {
+    expect(queuesOf([host(), host('mx2')])).toEqual({});
+    expect(
+      queuesOf([host(), host('mx2', { queueLifetime: days(2) }), host('mx3', { queueLifetime: days(4) })]),
+    ).toEqual({ queues: days(4) });
+  });
+});
+
+it('a tombstone is held as the policy says, and at least for the TTL of the record before it', () => {
+  const revoked = key('240128e', 'stopped', { facts: { tombstoned: facts.tombstoned, revoked: at } });
+  expect(since(holdEnds(revoked, t, policy))).toBe('P7DT5M');
+  expect(since(holdEnds(revoked, t, { ...policy, hold: minutes(1) }))).toBe('PT1H5M');
+  const { publishIntended: _never, ...evidence } = revoked.evidence;
+  expect(since(holdEnds({ ...revoked, evidence }, t, { ...policy, hold: minutes(1) }))).toBe('PT15M');
+});
+
+it('a host that is silent in an emergency is fenced after 10 minutes', () => {
+  expect(since(fenceDue(t, policy))).toBe('PT10M');
+});
+
+describe('the next rotation', () => {
+  const every = days(64);
+  const due = (name: string, active: Instant) => rotationDue(name, active, every);
+  const names = Array.from({ length: 1_000 }, (_, n) => `d${n}.example.com`);
+
+  it('is at the domain’s slot, the first that is a quarter of a period or more after activation', () => {
+    for (const name of names) {
+      const next = due(name, t);
+      expect(next % days(1)).toBe(0);
+      expect(next).toBeGreaterThanOrEqual(add(t, days(16)));
+      expect(next).toBeLessThan(add(t, days(16 + 64)));
+    }
+  });
+
+  it('is a period after the one before, however late that was done within three quarters of it', () => {
+    const next = due(domain, t);
+    expect(due(domain, next)).toBe(add(next, every));
+    expect(due(domain, add(next, days(48)))).toBe(add(next, every));
+    expect(due(domain, add(next, days(48), seconds(1)))).toBe(add(next, every, every));
+  });
+
+  it('has the same slot everywhere: the hash is stable', () => {
+    expect(names.slice(0, 5).map((name) => (due(name, t) % every) / days(1))).toEqual([26, 29, 51, 22, 31]);
+  });
+
+  it('spreads domains over all 64 slots', () => {
+    const slots = new Set(names.map((name) => due(name, t) % every));
+    expect(slots.size).toBe(64);
+  });
+});
+
+it('what others bring about is looked at after half of the time waited: at least 1 s, at most 1 min', () => {
+  const waited = [seconds(0), seconds(1), seconds(20), seconds(119), minutes(2), hours(1)];
+  const lengths = waited.map((length) => {
+    const now = add(t, length);
+    return between(now, nextLook(t, now)) / 1_000;
+  });
+  expect(lengths).toEqual([1, 1, 10, 59.5, 60, 60]);
+});
+
+it('a step that failed is tried again after 2 s, then 4, 8 and so on, at most 5 min', () => {
+  const last = add(t, hours(1));
+  const lengths = [0, 1, 2, 3, 8, 9, 10, 1_000].map(
+    (times) => between(last, nextTry({ step: 's', since: t, last, times, message: 'm' })) / 1_000,
+  );
+  expect(lengths).toEqual([2, 2, 4, 8, 256, 300, 300, 300]);
+});
+
+it('a silent host is told again after a minute', () => {
+  expect(since(nextTelling(t))).toBe('PT1M');
+});
