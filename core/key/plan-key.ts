@@ -52,7 +52,7 @@ const planRemoval = (s: Situation, key: Key): Plan => {
       emergency: false,
     });
   }
-  return e.destroyed === undefined ? act({ do: 'destroy', selector }) : nothing;
+  return act({ do: 'destroy', selector });
 };
 
 const planRevocation = (s: Situation, key: Key): Plan => {
@@ -111,7 +111,7 @@ const planWithdrawal = (s: Situation, key: Key): Plan => {
       until,
       says: `the key of ${selector} may still be on its way to the vault until ${formatInstant(until)}`,
     });
-  return e.destroyed === undefined ? act({ do: 'destroy', selector }) : nothing;
+  return act({ do: 'destroy', selector });
 };
 
 /** Up to the proof that the world sees it. */

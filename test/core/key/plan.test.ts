@@ -352,6 +352,28 @@ describe('one key', () => {
     expect(step({ ...of('stored'), evidence: { ...of('stored').evidence, destroyed: at } })).toEqual(nothing);
   });
 
+  it('that was given up while it may be on its way to the vault is waited for, then destroyed', () => {
+    const given = key('240126e', 'begun', {
+      evidence: { reserved: at, abandoned: { at: t, reason: 'why' } },
+    });
+    const until = add(t, minutes(15));
+    expect(step(given, { now: add(t, minutes(14)) })).toEqual({
+      actions: [],
+      wakeAt: until,
+      blockedBy: [
+        {
+          by: 'wait',
+          selector: '240126e',
+          until,
+          says: 'the key of 240126e may still be on its way to the vault until 2024-01-28T09:15:00.000Z',
+        },
+      ],
+    });
+    expect(actions(step(given, { now: until }))).toEqual([{ do: 'destroy', selector: '240126e' }]);
+    const stored = { ...given, evidence: { ...given.evidence, stored: facts.stored } };
+    expect(actions(step(stored, { now: t }))).toEqual([{ do: 'destroy', selector: '240126e' }]);
+  });
+
   it('that some host may have signed with is never withdrawn', () => {
     const abandoned = { abandoned: { ...at, reason: 'why' } };
     expect(actions(step(key('240126e', 'stopped', { facts: abandoned })))).toEqual([

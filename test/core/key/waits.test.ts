@@ -11,6 +11,7 @@ import {
   nextTry,
   queuesOf,
   rotationDue,
+  storingEnds,
 } from '../../../core/key/waits.ts';
 import { defaultPolicy } from '../../../core/policy.ts';
 import {
@@ -88,6 +89,10 @@ it('a tombstone is held as the policy says, and at least for the TTL of the reco
   expect(since(holdEnds(revoked, t, { ...policy, hold: minutes(1) }))).toBe('PT1H5M');
   const { publishIntended: _never, ...evidence } = revoked.evidence;
   expect(since(holdEnds({ ...revoked, evidence }, t, { ...policy, hold: minutes(1) }))).toBe('PT15M');
+});
+
+it('a key that was given up while it was stored may come to the vault for 15 minutes yet', () => {
+  expect(since(storingEnds(t))).toBe('PT15M');
 });
 
 it('a host that is silent in an emergency is fenced after 10 minutes', () => {
