@@ -4,7 +4,6 @@
 
 import {
   type Alias,
-  type Document,
   isAlias,
   isMap,
   isNode,
@@ -13,7 +12,6 @@ import {
   LineCounter,
   type Pair,
   parseDocument,
-  visit,
   type YAMLMap,
 } from 'yaml';
 import { fieldOf, type Path, type Problem } from './problems.ts';
@@ -32,37 +30,58 @@ const keyOf = (pair: Pair): string => String(isScalar(pair.key) ? pair.key.value
 const startOf = (node: unknown): number | undefined =>
   isScalar(node) || isMap(node) || isSeq(node) || isAlias(node) ? node.range?.[0] : undefined;
 
-/** Every key that its map had before. */
-const repeated = function* (
-  node: unknown,
-  path: Path,
-): Generator<{ path: Path; offset: number; first: number }> {
-  if (isSeq(node)) {
-    for (const [index, item] of node.items.entries()) yield* repeated(item, [...path, index]);
-    return;
-  }
-  if (!isMap(node)) return;
-  const seen = new Map<string, number>();
-  for (const pair of node.items) {
-    const key = keyOf(pair);
-    const offset = startOf(pair.key) ?? 0;
-    const first = seen.get(key);
-    if (first === undefined) seen.set(key, offset);
-    else yield { path: [...path, key], offset, first };
-    if (isMap(pair.value) || isSeq(pair.value)) yield* repeated(pair.value, [...path, key]);
-  }
-};
+interface Read {
+  readonly value: unknown;
+  /** Every key that its map had before. */
+  readonly repeated: readonly { readonly path: Path; readonly offset: number; readonly first: number }[];
+  /** Aliases without an anchor before them. */
+  readonly loose: readonly Alias[];
+}
 
-/** Aliases without an anchor before them: the parser lets them pass, and fails when values are made of them. */
-const loose = (document: Document): Alias[] => {
-  const anchors = new Set<string>();
-  const found: Alias[] = [];
-  visit(document, (_, node) => {
+/**
+ * The values of a document in one pass. The package's own way looks through all aliases for each of them, throws at one
+ * that points to nothing, and does not tell keys that appear twice. What an alias points to is shared, never copied, so
+ * that aliases of aliases take no room.
+ */
+const readValues = (root: unknown): Read => {
+  const anchors = new Map<string, unknown>();
+  const repeated: { path: Path; offset: number; first: number }[] = [];
+  const loose: Alias[] = [];
+  const read = (node: unknown, path: Path): unknown => {
     if (isAlias(node)) {
-      if (!anchors.has(node.source)) found.push(node);
-    } else if (isNode(node) && node.anchor !== undefined) anchors.add(node.anchor);
-  });
-  return found;
+      if (!anchors.has(node.source)) loose.push(node);
+      return anchors.get(node.source);
+    }
+    // Before what is in it: an alias may stand inside of its anchor.
+    const keep = <T>(value: T): T => {
+      if (isNode(node) && node.anchor !== undefined) anchors.set(node.anchor, value);
+      return value;
+    };
+    if (isScalar(node)) return keep(node.value);
+    if (isSeq(node)) {
+      const list = keep<unknown[]>([]);
+      for (const [index, item] of node.items.entries()) list.push(read(item, [...path, index]));
+      return list;
+    }
+    if (!isMap(node)) return null;
+    const map = keep<Record<string, unknown>>({});
+    const seen = new Map<string, number>();
+    for (const pair of node.items) {
+      const name = read(pair.key, path) ?? '';
+      const key = typeof name === 'object' ? String(pair.key) : String(name);
+      const offset = startOf(pair.key) ?? 0;
+      const first = seen.get(key);
+      if (first === undefined) seen.set(key, offset);
+      else repeated.push({ path: [...path, key], offset, first });
+      const value = read(pair.value, [...path, key]);
+      // A key like any other, though an assignment to it is none.
+      if (key === '__proto__')
+        Object.defineProperty(map, key, { value, configurable: true, enumerable: true, writable: true });
+      else map[key] = value;
+    }
+    return map;
+  };
+  return { value: read(root, []), repeated, loose };
 };
 
 export const parseSource = (text: string): Source => {
@@ -94,21 +113,16 @@ export const parseSource = (text: string): Source => {
   const syntax = [...document.errors, ...document.warnings].map((error) =>
     at(error.pos[0], '', `This is not the YAML that it should be: ${error.message}`),
   );
-  if (syntax.length === 0)
-    for (const alias of loose(document))
-      syntax.push(
-        at(startOf(alias) ?? 0, '', `'*${alias.source}' points to nothing; write &${alias.source} before it`),
-      );
-  const twice =
-    syntax.length > 0
-      ? []
-      : [...repeated(document.contents, [])].map(({ path, offset, first }) =>
-          at(offset, fieldOf(path), `stands twice, first on line ${lines.linePos(first).line}; remove one`),
-        );
+  const found = syntax.length > 0 ? undefined : readValues(document.contents);
+  const nowhere = (found?.loose ?? []).map((alias) =>
+    at(startOf(alias) ?? 0, '', `'*${alias.source}' points to nothing; write &${alias.source} before it`),
+  );
+  const twice = (found?.repeated ?? []).map(({ path, offset, first }) =>
+    at(offset, fieldOf(path), `stands twice, first on line ${lines.linePos(first).line}; remove one`),
+  );
   return {
-    // The file is the operator's own: an anchor that 100,000 domains refer to is no attack.
-    value: syntax.length > 0 ? undefined : document.toJS({ maxAliasCount: -1 }),
-    problems: [...syntax, ...twice],
+    value: nowhere.length > 0 ? undefined : found?.value,
+    problems: [...syntax, ...nowhere, ...twice],
     problem: (path, message) => at(offsetOf(path), fieldOf(path), message),
   };
 };

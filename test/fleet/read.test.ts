@@ -470,6 +470,20 @@ describe('a hostile or broken file', () => {
     expect(first.length).toBeLessThan(1_100);
   });
 
+  test('a name that an alias says again stands twice', () =>
+    expect(problems(valid.replace('  mail.example.jp:', '  &n mail.example.jp:\n  *n :'))).toEqual([
+      '5:3 domains.mail.example.jp: stands twice, first on line 4; remove one',
+    ]));
+
+  test('many aliases of one anchor take no longer than their number', () => {
+    const many = Array.from({ length: 40_000 }, (_, i) => `  d${i}.example.jp: *policy\n`).join('');
+    const text = valid.replace('defaults:', 'defaults: &policy').replace('  mail.example.jp:\n', many);
+    const started = process.cpuUsage();
+    expect(parse(text).domains.size).toBe(40_000);
+    // In square time it was more than twice as long.
+    expect(process.cpuUsage(started).user / 1_000).toBeLessThan(8_000);
+  });
+
   test('a very long word is not compared letter by letter with all that it could have meant', () => {
     const started = performance.now();
     expect(problems(domain(`timeZone: ${'x'.repeat(200_000)}`))).toHaveLength(1);
