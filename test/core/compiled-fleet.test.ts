@@ -70,6 +70,11 @@ describe('a compiled fleet', () => {
     ['a missing part', changed((it) => Reflect.deleteProperty(it, 'hosts')), 'a part is missing'],
     ['a row that points nowhere', changed((it) => Object.assign(it, { zones: [] })), 'b.jp points nowhere'],
     [
+      'a wait without any end',
+      JSON.stringify(JSON.parse(compileFleet(fleet))).replace('"ttl":300000', '"ttl":1e999'),
+      '',
+    ],
+    [
       'an unknown algorithm',
       changed((it) => Object.assign(it, { policies: [{ ...other, algorithms: ['rsa1024'] }] })),
       'an algorithm that is not known',
@@ -97,6 +102,7 @@ describe('a compiled fleet', () => {
             ],
           },
         ],
+        ['one pool twice', { pools: ['outbound', 'outbound', 'lists'] }],
         ['a pool that is no text', { pools: ['outbound', 7] }],
         ['a policy that is nothing', { policies: [null, null] }],
         ['a policy without algorithms', { policies: [{ ...other, algorithms: [] }, other] }],
