@@ -266,12 +266,13 @@ describe('TXT text', () => {
     );
     fc.assert(
       fc.property(text, (one) => {
-        for (const parse of [
+        const readings: readonly (() => unknown)[] = [
           () => parseZoneRecords(one),
           () => parseDigShort(one),
           () => parseStrings(one, 'route53'),
           () => parseStrings(one, 'zone'),
-        ]) {
+        ];
+        for (const parse of readings) {
           const outcome = outcomeOf(parse, 'invalid');
           if ('value' in outcome) read += 1;
           else
