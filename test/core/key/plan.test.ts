@@ -10,7 +10,7 @@ import {
   at,
   duty,
   evidenceUpTo,
-  type facts,
+  facts,
   host,
   key,
   later,
