@@ -26,7 +26,7 @@ import { toSelkieError } from './errors.ts';
 export interface Route53WriterOptions {
   /**
    * The client for a zone's account, the same one each time. Its `maxAttempts` should be 2 or less: the SDK's own retries
-   * spend requests that nobody counted, and a change whose answer was lost is refused when it is sent again.
+   * spend requests that nobody counted, and a change whose answer was lost is refused when it is sent again (`unavailable`).
    */
   readonly clientFor: (zone: FleetZone) => Route53Client;
 }
@@ -85,12 +85,25 @@ const printChange = (change: Change, old?: ResourceRecordSet): AwsChange[] => {
 const isRefusal = (error: unknown): boolean =>
   ['InvalidChangeBatch', 'InvalidInput'].includes(sdkName(error));
 
-/** Its sentence names the records, which are public. */
-const rejected = (zone: FleetZone, error: unknown): SelkieError =>
-  new SelkieError(
-    'rejected',
-    `Route 53 refused the changes of zone ${zone.name}: ${error instanceof Error ? error.message.slice(0, 500) : 'no reason given'}`,
-  );
+/** Whether the SDK has sent it more than once, because the first answer was lost or said "not now". */
+const wasSentAgain = (error: unknown): boolean =>
+  error instanceof Error &&
+  '$metadata' in error &&
+  ((error.$metadata as { readonly attempts?: number }).attempts ?? 1) > 1;
+
+/**
+ * A refusal. Of a change that was sent again it says nothing: the first may have been done, and then the second does not fit.
+ * Its sentence names the records, which are public.
+ */
+const refused = (zone: FleetZone, error: unknown): SelkieError => {
+  const said = error instanceof Error ? error.message.slice(0, 500) : 'no reason given';
+  return wasSentAgain(error)
+    ? new SelkieError(
+        'unavailable',
+        `A change of zone ${zone.name} was sent twice, since its first answer was lost, and the second was refused: ${said}; it is looked at what stands there`,
+      )
+    : new SelkieError('rejected', `Route 53 refused the changes of zone ${zone.name}: ${said}`);
+};
 
 export const createRoute53Writer = ({ clientFor }: Route53WriterOptions): DnsWriter => {
   /** The RRset at exactly `name`, as Route 53 has it. */
@@ -134,9 +147,9 @@ export const createRoute53Writer = ({ clientFor }: Route53WriterOptions): DnsWri
         changes.flatMap((change) => printChange(change)),
       );
     } catch (error) {
-      if (!isRefusal(error)) throw error;
+      if (!isRefusal(error) || wasSentAgain(error)) throw error;
       const again = first !== undefined && others.length === 0 ? await asListed(zone, first) : undefined;
-      if (again === undefined) throw rejected(zone, error);
+      if (again === undefined) throw refused(zone, error);
       return await send(zone, again);
     }
   };
@@ -156,7 +169,7 @@ export const createRoute53Writer = ({ clientFor }: Route53WriterOptions): DnsWri
       try {
         return await submitOnce(zone, changes);
       } catch (error) {
-        throw isRefusal(error) ? rejected(zone, error) : toSelkieError(error, `Changing zone ${zone.name}`);
+        throw isRefusal(error) ? refused(zone, error) : toSelkieError(error, `Changing zone ${zone.name}`);
       }
     },
 

@@ -266,6 +266,50 @@ describe('Route 53', () => {
     await writer.submit(zone, creates.slice(0, 1_000));
   });
 
+  describe('whose answer is lost, so that the SDK sends the change again', () => {
+    /** A client with the attempts of the functions', whose first answers are lost after they took effect. */
+    const losing = (lost: number): DnsWriter => {
+      const patient = new Route53Client({ ...motoClient(fake.url), maxAttempts: 2 });
+      const { handle } = patient.config.requestHandler;
+      let left = lost;
+      patient.config.requestHandler.handle = async (...all) => {
+        const answer = await handle.apply(patient.config.requestHandler, all);
+        left -= 1;
+        if (left < 0) return answer;
+        throw Object.assign(new Error('socket hang up'), { code: 'ECONNRESET' });
+      };
+      return createRoute53Writer({ clientFor: () => patient });
+    };
+    const [key, tombstone] = [set('v=DKIM1; p=AAAA'), set('v=DKIM1; p=')];
+    const stand = (): void => put({ values: ['"v=DKIM1; p=AAAA"'] });
+
+    // `rejected` would say that nothing was changed.
+    test.each<[string, () => void, Change, readonly string[][]]>([
+      ['CREATE', () => {}, { do: 'create', name, set: key }, [['"v=DKIM1; p=AAAA"']]],
+      ['DELETE', stand, { do: 'delete', name, set: key }, []],
+      ['replacement', stand, { do: 'replace', name, old: key, set: tombstone }, [['"v=DKIM1; p="']]],
+    ])('a %s is unavailable: it may have been done', async (_, prepare, change, left) => {
+      prepare();
+      await expect(losing(1).submit(zone, [change])).rejects.toMatchObject({
+        code: 'unavailable',
+        message: expect.stringContaining('was sent twice'),
+      });
+      expect(txt()).toEqual(left);
+    });
+
+    test('a batch of several is, too', async () => {
+      const other = { do: 'create', name: `x.${name}`, set: key } as const;
+      await expect(losing(1).submit(zone, [{ do: 'create', name, set: key }, other])).rejects.toMatchObject({
+        code: 'unavailable',
+      });
+    });
+
+    test('a lookup is answered at the second try', async () => {
+      stand();
+      expect(await losing(1).lookup(zone, name)).toEqual(key);
+    });
+  });
+
   test('an answer that does not come is unavailable', async () => {
     await fake.stop();
     await expect(writer.lookup(zone, name)).rejects.toMatchObject({ code: 'unavailable' });
