@@ -153,6 +153,8 @@ export const createDriver = (place: Place, random: Random, log: (line: string) =
       for (const { id } of got) if (id !== undefined) known.add(id);
       if (known.size > 1) watch.violate(`7: the key ${key} is answered with two rotations of ${domain}`);
       const final = got.find(({ status }) => status < 500);
+      if (got.some(({ status }) => status === 404))
+        watch.violate(`7: an order to ${kind} ${domain} (key ${key}) is answered with 404`);
       // Now and then the answer is lost on its way to whoever asked, who asks again.
       if (final !== undefined && !random.chance(0.15)) return final.status;
       if (tries >= mostTries) return got[0]?.status ?? 0;

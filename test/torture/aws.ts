@@ -122,7 +122,10 @@ const finalChecks = async (place: Place, driver: Driver): Promise<Readonly<Recor
   const keysAnswered = [...driver.answers.values()].filter((ids) => ids.size > 0).length;
   if (requests.length < keysAnswered)
     watch.violate(`7: ${keysAnswered} orders are answered, and the ledger remembers ${requests.length}`);
-  return { 'orphaned secrets': orphans.length };
+  return {
+    'orphaned secrets': orphans.length,
+    'troubles that stayed in rows': rows.reduce((sum, row) => sum + row.troubles.length, 0),
+  };
 };
 
 interface Run {
@@ -142,7 +145,7 @@ const storm = async ({ place, driver, options }: Run, done: Set<string>): Promis
   const taken = new Map<string, number>();
   const dueAt = new Map([...place.domains.keys()].map((domain) => [domain, place.now()]));
   const asking = new Map<string, Promise<void>>();
-  const total = (): number => [...taken.values()].reduce((sum, n) => sum + n, 0);
+  let accepted = 0;
   const choose = (): OrderKind => weighted(random, kinds) ?? 'rotate';
   const ends =
     options.forMinutes === undefined ? Number.POSITIVE_INFINITY : Date.now() + options.forMinutes * 60_000;
@@ -150,7 +153,7 @@ const storm = async ({ place, driver, options }: Run, done: Set<string>): Promis
   const { kills = Number.POSITIVE_INFINITY } = options;
   const rotations = options.rotations ?? (options.kills === undefined ? 60 : Number.POSITIVE_INFINITY);
   const deaths = (): number => place.proxy.figures.get('death') ?? 0;
-  for (let rounds = 0; total() < rotations && deaths() < kills && Date.now() < ends; rounds += 1) {
+  for (let rounds = 0; accepted < rotations && deaths() < kills && Date.now() < ends; rounds += 1) {
     await driver.sweep();
     const quiet = await driver.quiet(2_500);
     await driver.mail();
@@ -160,13 +163,17 @@ const storm = async ({ place, driver, options }: Run, done: Set<string>): Promis
       if (place.now() < at || asking.has(domain) || row === undefined) continue;
       const pending = row.rotations.some((rotation) => !isOver(row, rotation));
       const kind = choose();
-      // One after the other; an emergency and an abort take the place of one that is under way.
-      if (pending ? kind === 'rotate' || kind === 'rollback' : kind === 'abort') continue;
+      // Mostly one after the other; an emergency or an abort takes the place of one that is under way, another joins it.
+      const joins = kind === 'rotate' || kind === 'rollback';
+      if (pending ? joins && !random.chance(0.2) : kind === 'abort') continue;
       if (!done.size || !row.keys.some(isServing)) continue;
       const order = driver.order(domain, kind).then((status) => {
         const name = status === 202 ? kind : `refused ${kind} (${status})`;
         taken.set(name, (taken.get(name) ?? 0) + 1);
-        dueAt.set(domain, instant(place.now() + random.between(hours(1), days(3))));
+        if (status === 202) accepted += 1;
+        // The next one comes soon, while this one is under way, or days later.
+        const pause = random.chance(0.3) ? random.between(0, minutes(8)) : random.between(hours(1), days(3));
+        dueAt.set(domain, instant(Math.round(place.now() + pause)));
         asking.delete(domain);
       });
       asking.set(domain, order);
@@ -174,7 +181,7 @@ const storm = async ({ place, driver, options }: Run, done: Set<string>): Promis
     passTime(place, quiet && asking.size === 0, earliest(...dueAt.values()));
     if (rounds % 25 === 0)
       options.progress(
-        `aws: ${formatInstant(place.now()).slice(0, 16)}: ${total()} orders, ${done.size} rotations done, ${place.proxy.figures.get('requests') ?? 0} requests, ${place.births} workers, ${place.watch.violations.length} violations`,
+        `aws: ${formatInstant(place.now()).slice(0, 16)}: ${accepted} orders, ${done.size} rotations done, ${place.proxy.figures.get('requests') ?? 0} requests, ${place.births} workers, ${place.watch.violations.length} violations`,
       );
   }
   await Promise.all(asking.values());

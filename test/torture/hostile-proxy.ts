@@ -83,14 +83,24 @@ const faults: readonly (readonly [Fault, number])[] = [
   ['death', 4],
 ];
 
-/** How many of a hundred requests meet a fault. */
-const odds = { calm: 3, burst: 60 } as const;
+/** How many of a hundred requests meet a fault; of those whose effect matters most, more even when it is calm. */
+const odds = { calm: 3, effects: 15, burst: 60 } as const;
+
+const effects = new Set([
+  'ChangeResourceRecordSets',
+  'GetChange',
+  'CreateSecret',
+  'DeleteSecret',
+  'Sign',
+  'SendMessageBatch',
+  'TransactWriteItems',
+]);
 
 /** Whether it storms, and over whom: bursts of faults are what defeats the SDK's own retries. */
 const createWeather = (random: Random) => {
   let left = 40;
   let storm: Service | 'all' | undefined;
-  return (service: Service): boolean => {
+  return ({ service, operation }: Asked): boolean => {
     left -= 1;
     if (left <= 0) {
       storm =
@@ -99,7 +109,8 @@ const createWeather = (random: Random) => {
           : undefined;
       left = storm === undefined ? random.int(20, 150) : random.int(10, 50);
     }
-    const share = storm === 'all' || storm === service ? odds.burst : odds.calm;
+    const calm = effects.has(operation) ? odds.effects : odds.calm;
+    const share = storm === 'all' || storm === service ? odds.burst : calm;
     return random.chance(share / 100);
   };
 };
@@ -123,7 +134,7 @@ export const createHostileProxy = ({ account, random, now, log }: HostileProxyOp
   let atWork = true;
 
   const chooseFault = (asked: Asked, mortal: boolean): Fault | undefined => {
-    if (!atWork || !weather(asked.service)) return undefined;
+    if (!atWork || !weather(asked)) return undefined;
     const applies = (fault: Fault): boolean => {
       switch (fault) {
         case 'stale index':
