@@ -146,21 +146,34 @@ const auditRest = (dir: string, rows: readonly DomainRow[]): { violations: strin
   return { violations, orphans };
 };
 
-/** The host's own key store signs with what the ledger says: invariants 3 and 6. */
+/** The host's own key store holds and signs with what the ledger says, and nothing else is left on its disk: invariants 3, 5, 6. */
 const auditHost = (dir: string, rows: readonly DomainRow[]): readonly string[] => {
-  const index = JSON.parse(readFileSync(join(dir, 'agent', 'store', 'index.json'), 'utf8')) as {
+  const store = join(dir, 'agent', 'store');
+  const index = JSON.parse(readFileSync(join(store, 'index.json'), 'utf8')) as {
     keys: Record<string, [file: string, duty: string]>;
   };
-  const signing = Object.entries(index.keys)
-    .filter(([, [, duty]]) => duty === 'signing')
-    .map(([name]) => name)
-    .toSorted();
+  const held = Object.entries(index.keys);
+  const signing = held.flatMap(([name, [, duty]]) => (duty === 'signing' ? [name] : [])).toSorted();
   const wanted = rows
     .flatMap((row) => row.keys.filter(isServing).map((key) => `${row.domain}/${key.selector}`))
     .toSorted();
-  return JSON.stringify(signing) === JSON.stringify(wanted)
-    ? []
-    : [`the host signs with ${signing.join(', ')}; the ledger says ${wanted.join(', ')}`];
+  const wrong: string[] = [];
+  if (JSON.stringify(signing) !== JSON.stringify(wanted))
+    wrong.push(`the host signs with ${signing.join(', ')}; the ledger says ${wanted.join(', ')}`);
+  const erased = rows.flatMap((row) =>
+    row.keys
+      .filter(({ evidence }) => evidence.erased !== undefined || evidence.destroyed !== undefined)
+      .map(({ selector }) => `${row.domain}/${selector}`),
+  );
+  for (const [name] of held)
+    if (erased.includes(name))
+      wrong.push(`invariant 5: the host holds ${name}, which the ledger says is erased`);
+  const files = readdirSync(join(store, 'keys'));
+  const named = held.map(([, [file]]) => file);
+  const left = files.filter((file) => !named.includes(file));
+  if (left.length > 0)
+    wrong.push(`the host's disk has ${left.length} key files that its index does not name`);
+  return wrong;
 };
 
 /** Looks again while rows change under it. */

@@ -5,6 +5,7 @@ import { cpSync, mkdirSync, rmSync, statSync, truncateSync, writeFileSync } from
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Chance } from './chance.ts';
 import { hasty } from './fleet.ts';
 import { callApi } from './orders.ts';
 import type { Stage } from './stage.ts';
@@ -17,6 +18,7 @@ export interface Fault {
   readonly base: string;
   /** Rotations done so far, of all domains. */
   readonly done: () => number;
+  readonly chance: Chance;
 }
 
 const hours = (n: number): number => n * 3_600_000;
@@ -64,9 +66,43 @@ const fill = (file: string): void => {
     }
 };
 
-/** The state folder on a small tmpfs, which is filled while the process runs, and is still full when it starts again. */
+/** A little room, another each time: now the vault's write fails, now the host's, the zone's or the ledger's. */
+const nearlyFull = async (fault: Fault, filler: string): Promise<void> => {
+  const { stage, tally, chance } = fault;
+  for (let n = 0; n < 10; n += 1) {
+    fill(filler);
+    truncateSync(filler, Math.max(0, statSync(filler).size - chance.between(0, 60) * 4_096));
+    await stage.life().until(() => false, chance.between(200, 1_200));
+    await signsOn(fault, 'while the disk was nearly full');
+    const dies = chance.often(0.5);
+    if (dies) await stage.kill();
+    rmSync(filler);
+    if (dies && !(await stage.startUp())) return;
+    await stage.life().until(() => false, chance.between(0, 800));
+    tally.count('times nearly full');
+  }
+};
+
+/** Filled to the last byte while the process runs, and still so when it starts again. */
+const quiteFull = async (fault: Fault, filler: string): Promise<boolean> => {
+  const { stage, tally } = fault;
+  fill(filler);
+  await stage.life().until(() => false, 2_000);
+  await signsOn(fault, 'while the disk was full');
+  fill(filler);
+  await stage.kill();
+  stage.start();
+  const came = await stage.life().until(stage.life().isUp, 15_000);
+  if (came) await signsOn(fault, 'after a start with a full disk');
+  else if (!/^selkie: .*full: make room/m.test(stage.life().output()))
+    tally.violation(`with a full disk selkie up says only: ${stage.life().output().trim()}`);
+  rmSync(filler);
+  return came || (await stage.startUp());
+};
+
+/** The state folder on a small tmpfs, which fills up. */
 export const fullDisk = async (fault: Fault): Promise<string> => {
-  const { stage, tally, base } = fault;
+  const { stage, base } = fault;
   if (process.getuid?.() !== 0) return 'left out: mounting a tmpfs needs root';
   const home = stage.dir();
   const small = join(base, 'small');
@@ -75,23 +111,13 @@ export const fullDisk = async (fault: Fault): Promise<string> => {
   execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m,mode=0700', 'tmpfs', small]);
   try {
     const state = join(small, 'state');
+    const filler = join(small, 'filler');
     copy(home, state);
     stage.moveTo(state);
-    if (await stage.startUp()) {
-      await goesOn(fault, 'on a small disk');
-      const filler = join(small, 'filler');
-      fill(filler);
-      await sleep(2_000);
-      await signsOn(fault, 'while the disk was full');
-      fill(filler);
-      await stage.kill();
-      stage.start();
-      const came = await stage.life().until(stage.life().isUp, 15_000);
-      if (came) await signsOn(fault, 'after a start with a full disk');
-      else if (!/^selkie: .*full: make room/m.test(stage.life().output()))
-        tally.violation(`with a full disk selkie up says only: ${stage.life().output().trim()}`);
-      rmSync(filler);
-      if (came ? true : await stage.startUp()) await goesOn(fault, 'after the disk had room again');
+    if ((await stage.startUp()) && (await quiteFull(fault, filler))) {
+      await goesOn(fault, 'after the disk had room again');
+      await nearlyFull(fault, filler);
+      await goesOn(fault, 'after the disk had been nearly full');
     }
     await stage.life().kill();
     copy(state, home);

@@ -121,7 +121,7 @@ export const tortureLocal = async (options: LocalOptions): Promise<Outcome> => {
     startOperator({ domain, dir: stage.dir, chance: chanceOf(seed + 2 + index), tally }),
   );
   const done = (): number => operators.reduce((sum, operator) => sum + operator.done(), 0);
-  const fault: Fault = { stage, tally, base, done };
+  const fault: Fault = { stage, tally, base, done, chance };
   const said: Record<string, string> = {};
 
   const count = (name: string): number => tally.counts.get(name) ?? 0;
@@ -130,18 +130,17 @@ export const tortureLocal = async (options: LocalOptions): Promise<Outcome> => {
     if (performance.now() - told < 5_000) return;
     told = performance.now();
     progress(
-      `${count('kills')} of ${kills} kills, ${done()} rotations, ${count('signed')} signed, ${count('verified at once')} verified, ${count('put off')} put off, ${count('unsigned')} unsigned, ${tally.violations.length} violations`,
+      `${count('kills')} kills, ${done()} rotations, ${count('signed')} signed, ${count('verified at once')} verified, ${count('put off')} put off, ${count('unsigned')} unsigned, ${tally.violations.length} violations`,
     );
   };
 
   try {
     const chosen = options.faults ?? (Object.keys(faults) as FaultName[]);
     const overAt = forMinutes === undefined ? Number.POSITIVE_INFINITY : started + forMinutes * 60_000;
-    while (count('kills') < kills && performance.now() < overAt) {
+    for (let lives = 0; lives < kills && performance.now() < overAt; lives += 1) {
       // Spread over the run: after a quarter, two quarters and three quarters of the kills.
       const due = chosen.find(
-        (name, index) =>
-          said[name] === undefined && count('kills') >= (kills * (index + 1)) / (chosen.length + 1),
+        (name, index) => said[name] === undefined && lives >= (kills * (index + 1)) / (chosen.length + 1),
       );
       if (due !== undefined) {
         progress(`fault: ${due}`);

@@ -46,6 +46,15 @@ export const setStage = async (options: {
     life = start();
   };
 
+  const kill = async (): Promise<void> => {
+    if (await life.kill()) tally.count('kills');
+    else if (/is in use/.test(life.output())) ports = await choosePorts();
+    else
+      tally.violation(
+        `selkie up ended by itself (${JSON.stringify(life.ended())}): ${life.output().trim().slice(-400)} (${log})`,
+      );
+  };
+
   return {
     clock,
     dir: () => dir,
@@ -63,16 +72,9 @@ export const setStage = async (options: {
         return false;
       }
     },
-    async kill() {
-      if (await life.kill()) tally.count('kills');
-      else if (/is in use/.test(life.output())) ports = await choosePorts();
-      else
-        tally.violation(
-          `selkie up ended by itself (${JSON.stringify(life.ended())}): ${life.output().trim().slice(-400)} (${log})`,
-        );
-    },
+    kill,
     async stop() {
-      if (!life.isUp()) return this.kill();
+      if (!life.isUp()) return kill();
       tally.count('stops');
       if (!(await life.stop(stopPatience)))
         tally.violation(`selkie up did not end within ${stopPatience / 1_000} s of SIGTERM (${log})`);
