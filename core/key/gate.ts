@@ -67,17 +67,14 @@ export const gate = (s: Situation, options: GateOptions): Plan => {
     );
   }
 
-  const failing = options.usable
-    ? ready.filter((host) => host.failed.has(hostKeyName(s.row.domain, selector)))
-    : [];
-  if (failing.length > 0) {
-    const first = failing[0];
-    const why = first?.failed.get(hostKeyName(s.row.domain, selector)) ?? '';
+  const whyOf = (host: HostView): string | undefined => host.failed.get(hostKeyName(s.row.domain, selector));
+  const failing = options.usable ? ready.filter((host) => whyOf(host) !== undefined) : [];
+  const [first] = failing;
+  if (first !== undefined)
     return wait(
       again,
-      { by: 'self-test', selector, says: `${names(failing)} cannot use ${selector}: ${why}` },
+      { by: 'self-test', selector, says: `${names(failing)} cannot use ${selector}: ${whyOf(first)}` },
       { do: 'tell', hosts: failing.map((host) => host.name) },
     );
-  }
   return act(options.passed);
 };

@@ -140,8 +140,8 @@ const withPatience = (s: Situation, plan: Plan): Plan => {
 
 export const plan = (s: Situation): Plan => {
   const pending = pendingRotation(s.row);
-  const emergency =
-    s.row.rotations.at(-1)?.kind === 'emergency' && s.row.rotations.at(-1)?.aborted === undefined;
+  const last = s.row.rotations.at(-1);
+  const emergency = last?.kind === 'emergency' && last.aborted === undefined;
   const keys = s.row.keys.filter((key) => pending === undefined || !pending.selectors.includes(key.selector));
   return withPatience(s, together([planRotation(s), ...keys.map((key) => planKey(s, key, emergency))]));
 };

@@ -40,16 +40,14 @@ export const formatSelector = ({ date, suffix, n }: Selector): string =>
 
 /** Undefined where it is not a selector of Selkie's form. */
 export const parseSelector = (text: string): Selector | undefined => {
-  const found = /^(\d{6})(e?)(?:-([1-9]\d{0,3}))?$/.exec(text);
-  const [, date, suffix, n] = found ?? [];
-  if (date === undefined || !isCalendarDate(date) || n === '1') return undefined;
+  const [, date = '', suffix, n] = /^(\d{6})(e?)(?:-([1-9]\d{0,3}))?$/.exec(text) ?? [];
+  if (!isCalendarDate(date) || n === '1') return undefined;
   return { date, suffix: suffix === 'e' ? 'e' : '', n: n === undefined ? 1 : Number(n) };
 };
 
 /** Of the years 2000 to 2099. */
 const isCalendarDate = (date: string): boolean => {
-  const [, year, month, day] = (/^(\d\d)(\d\d)(\d\d)$/.exec(date) ?? []).map(Number);
-  if (year === undefined || month === undefined || day === undefined) return false;
-  const at = new Date(Date.UTC(2000 + year, month - 1, day));
-  return at.getUTCMonth() === month - 1 && at.getUTCDate() === day;
+  const [, year = 0, month = 0, day = 0] = (/^(\d\d)(\d\d)(\d\d)$/.exec(date) ?? []).map(Number);
+  // A day that the month does not have falls into another month.
+  return new Date(Date.UTC(2000 + year, month - 1, day)).getUTCMonth() === month - 1;
 };

@@ -50,9 +50,7 @@ export const servingKeys = (row: DomainRow): readonly Key[] => row.keys.filter(i
 
 /** The rotation whose keys are told to sign. */
 export const servingRotation = (row: DomainRow): Rotation | undefined =>
-  row.rotations.findLast(
-    (rotation) => rotation.selectors.length > 0 && keysOf(row, rotation).some((key) => isServing(key)),
-  );
+  row.rotations.findLast((rotation) => keysOf(row, rotation).some(isServing));
 
 /** The rotation under way that has not yet switched: at most one. */
 export const pendingRotation = (row: DomainRow): Rotation | undefined => {

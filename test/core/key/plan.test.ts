@@ -70,7 +70,7 @@ describe('a rotation begins', () => {
     expect(nextRotation(situation(row([active]), { policy: onRequest }))).toBeUndefined();
     expect(nextRotation(situation(row([active]), { leaving: true }))).toBeUndefined();
     expect(nextRotation(situation(row([key('240127e', 'stopped')])))).toBeUndefined();
-    expect(plan(situation(row([active]), { policy: onRequest, now: later }))).toEqual({
+    expect(plan(situation(row([active]), { policy: onRequest, now: later }))).toStrictEqual({
       actions: [],
       blockedBy: [],
     });
@@ -196,6 +196,9 @@ describe('in an emergency', () => {
     expect(fences(emergency('signIntended', { aborted: { ...at, reason: 'why', by: 'operator' } }))).toBe(0);
     const over = emergency('signIntended');
     expect(fences({ ...over, rotations: over.rotations.toReversed() })).toBe(0);
+    const later = rotation('later', { selectors: ['240128e'] });
+    expect(fences({ ...over, rotations: [...over.rotations, later] })).toBe(0);
+    expect(fences({ ...over, rotations: [later, ...over.rotations] })).toBe(2);
   });
 
   it('without a rotation, nothing is one', () => {

@@ -40,11 +40,14 @@ describe('selectorFor', () => {
     );
   });
 
-  it.each(['', '2024-01-28', '240230', '241301', '240100', '24012'])('refuses the date "%s"', (date) => {
-    expect(() => selectorFor(date, 'rsa2048', () => false)).toThrow(
-      expect.objectContaining({ code: 'invalid' }),
-    );
-  });
+  it.each(['', '2024-01-28', '240230', '241301', '240100', '24012', 'x240128', '2401281', '240199'])(
+    'refuses the date "%s"',
+    (date) => {
+      expect(() => selectorFor(date, 'rsa2048', () => false)).toThrow(
+        expect.objectContaining({ code: 'invalid' }),
+      );
+    },
+  );
 
   it('says which date it was given', () => {
     expect(() => selectorFor('today', 'rsa2048', () => false)).toThrow(
