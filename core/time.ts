@@ -69,19 +69,30 @@ export const formatDuration = (length: Duration): string => {
   return text === 'P' ? 'PT0S' : text;
 };
 
+const dateFormats = new Map<string, Intl.DateTimeFormat>();
+
+/** Making one costs a hundred times as much as using it. */
+const dateFormat = (timeZone: string): Intl.DateTimeFormat => {
+  const format =
+    dateFormats.get(timeZone) ??
+    new Intl.DateTimeFormat('en-US', {
+      timeZone,
+      calendar: 'gregory',
+      numberingSystem: 'latn',
+      year: '2-digit',
+      month: '2-digit',
+      day: '2-digit',
+    });
+  dateFormats.set(timeZone, format);
+  return format;
+};
+
 /**
  * The calendar date of `at` in an IANA time zone, as `YYMMDD`.
  * @throws RangeError where the time zone is unknown
  */
 export const calendarDate = (at: Instant, timeZone: string): string => {
-  const parts = new Intl.DateTimeFormat('en-US', {
-    timeZone,
-    calendar: 'gregory',
-    numberingSystem: 'latn',
-    year: '2-digit',
-    month: '2-digit',
-    day: '2-digit',
-  }).formatToParts(at);
+  const parts = dateFormat(timeZone).formatToParts(at);
   const part = (type: string): string => parts.find((p) => p.type === type)?.value ?? '';
   return `${part('year')}${part('month')}${part('day')}`;
 };

@@ -76,7 +76,16 @@ export const report = (
   about: Pick<Happening, 'domain' | 'selector' | 'host'> = {},
 ): void => world.reporter.report({ at: session.now(), level, says, ...about });
 
-export const hostView = (row: HostRow): HostView => ({
+const views = new WeakMap<HostRow, HostView>();
+
+/** A host's row as the planner sees it. Rows are values that never change, so each is translated once. */
+export const hostView = (row: HostRow): HostView => {
+  const known = views.get(row) ?? viewOf(row);
+  views.set(row, known);
+  return known;
+};
+
+const viewOf = (row: HostRow): HostView => ({
   name: row.name,
   ready: row.complete && row.excluded === undefined && row.fenced === undefined,
   excluded: row.excluded !== undefined,

@@ -192,9 +192,8 @@ export const createChecker = (world: {
     const domain = domains.get(facts.domain);
     if (domain === undefined) return milliseconds(0);
     let queue = longest(domain.downstreamQueue, facts.queues);
-    for (const host of world.hosts())
-      if (host.pool === domain.pool && isJudged(host) && host.ring.size > 0)
-        queue = longest(queue, host.queueLifetime ?? queue);
+    for (const host of signers(`${facts.domain}/${facts.selector}`))
+      queue = longest(queue, host.queueLifetime ?? queue);
     return milliseconds(queue + domain.drainMargin);
   };
 

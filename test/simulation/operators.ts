@@ -129,7 +129,10 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
     case 'calls': {
       const window: CallWindow = { ...item, random: stream(parts.scenario.seed, `calls-${index}`) };
       weather.windows.add(window);
-      return later(item.for, () => weather.windows.delete(window));
+      return later(item.for, () => {
+        weather.windows.delete(window);
+        crew.stir();
+      });
     }
     case 'server-stuck':
     case 'server-down': {

@@ -17,7 +17,7 @@ import type { Weather } from './calls.ts';
 import { type Checker, createChecker, type Violation } from './checker.ts';
 import { Coverage } from './coverage.ts';
 import { createDns, createResolver, type SimulatedDns, type SimulatedZone } from './dns.ts';
-import { lookAfter, checkEnd, checkSettled, settleTime, windingUp } from './end.ts';
+import { checkEnd, checkSettled, lookAfter, settleTime, windingUp } from './end.ts';
 import { astrayPulling, astrayPushed } from './forgiven.ts';
 import { createHost, type MailHost } from './hosts.ts';
 import { createMemoryLedger, type MemoryLedger } from './ledger.ts';
@@ -249,13 +249,16 @@ export const runScenario = async (
     let wakeAt: number | undefined;
     for (const row of commit.domains ?? []) {
       if (row.wakeAt !== undefined) wakeAt = Math.min(wakeAt ?? row.wakeAt, row.wakeAt);
-      for (const key of row.keys)
-        if (key.evidence.compromised !== undefined && emergencies.has(row.domain))
-          checker.compromised(row.domain, key.selector);
+      if (emergencies.has(row.domain))
+        for (const key of row.keys)
+          if (key.evidence.compromised !== undefined) checker.compromised(row.domain, key.selector);
     }
-    for (const [fault, until] of openFaults)
-      if (until > now()) coverage.count(fault, Coverage.statesOf(commit.domains ?? []));
-      else openFaults.delete(fault);
+    if (openFaults.size > 0 && commit.domains !== undefined) {
+      const states = Coverage.statesOf(commit.domains);
+      for (const [fault, until] of openFaults)
+        if (until > now()) coverage.meet(fault, states);
+        else openFaults.delete(fault);
+    }
     for (const row of commit.hosts ?? []) {
       const host = hosts.find((each) => each.name === row.name);
       if (host === undefined) continue;
@@ -428,8 +431,9 @@ export const runScenario = async (
           trace?.(`${each.name} signs with ${[...each.ring.keys()].join(', ') || 'nothing'}`);
           checker.changed(each, before, by);
           excusedUntilServed(each);
-          for (const { domain } of each.ring.values())
-            if (emergencies.has(domain) && by === 'bundle') emergencies.delete(domain);
+          for (const key of each.ring.values())
+            if ((checker.publishedAt(key) ?? 0) > (emergencies.get(key.domain) ?? Number.POSITIVE_INFINITY))
+              emergencies.delete(key.domain);
         },
       },
     });

@@ -1,0 +1,13 @@
+// A thread of the simulation: runs the seeds that it is sent, and sends back what they were like.
+
+import { parentPort } from 'node:worker_threads';
+import { runSeeds } from './summary.ts';
+
+parentPort?.on('message', (seeds: readonly number[]) => {
+  runSeeds(seeds, { stopAtFirst: true }).then(
+    (tally) => parentPort?.postMessage(tally),
+    (error: unknown) => {
+      throw error;
+    },
+  );
+});
