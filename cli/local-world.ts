@@ -146,7 +146,16 @@ const startApi = async (world: World, dir: string, port: number, log: (line: str
   };
   return new Promise<{ port: number; close(): Promise<void> }>((resolve, reject) => {
     const server = serve({ fetch, port, hostname: loopback }, ({ port: bound }) => {
-      writeApiAddress(dir, { url: `http://${loopback}:${bound}`, token });
+      try {
+        writeApiAddress(dir, { url: `http://${loopback}:${bound}`, token });
+      } catch (cause) {
+        server.close();
+        return reject(
+          new SelkieError('unavailable', `${addressFile(dir)} cannot be written: ${describe(cause)}`, {
+            cause,
+          }),
+        );
+      }
       resolve({
         port: bound,
         close: () => new Promise((closed) => void server.close(() => closed())),

@@ -35,7 +35,7 @@ const busyTimeout = 5_000;
 
 const [busy, locked] = [5, 6];
 const refused = [3, 8, 14, 23]; // PERM, READONLY, CANTOPEN, AUTH
-const [corrupt, full, foreign] = [11, 13, 26]; // CORRUPT, FULL, NOTADB
+const [inputOutput, corrupt, full, foreign] = [10, 11, 13, 26]; // IOERR, CORRUPT, FULL, NOTADB
 
 /** SQLite's primary result code, where it is SQLite that speaks: https://www.sqlite.org/rescode.html */
 const resultCode = (error: unknown): number | undefined =>
@@ -70,34 +70,54 @@ export const requireWhole = (db: DatabaseSync, what: string): void => {
   if (verdict !== 'ok') throw damaged(what, verdict.replaceAll('\n', ' '));
 };
 
-export const toLedgerError = (error: unknown, path: string): SelkieError => {
+/**
+ * What went wrong with one of the local SQLite files, and what to do.
+ * @param what the file, in words that begin a sentence: `the ledger /path`
+ */
+export const toStoreError = (error: unknown, what: string): SelkieError => {
   if (error instanceof SelkieError) return error;
+  const cause = error;
   const code = resultCode(error);
-  if (code === busy || code === locked)
-    return new SelkieError(
-      'unavailable',
-      `the ledger ${path} was busy for ${busyTimeout / 1_000} s: is another process stuck in it?`,
-      { cause: error },
-    );
-  if (code !== undefined && refused.includes(code))
-    return new SelkieError('denied', `the ledger ${path} cannot be opened or written: ${describe(error)}`, {
-      cause: error,
-    });
-  if (code === full)
-    return new SelkieError(
-      'unavailable',
-      `the disk of the ledger ${path} is full: make room on it; nothing was written, and nothing is lost`,
-      { cause: error },
-    );
-  if (code === corrupt) return damaged(`the ledger ${path}`, describe(error), error);
-  if (code === foreign)
-    return new SelkieError(
-      'invalid',
-      `${path} is not a SQLite database: restore it from a backup, or give another path`,
-      { cause: error },
-    );
-  return new SelkieError('unavailable', `the ledger ${path} failed: ${describe(error)}`, { cause: error });
+  switch (code) {
+    case busy:
+    case locked:
+      return new SelkieError(
+        'unavailable',
+        `${what} was busy for ${busyTimeout / 1_000} s: is another process stuck in it?`,
+        { cause },
+      );
+    case full:
+      return new SelkieError(
+        'unavailable',
+        `the disk of ${what} is full: make room on it; nothing was written, and nothing is lost`,
+        { cause },
+      );
+    case inputOutput:
+      // SQLite says no more where it cannot make the files that it keeps beside this one.
+      return new SelkieError(
+        'unavailable',
+        `${what} failed: ${describe(error)}: is its disk full, or failing?`,
+        {
+          cause,
+        },
+      );
+    case corrupt:
+      return damaged(what, describe(error), error);
+    case foreign:
+      return new SelkieError(
+        'invalid',
+        `${what} is not a SQLite database: restore it from a backup, or give another path`,
+        { cause },
+      );
+    default:
+      return code !== undefined && refused.includes(code)
+        ? new SelkieError('denied', `${what} cannot be opened or written: ${describe(error)}`, { cause })
+        : new SelkieError('unavailable', `${what} failed: ${describe(error)}`, { cause });
+  }
 };
+
+export const toLedgerError = (error: unknown, path: string): SelkieError =>
+  toStoreError(error, `the ledger ${path}`);
 
 /** All of `work` or nothing of it, with the write lock from the start: two writers queue, and never deadlock. */
 export const transaction = <T>(db: DatabaseSync, work: () => T): T => {

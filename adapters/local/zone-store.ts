@@ -1,13 +1,13 @@
 // TXT records of the local zones in a SQLite file: the engine writes them here, and the embedded DNS server serves them
 // from here. A change is in sync once it is committed. Touches that file alone.
 import { DatabaseSync } from 'node:sqlite';
-import { describe, SelkieError } from '../../core/errors.ts';
+import { SelkieError } from '../../core/errors.ts';
 import { lowerName } from '../../core/names.ts';
 import { milliseconds } from '../../core/time.ts';
 import type { Change, DnsWriter, TxtSet } from '../../engine/ports.ts';
 import type { ZoneSource } from '../dns/lookup.ts';
 import { countThatFits, requireFit, sameTxtSet } from '../record-changes.ts';
-import { requireWhole, transaction } from './ledger-store.ts';
+import { requireWhole, toStoreError, transaction } from './ledger-store.ts';
 
 /** `path` is the name with its labels reversed, `org.example._domainkey`: what is below a name is one range of it. */
 const schema = `
@@ -36,15 +36,12 @@ export interface ZoneStore extends DnsWriter, ZoneSource {
  * @param path of the file, or `:memory:`
  * @param zones names of the zones that exist; for any other the port's methods throw not-found. What the file holds of a
  * zone that is not named here stays, unserved.
- * @throws unavailable where the file cannot be opened or written; invalid where it is damaged
+ * @throws denied, or unavailable, where the file cannot be opened or written; invalid where it is damaged
  */
 export const openZoneStore = (path: string, zones: readonly string[]): ZoneStore => {
   const names: readonly string[] = zones.map(lowerName);
 
-  const failed = (error: unknown): SelkieError =>
-    error instanceof SelkieError
-      ? error
-      : new SelkieError('unavailable', `The zone file ${path} failed: ${describe(error)}.`, { cause: error });
+  const failed = (error: unknown): SelkieError => toStoreError(error, `the zone file ${path}`);
 
   const open = (): DatabaseSync => {
     let opened: DatabaseSync | undefined;

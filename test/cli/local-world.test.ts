@@ -1,9 +1,10 @@
 // The local control plane over restarts: what it finds in its folder, and what it makes of a clock that went back.
-import { rmSync, truncateSync } from 'node:fs';
+import { execFileSync } from 'node:child_process';
+import { appendFileSync, mkdirSync, rmSync, truncateSync } from 'node:fs';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, onTestFinished } from 'vitest';
 import { openMilter } from '../../agent/milter/client.ts';
 import { type LocalWorld, startLocalWorld } from '../../cli/local-world.ts';
 import { requestRotation } from '../../engine/commands.ts';
@@ -91,6 +92,41 @@ describe('a clock that went back', () => {
     const { keys } = await statusOf(again.world, await openSession(again.world), domain);
     expect(keys.map(({ state }) => state)).toEqual(['draining', 'draining', 'active', 'active']);
   });
+});
+
+/** A file system of its own, of 4 MB; undefined where this user may not mount one. */
+const smallDisk = (): string | undefined => {
+  const folder = temporaryFolder();
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m,mode=0700', 'tmpfs', folder], { stdio: 'ignore' });
+  } catch {
+    return undefined;
+  }
+  onTestFinished(() => void execFileSync('umount', [folder]));
+  return folder;
+};
+
+it('on a full disk: it says so, and starts where there is room again', async (context) => {
+  const disk = smallDisk();
+  if (disk === undefined) return context.skip('mounting a tmpfs needs root');
+  dir = join(disk, 'state');
+  await lived();
+  const filler = join(disk, 'filler');
+  for (const size of [65_536, 4_096, 1])
+    try {
+      for (;;) appendFileSync(filler, Buffer.alloc(size));
+    } catch (error) {
+      expect(error).toMatchObject({ code: 'ENOSPC' });
+    }
+  await expect(start()).rejects.toThrow(/zones\.sqlite.*is its disk full/);
+  rmSync(filler);
+  expect(await signatures(await start())).toBe(2);
+  await stop();
+});
+
+it('says where it cannot write how to reach its API', async () => {
+  mkdirSync(join(dir, 'api.json.new'), { recursive: true });
+  await expect(start()).rejects.toThrow(/api\.json cannot be written: EISDIR/);
 });
 
 describe('a file of the folder that lost something', () => {

@@ -84,7 +84,7 @@ describe('a zone store', () => {
     const path = join(home, 'text.db');
     writeFileSync(path, 'no database at all, but long enough to have a header of 100 bytes'.repeat(4));
     expect(() => openZoneStore(path, [])).toThrow(
-      expect.objectContaining({ code: 'unavailable', message: expect.stringContaining(path) }),
+      expect.objectContaining({ code: 'invalid', message: expect.stringContaining(path) }),
     );
   });
 });
