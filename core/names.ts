@@ -8,7 +8,7 @@ export const isDnsName = (text: string): boolean =>
 
 /** A domain that mail can be signed for: at least two labels, none with an underscore, the last not all digits. */
 export const isDomainName = (text: string): boolean =>
-  isDnsName(text) && text.includes('.') && !text.includes('_') && !/(^|\.)\d+$/.test(text);
+  isDnsName(text) && text.includes('.') && !text.includes('_') && !/\.\d+$/.test(text);
 
 export const lowerName = (text: string): string => text.toLowerCase().replace(/\.$/, '');
 

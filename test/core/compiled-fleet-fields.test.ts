@@ -1,6 +1,6 @@
 // A compiled fleet with every field that one can have: each is asked for, and each is judged.
 import { describe, expect, it } from 'vitest';
-import { loadCompiledFleet } from '../../core/compiled-fleet.ts';
+import { compileFleet, loadCompiledFleet } from '../../core/compiled-fleet.ts';
 import { SelkieError } from '../../core/errors.ts';
 
 const policy = {
@@ -163,3 +163,20 @@ it.each([
 it('a length of zero is one', () => {
   expect(accepts(changed(['policies', 0, 'drainMargin'], 0))).toBe(true);
 });
+
+it.each(['zone', 'pool'] as const)(
+  'a domain in a %s that the fleet does not have is not compiled',
+  (part) => {
+    const fleet = loadCompiledFleet(JSON.stringify(compiled));
+    const domains = new Map(
+      [...fleet.domains].map(([name, entry]) => [name, { ...entry, [part]: 'elsewhere' }]),
+    );
+    expect(() => compileFleet({ ...fleet, domains })).toThrow(
+      new SelkieError(
+        'invalid',
+        'A domain of the fleet names a zone or a pool that the fleet does not have.',
+      ),
+    );
+    expect(() => compileFleet({ ...fleet, domains })).toThrow(expect.objectContaining({ code: 'invalid' }));
+  },
+);
