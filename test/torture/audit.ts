@@ -22,9 +22,15 @@ const rowsOf = async (dir: string): Promise<readonly DomainRow[]> => {
   }
 };
 
-/** Whether the ledger says that a key was declared compromised. */
-export const isCompromised = async (dir: string, domain: string, selector: string): Promise<boolean> => {
-  const row = (await rowsOf(dir)).find((each) => each.domain === domain);
+/** Whether the ledger says that a key was declared compromised; undefined where it cannot be read at present. */
+export const isCompromised = async (
+  dir: string,
+  domain: string,
+  selector: string,
+): Promise<boolean | undefined> => {
+  const rows = await rowsOf(dir).catch(() => undefined);
+  if (rows === undefined) return undefined;
+  const row = rows.find((each) => each.domain === domain);
   return row?.keys.find((key) => key.selector === selector)?.evidence.compromised !== undefined;
 };
 

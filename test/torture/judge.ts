@@ -46,8 +46,8 @@ export const startJudge = (options: {
   readonly tally: Tally;
   /** Where messages that fail are kept. */
   readonly evidence: string;
-  /** Whether the key was declared compromised: invariant 1 protects its mail no more. */
-  readonly isCompromised: (domain: string, selector: string) => Promise<boolean>;
+  /** Whether the key was declared compromised: invariant 1 protects its mail no more. Undefined: not to be known at present. */
+  readonly isCompromised: (domain: string, selector: string) => Promise<boolean | undefined>;
 }): Judge => {
   const { dnsPort, clock, tally, evidence, isCompromised } = options;
   const ready: Kept[] = [];
@@ -80,7 +80,9 @@ export const startJudge = (options: {
     let excused = false;
     for (const verdict of found) {
       if (verdict.result === 'pass') continue;
-      if (await isCompromised(message.domain.domain, verdict.selector)) excused = true;
+      const compromised = await isCompromised(message.domain.domain, verdict.selector);
+      if (compromised === undefined) return false;
+      if (compromised) excused = true;
       else if (clock.now() <= message.at + message.domain.window) accuse(each, verdict);
     }
     tally.count(excused ? `compromised, ${each.look}` : `verified ${each.look}`);

@@ -45,6 +45,12 @@ const preload = fileURLToPath(new URL('clock-preload.ts', import.meta.url));
 /** A step, as `up` prints it: the time, a mark where it is no step, what it says. */
 const stepLine = /^\d\d:\d\d:\d\d {3}/;
 
+/** Whatever becomes of the torturer, nothing of it stays behind. */
+const alive = new Set<ChildProcess>();
+process.on('exit', () => {
+  for (const child of alive) child.kill('SIGKILL');
+});
+
 export const begin = (options: {
   readonly dir: string;
   readonly fleet: string;
@@ -60,6 +66,8 @@ export const begin = (options: {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...process.env, SELKIE_TORTURE_CLOCK: clockFile },
   });
+  alive.add(child);
+  child.once('exit', () => alive.delete(child));
   let text = '';
   let steps = 0;
   const take = (chunk: Buffer): void => {

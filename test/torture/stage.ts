@@ -10,6 +10,9 @@ const startPatience = 30_000;
 /** Milliseconds: it lets messages in hand be finished for 10 s. */
 const stopPatience = 15_000;
 
+/** Another program may be given the port while the process is down. */
+const isPortTaken = (life: Life): boolean => /is in use|uses that port/.test(life.output());
+
 export interface Stage {
   readonly clock: MovedClock;
   dir(): string;
@@ -41,14 +44,13 @@ export const setStage = async (options: {
   let life = start();
 
   const restart = async (): Promise<void> => {
-    // Another program may have been given the port while the process was down.
-    if (/is in use/.test(life.output())) ports = await choosePorts();
+    if (isPortTaken(life)) ports = await choosePorts();
     life = start();
   };
 
   const kill = async (): Promise<void> => {
     if (await life.kill()) tally.count('kills');
-    else if (/is in use/.test(life.output())) ports = await choosePorts();
+    else if (isPortTaken(life)) ports = await choosePorts();
     else
       tally.violation(
         `selkie up ended by itself (${JSON.stringify(life.ended())}): ${life.output().trim().slice(-400)} (${log})`,
@@ -67,7 +69,7 @@ export const setStage = async (options: {
       for (let left = 3; ; left -= 1) {
         await restart();
         if (await life.until(life.isUp, startPatience)) return true;
-        if (left > 1 && /is in use/.test(life.output())) continue;
+        if (left > 1 && isPortTaken(life)) continue;
         tally.violation(`selkie up did not come up: ${life.output().trim() || 'it said nothing'} (${log})`);
         return false;
       }
