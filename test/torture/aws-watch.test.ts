@@ -93,6 +93,7 @@ const make = () => {
       ),
     ready: (): void =>
       put('host', { name: host, pool: 'main', version: 1, complete: true, failed: {}, lastUse: {} }),
+    forget: (version: number): void => put('domain', { ...emptyRow(domain, domain, 'main'), version }),
     row: (version: number, facts: object = {}): void =>
       put('domain', {
         ...emptyRow(domain, domain, 'main'),
@@ -281,6 +282,15 @@ describe('the watcher of an AWS account', () => {
       (s) => {
         s.row(1, { inSync: { at: 1 } });
         s.row(2);
+      },
+    ],
+    [
+      'a key forgotten before it is destroyed',
+      /7: .* is forgotten, and its secret/,
+      (s) => {
+        s.store();
+        s.row(1);
+        s.forget(2);
       },
     ],
     [
