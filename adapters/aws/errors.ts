@@ -119,6 +119,12 @@ const codeByReason: readonly (readonly [string, ErrorCode])[] = [
 const network =
   /^(E(CONN(REFUSED|RESET|ABORTED)|TIMEDOUT|PIPE|NOTFOUND|AI_AGAIN|HOSTUNREACH|NETUNREACH|PROTO)|UND_ERR_\w+)$/;
 
+/**
+ * What the SDK calls an error answer that it could not read: cut short, or from something between us and the service. It
+ * says nothing of the request, whatever its status.
+ */
+const unreadable = new Set(['Error', 'SyntaxError', 'Unknown', 'UnknownError']);
+
 const object = (value: unknown): Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : {};
 const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
@@ -159,6 +165,7 @@ const codeOf = ({ name, system, status, retryable, reasons }: Told): ErrorCode =
   if (status === undefined) return retryable === undefined ? 'invalid' : 'unavailable';
   if (status >= 500 || status < 400 || retryable !== undefined) return 'unavailable';
   if (status === 401 || status === 403) return 'denied';
+  if (unreadable.has(name)) return 'unavailable';
   if (status === 404) return 'not-found';
   if (status === 409) return 'conflict';
   return 'invalid';

@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { inspect } from 'node:util';
 import {
   ConditionalCheckFailedException,
@@ -5,11 +7,17 @@ import {
   GetItemCommand,
   TransactionCanceledException,
 } from '@aws-sdk/client-dynamodb';
-import { InvalidChangeBatch, ThrottlingException as Route53Throttling } from '@aws-sdk/client-route-53';
-import { expect, test } from 'vitest';
+import {
+  GetChangeCommand,
+  InvalidChangeBatch,
+  Route53Client,
+  ThrottlingException as Route53Throttling,
+} from '@aws-sdk/client-route-53';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { cancellationReasons, toSelkieError } from '../../../adapters/aws/errors.ts';
 import { SelkieError } from '../../../core/errors.ts';
 import { freePort } from '../../tools/free-port.ts';
+import { motoClient } from '../../tools/moto.ts';
 
 const secret = 'MC4CAQAwBQYDK2VwBCIEI-not-a-key';
 
@@ -37,6 +45,10 @@ test.each([
   ['InternalServerError', 500, 'unavailable'],
   ['SomethingNew', 503, 'unavailable'],
   ['SyntaxError', 200, 'unavailable'],
+  ['SyntaxError', 400, 'unavailable'],
+  ['Unknown', 400, 'unavailable'],
+  ['Unknown', 404, 'unavailable'],
+  ['Unknown', 403, 'denied'],
   ['TransactionInProgressException', 400, 'conflict'],
   ['ValidationException', 400, 'invalid'],
   ['SomethingNew', 400, 'invalid'],
@@ -77,6 +89,43 @@ test.each([
   });
   expect(cancellationReasons(error)).toEqual(codes);
   expect(toSelkieError(error, 'x').code).toBe(code);
+});
+
+// A connection that breaks, or something between that cuts: what is left of an error answer says nothing of the request.
+describe('an error answer that is cut short is unavailable, wherever it is cut', () => {
+  let answer: Buffer = Buffer.alloc(0);
+  const server = createServer((request, response) => {
+    request.resume();
+    request.on('end', () => response.writeHead(400, { 'content-length': String(answer.length) }).end(answer));
+  });
+  beforeAll(() => new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve)));
+  afterAll(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  const config = () => ({
+    ...motoClient(`http://127.0.0.1:${(server.address() as AddressInfo).port}`),
+    maxAttempts: 1,
+  });
+  const json = '{"__type":"com.amazonaws.dynamodb.v20120810#ValidationException","message":"One or more"}';
+  const xml =
+    '<?xml version="1.0"?><ErrorResponse><Error><Type>Sender</Type><Code>InvalidInput</Code><Message>m</Message></Error><RequestId>1</RequestId></ErrorResponse>';
+
+  test.each<[string, string, () => Promise<unknown>]>([
+    ['JSON', json, () => new DynamoDBClient(config()).send(new GetItemCommand({ TableName: 't', Key: {} }))],
+    ['XML', xml, () => new Route53Client(config()).send(new GetChangeCommand({ Id: 'C1' }))],
+  ])('%s', async (_, whole, call) => {
+    const codeAt = async (length: number): Promise<string> => {
+      answer = Buffer.from(whole).subarray(0, length);
+      return call().then(
+        () => 'answered',
+        (error: unknown) => toSelkieError(error, 'x').code,
+      );
+    };
+    for (let length = 0; length < whole.length; length += 1)
+      expect(await codeAt(length), whole.slice(0, length)).toBe('unavailable');
+    expect(await codeAt(whole.length)).toBe('invalid');
+  });
 });
 
 test('a refused connection is unavailable', async () => {
