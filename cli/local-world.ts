@@ -2,7 +2,7 @@
 // file of this floor; everything lives under one folder.
 
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import { mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { serve } from '@hono/node-server';
 import { createDnsObserver } from '../adapters/dns/observer.ts';
@@ -76,7 +76,10 @@ export const readApiAddress = (dir: string): ApiAddress => {
 
 const writeApiAddress = (dir: string, address: ApiAddress): void => {
   const file = addressFile(dir);
-  writeFileSync(`${file}.new`, `${JSON.stringify(address)}\n`, { mode: 0o600 });
+  const text = `${JSON.stringify(address)}\n`;
+  // The same as before, as a rule: then a disk without room does not keep the agent from its work.
+  if (existsSync(file) && readFileSync(file, 'utf8') === text) return;
+  writeFileSync(`${file}.new`, text, { mode: 0o600 });
   renameSync(`${file}.new`, file);
 };
 

@@ -11,6 +11,7 @@ import { requestRotation } from '../../engine/commands.ts';
 import { statusOf } from '../../engine/status.ts';
 import { openSession } from '../../engine/world.ts';
 import { readFleet } from '../../fleet/read.ts';
+import { freePort } from '../tools/free-port.ts';
 import { temporaryFolder } from '../tools/temporary-folder.ts';
 
 const domain = 'mail.dev.example.jp';
@@ -24,11 +25,11 @@ beforeEach(() => {
   log = [];
 });
 
-const start = async (): Promise<LocalWorld> => {
+const start = async (api = 0): Promise<LocalWorld> => {
   local = await startLocalWorld({
     dir,
     fleet: readFleet('fleet.yaml'),
-    ports: { dns: 0, api: 0, push: 0, milter: 0 },
+    ports: { dns: 0, api, push: 0, milter: 0 },
     report: ({ says }) => void log.push(says),
     log: (line) => void log.push(line),
   });
@@ -127,6 +128,14 @@ it('on a full disk: it says so, and starts where there is room again', async (co
 it('says where it cannot write how to reach its API', async () => {
   mkdirSync(join(dir, 'api.json.new'), { recursive: true });
   await expect(start()).rejects.toThrow(/api\.json cannot be written: EISDIR/);
+});
+
+it('needs no room for the address of its API where that is the same as before', async () => {
+  const api = await freePort();
+  await start(api);
+  await stop();
+  mkdirSync(join(dir, 'api.json.new'));
+  expect((await start(api)).ports.api).toBe(api);
 });
 
 describe('a file of the folder that lost something', () => {

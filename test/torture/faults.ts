@@ -94,7 +94,7 @@ const quiteFull = async (fault: Fault, filler: string): Promise<boolean> => {
   stage.start();
   const came = await stage.life().until(stage.life().isUp, 15_000);
   if (came) await signsOn(fault, 'after a start with a full disk');
-  else if (!/^selkie: .*full: make room/m.test(stage.life().output()))
+  else if (!/^selkie: .*(full: make room|is its disk full|no space left)/m.test(stage.life().output()))
     tally.violation(`with a full disk selkie up says only: ${stage.life().output().trim()}`);
   rmSync(filler);
   return came || (await stage.startUp());
