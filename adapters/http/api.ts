@@ -2,7 +2,9 @@
 // nobody: in front of it stands a bearer token (selkie up) or IAM (API Gateway); hosts prove themselves by their own keys.
 
 import { type Context, Hono } from 'hono';
+import { bodyLimit } from 'hono/body-limit';
 import { parseBody, problemOf, reasonRequest, rotationRequest } from '../../contract/api.ts';
+import { limits } from '../../contract/manifest.ts';
 import { describe, SelkieError } from '../../core/errors.ts';
 import { isDomainName, lowerName } from '../../core/names.ts';
 import { abortRotation, type Ordered, requestRotation, rollBack } from '../../engine/commands.ts';
@@ -75,6 +77,16 @@ export const createApi = (world: World, log: (line: string) => void): Hono => {
       404,
       { 'content-type': 'application/problem+json' },
     ),
+  );
+
+  // A host's word is the longest of all bodies; what is longer is not kept in memory to be told so.
+  app.use(
+    bodyLimit({
+      maxSize: limits.hostToken,
+      onError: () => {
+        throw new SelkieError('invalid', `The body is over ${limits.hostToken} bytes.`);
+      },
+    }),
   );
 
   app.get('/v1/domains', async (context) => {
