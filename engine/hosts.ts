@@ -165,9 +165,10 @@ const wakeWaiting = async (
   const changed = entries
     .filter(({ place }) => place.n <= reached)
     .flatMap(({ changes }) => changes.map(({ domain }) => domain));
-  const failing = [...Object.keys(before.failed), ...Object.keys(after.failed)].map(
-    (key) => key.split('/')[0] ?? '',
-  );
+  // Only where something changed: a key that goes on failing would have its domain and its host wake each other for ever.
+  const failing = [...Object.keys(before.failed), ...Object.keys(after.failed)]
+    .filter((key) => before.failed[key] !== after.failed[key])
+    .map((key) => key.split('/')[0] ?? '');
   for (const [key, why] of Object.entries(after.failed))
     if (before.failed[key] !== why)
       report(world, session, 'alarm', `host ${after.name} cannot use ${key}: ${why}`, { host: after.name });

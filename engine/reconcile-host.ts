@@ -40,37 +40,35 @@ const lastWords = (entries: readonly LogEntry[]): readonly DutyChange[] => {
   return [...last.values()];
 };
 
-/** What a host lacks; undefined: nothing. A host that is new, wiped, fenced or of another epoch, or whose keys failed, gets everything. */
+/** What a host lacks; undefined: nothing. A host that is new, wiped, fenced or of another epoch gets everything. */
 const lackOf = async (world: World, session: Session, row: HostRow): Promise<Lack | undefined> => {
   const { epoch } = session.head;
-  const whole =
-    !row.complete ||
-    row.cursor?.epoch !== epoch ||
-    Object.keys(row.failed).length > 0 ||
-    row.cursor === undefined;
-  const from = whole ? null : (row.cursor ?? null);
-  const entries = await world.ledger.log(row.pool, from?.n ?? 0);
-  if (!whole && entries.length === 0) return undefined;
-  const n = entries.at(-1)?.place.n ?? from?.n ?? 0;
-  const words = lastWords(entries);
-  if (whole)
+  const { pool, cursor } = row;
+  if (!row.complete || cursor?.epoch !== epoch) {
+    const entries = await world.ledger.log(pool, 0);
     return {
-      from,
-      upTo: { epoch, n },
-      changes: words.filter(({ duty }) => duty !== 'none').map((change) => ({ change, withKey: true })),
+      from: null,
+      upTo: { epoch, n: entries.at(-1)?.place.n ?? 0 },
+      changes: lastWords(entries)
+        .filter(({ duty }) => duty !== 'none')
+        .map((change) => ({ change, withKey: true })),
     };
-  const offered = new Set(
-    entries
-      .flatMap(({ changes }) => changes)
-      .filter(({ duty }) => duty === 'standby')
-      .map((change) => hostKeyName(change.domain, change.selector)),
-  );
+  }
+  // Keys that it could not use come again, and it tests them again.
+  const failed = new Set(Object.keys(row.failed));
+  const entries = await world.ledger.log(pool, failed.size === 0 ? cursor.n : 0);
+  const fresh = entries.filter(({ place }) => place.n > cursor.n).flatMap(({ changes }) => changes);
+  const nameOf = (change: DutyChange): string => hostKeyName(change.domain, change.selector);
+  const told = new Set(fresh.map(nameOf));
+  const offered = new Set(fresh.filter(({ duty }) => duty === 'standby').map(nameOf));
+  const changes = lastWords(entries).filter((change) => told.has(nameOf(change)) || failed.has(nameOf(change)));
+  if (changes.length === 0) return undefined;
   return {
-    from,
-    upTo: { epoch, n },
-    changes: words.map((change) => ({
+    from: cursor,
+    upTo: { epoch, n: entries.at(-1)?.place.n ?? cursor.n },
+    changes: changes.map((change) => ({
       change,
-      withKey: change.duty !== 'none' && offered.has(hostKeyName(change.domain, change.selector)),
+      withKey: change.duty !== 'none' && (offered.has(nameOf(change)) || failed.has(nameOf(change))),
     })),
   };
 };

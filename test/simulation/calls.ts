@@ -12,6 +12,8 @@ import type { CallFault, CallPort } from './scenario.ts';
 /** One run of one piece of work. */
 export interface Process {
   dead: boolean;
+  /** Its clock was off by more than waits allow for when it began: it must change nothing (invariant 10). */
+  readonly skewed: boolean;
   /** Ends it, as SIGKILL would. */
   crash(): void;
 }
@@ -29,6 +31,8 @@ export interface Weather {
   readonly windows: Set<CallWindow>;
   readonly slowness: number;
   readonly random: Random;
+  /** A process whose clock is off has changed something. */
+  readonly trespassed: (port: CallPort) => void;
   readonly met: (fault: CallFault | 'busy', port: CallPort) => void;
 }
 
@@ -40,6 +44,14 @@ const canBeLate: ReadonlySet<CallPort> = new Set([
   'transport.push',
   'vault.store',
   'queue.send',
+]);
+
+const effects: ReadonlySet<CallPort> = new Set([
+  'ledger.commit',
+  'vault.store',
+  'vault.destroy',
+  'writer.submit',
+  'transport.push',
 ]);
 
 export const through = (
@@ -54,6 +66,7 @@ export const through = (
   };
   return async (port, call) => {
     if (process.dead) return never;
+    if (process.skewed && effects.has(port)) weather.trespassed(port);
     if (weather.slowness > 0 && weather.random.chance(weather.slowness)) {
       await loop.sleep(milliseconds(weather.random.int(1, 3_000)));
       if (process.dead) return never;

@@ -62,6 +62,7 @@ interface HostFacts {
   /** In the fleet, not excluded, not fenced. */
   counts: boolean;
   astray: boolean;
+  heard: boolean;
 }
 
 export interface Vaulted {
@@ -83,6 +84,8 @@ export interface Checker extends DnsWatch, HostWatch {
   count(host: MailHost, counts: boolean): void;
   astray(host: MailHost, astray: boolean): void;
   isAstray(host: MailHost): boolean;
+  /** The control plane has heard where it stands, though it has not caught up: from now on it must wait for it. */
+  heard(host: MailHost): void;
   countsAt(host: MailHost): boolean;
   compromised(domain: string, selector: string): void;
   edited(name: string, until: number): void;
@@ -179,7 +182,7 @@ export const createChecker = (world: {
     factsAt(keyRecordName(key.selector, key.domain));
 
   const hostFact = (host: MailHost): HostFacts => {
-    const known = hostFacts.get(host) ?? { counts: true, astray: false };
+    const known = hostFacts.get(host) ?? { counts: true, astray: false, heard: false };
     hostFacts.set(host, known);
     return known;
   };
@@ -249,8 +252,10 @@ export const createChecker = (world: {
       }
       facts.owned = after !== undefined;
       if (was !== undefined && is === undefined) {
-        const may = signers(`${facts.domain}/${facts.selector}`);
-        const [first] = may;
+        const [first] = [...world.hosts()].filter((host) => {
+          const { counts, astray, heard } = hostFact(host);
+          return counts && (!astray || heard) && host.ring.has(`${facts.domain}/${facts.selector}`);
+        });
         if (first !== undefined && domains.get(facts.domain)?.excusedSince === undefined)
           violate(6, `${name} is revoked while ${first.name} may sign with it`);
       }
@@ -311,7 +316,10 @@ export const createChecker = (world: {
     },
     astray: (host, astray) => {
       noteSigning(host);
-      hostFact(host).astray = astray;
+      Object.assign(hostFact(host), { astray, heard: false });
+    },
+    heard: (host) => {
+      hostFact(host).heard = true;
     },
     isAstray: (host) => hostFact(host).astray,
     countsAt: isJudged,

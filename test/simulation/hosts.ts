@@ -42,6 +42,8 @@ export interface MailHost {
   connected: boolean;
   /** Its clock is this much ahead of the true time, in milliseconds; negative: behind. */
   skew: number;
+  /** Its disk gives back other bytes than were written. */
+  corrupts: boolean;
   /** What it signs with. */
   readonly ring: Ring;
   readonly state: StoreState;
@@ -128,6 +130,7 @@ export const createHost = (options: {
     },
     put: async (change) => {
       const bytes = new Uint8Array(Buffer.from(change.privateKey, 'base64'));
+      if (host.corrupts) bytes.fill(0, bytes.length / 2);
       const file = `${change.domain}/${change.selector}/${change.publicKey}`;
       disk = { ...disk, keys: new Map([...disk.keys, [file, bytes]]) };
       return { file, privateKey: bytes };
@@ -197,6 +200,7 @@ export const createHost = (options: {
     powered: true,
     connected: true,
     skew: 0,
+    corrupts: false,
     get ring() {
       return ring;
     },

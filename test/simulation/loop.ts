@@ -69,8 +69,13 @@ export interface Loop {
   run(until: Instant): Promise<void>;
 }
 
-export const createLoop = (start: Instant): Loop => {
+/** More in one virtual minute is work that goes round in circles. */
+const mostInAMinute = 20_000;
+
+/** @param onSpin told when events go round in circles */
+export const createLoop = (start: Instant, onSpin: () => void): Loop => {
   let [now, order, count, stopped] = [start, 0, 0, false];
+  let [minute, inMinute] = [0, 0];
   const events = heap();
   const put = (time: number, run: () => void, settles: boolean): void => {
     order += 1;
@@ -97,6 +102,10 @@ export const createLoop = (start: Instant): Loop => {
         events.pop();
         now = instant(next.at);
         count += 1;
+        const present = Math.floor(now / 60_000);
+        inMinute = present === minute ? inMinute + 1 : 0;
+        minute = present;
+        if (inMinute > mostInAMinute) onSpin();
         next.run();
         if (next.settles) await settle();
       }

@@ -172,6 +172,15 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
         crew.stir();
       });
     }
+    case 'disk-corrupts': {
+      const host = hostCalled(item.host);
+      if (host === undefined) return;
+      host.corrupts = true;
+      return later(item.for, () => {
+        host.corrupts = false;
+        crew.stir();
+      });
+    }
     case 'host-wiped': {
       const host = hostCalled(item.host);
       if (host === undefined) return;

@@ -93,7 +93,7 @@ export type Item = { readonly at: number } & (
       readonly remove: boolean;
       readonly for: number;
     }
-  | { readonly do: 'host-off' | 'host-cut-off'; readonly host: string; readonly for: number }
+  | { readonly do: 'host-off' | 'host-cut-off' | 'disk-corrupts'; readonly host: string; readonly for: number }
   | { readonly do: 'host-wiped'; readonly host: string }
   | { readonly do: 'host-restored'; readonly host: string; readonly age: number }
   | {
@@ -260,6 +260,7 @@ const happenings: readonly (readonly [
       for: r.chance(0.8) ? minutes(r.between(1, 600)) : days(r.between(1, 21)),
     }),
   ],
+  [2, (r, w, at) => ({ at, do: 'disk-corrupts', host: pick(r, w.hosts).name, for: hours(r.between(0.1, 30)) })],
   [1, (r, w, at) => ({ at, do: 'host-wiped', host: pick(r, w.hosts).name })],
   [
     2,

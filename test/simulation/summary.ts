@@ -95,6 +95,7 @@ export const allFaults: readonly string[] = [
   'hand-edit',
   'host-off',
   'host-cut-off',
+  'disk-corrupts',
   'host-wiped',
   'host-restored',
   'clock-skew',

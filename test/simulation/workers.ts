@@ -4,7 +4,7 @@
 import { SelkieError } from '../../core/errors.ts';
 import { type Instant, instant, milliseconds, minutes, seconds } from '../../core/time.ts';
 import { takeAcknowledgement } from '../../engine/hosts.ts';
-import type { Happening, Unit } from '../../engine/ports.ts';
+import type { Unit } from '../../engine/ports.ts';
 import { answerPull } from '../../engine/reconcile-host.ts';
 import { tick, workOn } from '../../engine/tick.ts';
 import { openSession, type World } from '../../engine/world.ts';
@@ -33,6 +33,8 @@ export interface Crew {
   send(units: readonly Unit[], delay: number): void;
   /** The ledger was written: there may be something to sweep for, or to pull. */
   written(wakeAt: number | undefined): void;
+  /** A step was taken: the schedule is patient no more. */
+  progressed(): void;
   /** Something happened that hosts, or the schedule, may act on: they look again soon. */
   stir(): void;
   /** A process of the API, which anybody may speak to. */
@@ -42,6 +44,8 @@ export interface Crew {
 
 /** Units that one worker has in its hands at once. */
 const hands = 2;
+/** Invariant 10: beyond this a worker does nothing. */
+const tolerableSkew = minutes(5);
 /** After which a message whose worker has fallen silent is delivered again. */
 const visibility = minutes(3);
 /** Receives after which a message is set aside: the sweep finds its domain again. */
@@ -85,6 +89,7 @@ export const createCrew = (options: {
   const begin = (worker: Worker, crashed: () => void): { process: Process; world: World } => {
     const process: Process = {
       dead: false,
+      skewed: Math.abs(worker.skew) > tolerableSkew,
       crash: () => {
         if (process.dead) return;
         crash(worker);
@@ -132,7 +137,7 @@ export const createCrew = (options: {
 
   const minute = minutes(1);
   /** A world that only waits is looked at ever more seldom: a schedule may skip, and weeks of silence would take hours. */
-  const patience = (): number => Math.min(minutes(60), minute * 1.25 ** Math.max(0, fruitless - 8));
+  const patience = (): number => Math.min(minutes(60), minute * 1.4 ** Math.max(0, fruitless - 8));
 
   const scheduleSweep = (wanted: number): void => {
     const earliest = Math.max(wanted, loop.now() + 1, crew.scheduleStopsUntil);
@@ -263,6 +268,9 @@ export const createCrew = (options: {
           scheduleHour();
         }
     },
+    progressed: () => {
+      fruitless = 0;
+    },
     stir: () => {
       fruitless = 0;
       failures.clear();
@@ -288,6 +296,5 @@ export const createCrew = (options: {
   return crew;
 };
 
-export const stepTaken = (happening: Happening): boolean => happening.level === 'step';
 export const clockOf = (loop: Loop, worker: Worker): Instant => instant(loop.now() + worker.skew);
 export const noDelay = milliseconds(0);

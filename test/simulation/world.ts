@@ -121,7 +121,7 @@ export const runScenario = async (
 ): Promise<Outcome> => {
   const { seed } = scenario;
   const start = instant(Date.parse(scenario.start));
-  const loop = createLoop(start);
+  const loop = createLoop(start, () => checker.violate(8, 'work goes round in circles: 20,000 events in one minute'));
   const { now } = loop;
   const timeline: string[] = [];
   const trace =
@@ -137,6 +137,7 @@ export const runScenario = async (
     windows: new Set(),
     slowness: scenario.slowness,
     random: stream(seed, 'weather'),
+    trespassed: (port) => checker.violate(10, `a worker whose clock is off called ${port}`),
     met: (fault) => coverage.count(`call ${fault}`, openStates()),
   };
   let ids = 0;
@@ -309,6 +310,8 @@ export const runScenario = async (
       checker.count(host, true);
       trace?.(`${host.name} counts again`);
     }
+    if (astray.has(host) && row?.cursor?.n === host.state.cursor?.n && row?.incarnation === host.state.incarnation)
+      checker.heard(host);
     if (astray.has(host) && knows) {
       astray.delete(host);
       checker.astray(host, false);
@@ -345,6 +348,7 @@ export const runScenario = async (
       checker.violate(9, `a report holds a private key: ${happening.says.slice(0, 40)}`);
     if (happening.says.startsWith('hosts are told to sign'))
       rotations.add(`${happening.domain}/${happening.at}`);
+    if (happening.level === 'step') crew.progressed();
     trace?.(
       `${happening.domain ?? ''} ${happening.level === 'step' ? '' : `${happening.level}: `}${happening.says}`,
     );
