@@ -45,3 +45,14 @@ describe('header selection', () => {
     expect(isSignedField(name)).toBe(true),
   );
 });
+
+it('lists the fields worth signing in the order of RFC 6376 §5.4.1, as OpenDKIM does, and those of MIME', () => {
+  const worth = (
+    'From Sender Reply-To Subject Date Message-ID To Cc MIME-Version Content-Type Content-Transfer-Encoding Content-ID ' +
+    'Content-Description Resent-Date Resent-From Resent-Sender Resent-To Resent-Cc Resent-Message-ID In-Reply-To ' +
+    'References List-Id List-Help List-Unsubscribe List-Unsubscribe-Post List-Subscribe List-Post List-Owner List-Archive'
+  ).split(' ');
+  const all = header(...worth.toReversed().map((name): [string, string] => [name.toUpperCase(), 'x']));
+  expect(selectHeaders(all, []).names).toEqual(worth);
+  expect(selectHeaders(all, []).fields).toEqual(all.toReversed());
+});

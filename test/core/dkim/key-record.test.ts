@@ -193,3 +193,114 @@ it('white space inside of a tag costs no more than its length', () => {
   expect(parseKeyRecord(`v=DKIM1; n=a${' '.repeat(128_000)}b; p=`).note).toHaveLength(128_002);
   expect(performance.now() - started).toBeLessThan(2_000);
 });
+
+describe('sentences', () => {
+  const refusal = (work: () => unknown): unknown => {
+    try {
+      return work();
+    } catch (error) {
+      return error instanceof Error ? error.message : error;
+    }
+  };
+  const built = (algorithm: Algorithm, publicKey: string, note?: string): unknown =>
+    refusal(() => buildKeyRecord({ algorithm, publicKey, tags: note === undefined ? {} : { note } }));
+
+  it.each([
+    ['', 'Key record: it is empty.'],
+    ['v=DKIM1; k', 'Key record: tag 2 is not written name=value.'],
+    ['n=\xe9; p=', 'Key record: n= holds a character that is not printable ASCII.'],
+    ['k=rsa; k=rsa; p=', 'Key record: k= is said twice.'],
+    ['k=rsa; v=DKIM1; p=', 'Key record: where v= is said it must be first, and DKIM1.'],
+    ['v=DKIM2; p=', 'Key record: where v= is said it must be first, and DKIM1.'],
+    ['v=DKIM1', 'Key record: there is no p= (public key).'],
+    ['p=QUJ', 'Key record: p= is no base64.'],
+  ])('of a record that is %j', (value, says) => {
+    expect(refusal(() => parseKeyRecord(value))).toBe(says);
+  });
+
+  it('of a key or a note that cannot be published', () => {
+    expect(built('rsa2048', 'no')).toBe('A key record needs its public key in base64.');
+    expect(built('ed25519', 'AAAA')).toBe(
+      'The p= of an Ed25519 key is its 32 raw bytes: RFC 8463 section 4.',
+    );
+    expect(built('rsa2048', 'AAAA', '\x7f')).toBe('The note of a key record (n=) must be printable ASCII.');
+    expect(built('rsa2048', 'AAAA', '\x1f')).toBe('The note of a key record (n=) must be printable ASCII.');
+  });
+
+  it.each([
+    [31, false],
+    [32, true],
+    [33, false],
+    [34, false],
+  ])('an Ed25519 key of %i bytes is one: %s', (bytes, is) => {
+    const publicKey = randomBytes(bytes).toString('base64');
+    expect(built('ed25519', publicKey) === `v=DKIM1; k=ed25519; p=${publicKey}`).toBe(is);
+  });
+
+  it.each(['A===', 'AA=A', '=AAA', 'AAAA=', 'AAAAA', '====', 'AA.A', 'AAA\u0100', 'AAAA\n'])(
+    '%j is no base64',
+    (publicKey) => expect(built('rsa2048', publicKey)).toBe('A key record needs its public key in base64.'),
+  );
+  it.each(['AA==', 'AAA=', 'AAAA', 'a+/9', 'AAAABBB='])('%s is base64', (publicKey) =>
+    expect(built('rsa2048', publicKey)).toBe(`v=DKIM1; k=rsa; p=${publicKey}`),
+  );
+});
+
+describe('a note', () => {
+  it.each([
+    ['two words', 'two words'],
+    [' both ends ', '=20both ends=20'],
+    [' ', '=20'],
+    ['', ''],
+    ['a=b;c', 'a=3Db=3Bc'],
+    ['!~', '!~'],
+  ])('%j is written n=%s, and read back', (note, written) => {
+    const value = buildKeyRecord({ algorithm: 'rsa2048', publicKey: 'AAAA', tags: { note } });
+    expect(value).toBe(`v=DKIM1; n=${written}; k=rsa; p=AAAA`);
+    expect(parseKeyRecord(value).note).toBe(note);
+  });
+
+  it.each([
+    ['=3b=3B', ';;'],
+    ['=4', '=4'],
+    ['=4G', '=4G'],
+    ['a=41b', 'aAb'],
+  ])('n=%s is read as %s', (written, note) => {
+    expect(parseKeyRecord(`n=${written}; p=`).note).toBe(note);
+  });
+});
+
+describe('the zone form', () => {
+  const where = { domain: 'example.com', selector: '240128' };
+  const printed = (value: string): string => printKeyRecord({ ...where, value }, 'zone');
+  const strings = (value: string): readonly number[] =>
+    (parseZoneRecords(printed(value))[0]?.strings ?? []).map((string) => string.length);
+
+  it('is that of opendkim-genkey', () => {
+    expect(printed('v=DKIM1; k=rsa; p=AAAA')).toBe(
+      '240128._domainkey\tIN\tTXT\t( "v=DKIM1; k=rsa; "\n\t  "p=AAAA" )  ; ----- DKIM key 240128 for example.com\n',
+    );
+    expect(printed('p=AAAA')).toBe(
+      '240128._domainkey\tIN\tTXT\t( "p=AAAA" )  ; ----- DKIM key 240128 for example.com\n',
+    );
+  });
+
+  it.each([
+    [0, [18 - 2, 2]],
+    [250, [16, 252]],
+    [251, [16, 252, 1]],
+    [500, [16, 252, 250]],
+    [501, [16, 252, 250, 1]],
+  ])('has %i characters of key in strings of %j', (length, lengths) => {
+    expect(strings(`v=DKIM1; k=rsa; p=${'A'.repeat(length)}`)).toEqual(lengths);
+  });
+
+  it('gives p= a line of its own only where it is the last tag, and what stands before fits in a string', () => {
+    const head = (length: number): string => `n=${'x'.repeat(length - 4)}; `;
+    expect(strings(`${head(255)}p=AAAA`)).toEqual([255, 6]);
+    expect(strings(`${head(256)}p=AAAA`)).toEqual([255, 7]);
+    expect(strings('v=DKIM1; p=AAAA; n=x')).toEqual([20]);
+    expect(strings('v=DKIM1;p=AAAA')).toEqual([14]);
+    expect(strings('n=a\nb; p=AAAA')).toEqual([7, 6]);
+  });
+});

@@ -66,3 +66,50 @@ describe('DKIM-Signature', () => {
     },
   );
 });
+
+describe('folding', () => {
+  const lines = (change: Partial<SignatureTags>): string[] =>
+    `DKIM-Signature:${emptySignature({ ...tags, ...change })}`.split('\r\n');
+
+  it('fills a line up to 78 characters, and not one more', () => {
+    const start = 'DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed;';
+    const [fits, over] = [`${'d'.repeat(13)}.example`, `${'d'.repeat(14)}.example`];
+    expect(lines({ domain: fits }).slice(0, 2)).toEqual([
+      `${start} d=${fits};`,
+      '\ts=240128; t=1706400000; h=From:From:Subject;',
+    ]);
+    expect(lines({ domain: over }).slice(0, 2)).toEqual([
+      start,
+      `\td=${over}; s=240128; t=1706400000; h=From:From:Subject;`,
+    ]);
+    expect(lines({ domain: fits })[0]).toHaveLength(78);
+  });
+
+  it('counts the tab of a folded line', () => {
+    const [fits, over] = ['s'.repeat(60), 's'.repeat(61)];
+    expect(lines({ selector: fits })[1]).toBe(`\ts=${fits}; t=1706400000;`);
+    expect(lines({ selector: fits })[1]).toHaveLength(78);
+    expect(lines({ selector: over }).slice(1, 3)).toEqual([
+      `\ts=${over};`,
+      '\tt=1706400000; h=From:From:Subject;',
+    ]);
+  });
+
+  it('separates names by colons, ends the list by a semicolon, and can be empty', () => {
+    const list = (headers: string[]): string => lines({ headers }).join('').replaceAll('\t', '');
+    expect(list(['From', 'To'])).toContain('h=From:To;');
+    expect(list(['From'])).toContain('h=From;');
+    expect(list([])).toContain(' h=; bh=');
+  });
+
+  it.each([
+    [75, [75]],
+    [76, [75, 1]],
+    [152, [75, 77]],
+    [153, [75, 77, 1]],
+    [229, [75, 77, 77]],
+  ])('a signature of %i characters stands in lines of %j', (length, lengths) => {
+    const filled = fillSignature('b=', 'x'.repeat(length)).slice(2).split('\r\n\t');
+    expect(filled.map((line) => line.length)).toEqual(lengths);
+  });
+});
