@@ -206,3 +206,46 @@ describe('a TTL', () => {
     expect(performance.now() - started).toBeLessThan(1_000);
   });
 });
+
+describe('to the character', () => {
+  it.each<[Dialect, string, string[]]>([
+    ['zone', '"a\tb"', ['a\tb']],
+    ['zone', '"\\~\\a"', ['~a']],
+    ['route53', '(a)', ['(a)']],
+    ['route53', ';a', [';a']],
+    ['route53', ')', [')']],
+    ['zone', 'a', ['a']],
+    ['zone', '"a"', ['a']],
+    ['zone', '("a"(b))', ['a', 'b']],
+  ])('%s text %j is read as %j', (dialect, text, strings) => {
+    expect(parseStrings(text, dialect)).toEqual(strings);
+  });
+
+  it.each<[Dialect, string, string]>([
+    ['zone', '"a\rb"', 'TXT data, character 1: the quote is not closed on its line.'],
+    ['zone', '"a\u0001"', 'TXT data, character 3: a raw character with code 1; write its octets as escapes.'],
+    ['zone', 'a\u007f', 'TXT data, character 2: a raw character with code 127; write its octets as escapes.'],
+    ['zone', '"a\\\n"', 'TXT data, line 1, column 3: a "\\" with nothing behind it.'],
+    ['zone', '"a\\\r"', 'TXT data, character 3: a "\\" with nothing behind it.'],
+    ['zone', '"\\\u00e9"', 'TXT data, character 2: a "\\" before a character beyond ASCII.'],
+    ['zone', '"\\\u007f"', 'TXT data, character 2: a "\\" before a character beyond ASCII.'],
+    ['zone', '"\\12"', 'TXT data, character 2: "\\12"" is no octet; here an escape is three decimal digits.'],
+    [
+      'route53',
+      '"\\12"',
+      'TXT data, character 2: "\\12"" is no octet; here an escape is three octal digits.',
+    ],
+  ])('%s text %j is refused: %s', (dialect, text, says) => {
+    expect(refusal(() => parseStrings(text, dialect))).toBe(says);
+  });
+
+  it('a class is IN, CH or HS, and a TTL digits with their units; anything else is a type', () => {
+    for (const word of ['xin', 'inx', 'x60', '60x', '1h2'])
+      expect([word, parseZoneRecords(`a ${word} TXT "x"`)]).toEqual([
+        word,
+        word === '1h2' ? [{ owner: 'a', ttl: 3_602_000, strings: ['x'] }] : [],
+      ]);
+    expect(parseZoneRecords('a CH TXT x')).toStrictEqual([{ owner: 'a', strings: ['x'] }]);
+    expect(parseZoneRecords('a 10m30s TXT x')).toStrictEqual([{ owner: 'a', ttl: 630_000, strings: ['x'] }]);
+  });
+});
