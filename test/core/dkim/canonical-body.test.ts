@@ -91,3 +91,40 @@ describe('canonical body, any bytes in any chunks', () => {
     expect(emitted).toBe((1 << 20) + 1);
   });
 });
+
+describe('what is given out', () => {
+  const emitted = (kind: BodyCanonicalization, ...chunks: readonly Uint8Array[]) => {
+    const lengths: number[] = [];
+    let views = 0;
+    const body = canonicalBody(kind, (out) => {
+      lengths.push(out.length);
+      if (chunks.some((chunk) => chunk.buffer === out.buffer)) views += out.length;
+    });
+    for (const chunk of chunks) body.write(chunk);
+    body.end();
+    return { lengths, views };
+  };
+  const apart = (text: string): Uint8Array => new TextEncoder().encode(text);
+
+  it.each(['simple', 'relaxed'] as const)(
+    '%s: an empty chunk changes nothing, not even between CR and LF',
+    (kind) => {
+      const [a, b] = [bytes('a\r'), bytes('\n')];
+      expect(canonical(kind, bytes(''), a, bytes(''), b, bytes(''))).toBe('a\r\n');
+    },
+  );
+
+  it.each(['simple', 'relaxed'] as const)('%s: never nothing', (kind) => {
+    for (const text of ['', 'a', ' \r\n', 'a\r\n\r\n', 'a  b\r', '\r\r\n\n'])
+      for (let at = 0; at <= text.length; at += 1)
+        expect(emitted(kind, apart(text.slice(0, at)), apart(text.slice(at))).lengths).not.toContain(0);
+  });
+
+  it('long ranges are views of the chunk; short ones are gathered, 4,096 bytes at a time', () => {
+    const long = emitted('relaxed', apart(`${'x'.repeat(1_024)}  ${'y'.repeat(2_000)}\r\n \r\nz`));
+    expect(long.views).toBe(1_024 + 2_002);
+    const short = emitted('relaxed', apart('a  b\r\n'.repeat(2_000)));
+    expect(short.lengths.slice(0, 2).every((length) => length > 4_000 && length <= 4_096)).toBe(true);
+    expect(short.lengths.length).toBeLessThanOrEqual(4);
+  });
+});
