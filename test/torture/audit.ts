@@ -88,7 +88,7 @@ export interface Finding {
   readonly keys: number;
   readonly records: number;
   readonly secrets: number;
-  /** Secrets of keys that were given up between their storing and the ledger's knowing: nothing refers to them. */
+  /** Secrets that no row refers to. */
   readonly orphans: number;
 }
 
@@ -146,8 +146,10 @@ const auditRest = (dir: string, rows: readonly DomainRow[]): { violations: strin
   for (const { domain, selector } of secretsIn(dir)) {
     const key = known.get(keyRecordName(selector, domain));
     if (key !== undefined && key.evidence.destroyed === undefined) continue;
-    if (key?.evidence.stored === undefined) orphans += 1;
-    else violations.push(`the vault holds ${selector} of ${domain}, which the ledger says is destroyed`);
+    orphans += 1;
+    violations.push(
+      `the vault holds ${selector} of ${domain}, which the ledger ${key === undefined ? 'does not know' : 'says is destroyed'}`,
+    );
   }
   return { violations, orphans };
 };
