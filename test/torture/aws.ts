@@ -40,7 +40,7 @@ export interface TortureAwsOptions {
 }
 
 /** Everything that the faults held up is done within this, once they stop: of virtual time, and of real time. */
-const settling = { virtual: days(45), real: 150_000 } as const;
+const settling = { virtual: days(45), real: 300_000 } as const;
 
 const kinds: readonly (readonly [OrderKind, number])[] = [
   ['rotate', 76],
