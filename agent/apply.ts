@@ -3,13 +3,17 @@
 
 import type { Acknowledgement } from '../contract/acknowledgement.ts';
 import type { KeyChange, Manifest, Payload } from '../contract/manifest.ts';
-import { algorithms } from '../core/algorithm.ts';
+import { type Algorithm, algorithms } from '../core/algorithm.ts';
 import { describe, SelkieError } from '../core/errors.ts';
 import { hostKeyName, type Place } from '../core/key/evidence.ts';
 import type { Duration, Instant } from '../core/time.ts';
-import type { Keys } from '../engine/ports.ts';
 import type { HeldKey, KeySet, KeyStore, Newest, Staged, StoreState } from './key-store.ts';
 import type { KeyRing } from './signing/key-ring.ts';
+
+/** The engine's `Keys`, as far as a host needs it. */
+interface KeyTest {
+  matches(privateKey: Uint8Array, algorithm: Algorithm, publicKey: string): boolean;
+}
 
 /** What the host knows besides its key store. */
 export interface Report {
@@ -22,7 +26,7 @@ export interface ApplierOptions {
   readonly host: string;
   readonly store: KeyStore;
   readonly ring: KeyRing;
-  readonly keys: Pick<Keys, 'matches'>;
+  readonly keys: KeyTest;
   readonly now: () => Instant;
   readonly report?: () => Report;
 }
@@ -60,7 +64,7 @@ type Tested = { readonly held: Omit<HeldKey, 'duty'> } | { readonly failed: stri
 /** Writes the key, and signs with what the disk then holds. */
 const writeAndTest = async (
   store: KeyStore,
-  keys: Pick<Keys, 'matches'>,
+  keys: KeyTest,
   change: KeyChange,
   privateKey: string,
 ): Promise<Tested> => {

@@ -81,18 +81,21 @@ const contentOf = (order: RotationOrder): string =>
  * @throws conflict: the key was used for something else
  */
 const answeredBefore = async (
-  { world, row }: Work,
+  work: Work,
   { idempotencyKey }: Pick<RotationOrder, 'idempotencyKey'>,
   content: string,
 ): Promise<Ordered | undefined> => {
   if (idempotencyKey === undefined) return undefined;
+  const { world, row } = work;
   const answered = await world.ledger.request(row.domain, idempotencyKey);
   if (answered === undefined) return undefined;
   if (answered.fingerprint !== content)
     throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
       field: 'Idempotency-Key',
     });
-  return { rotation: rotationOf(row, answered.rotation), joined: true };
+  // It may have been answered since the row was read.
+  if (!row.rotations.some(({ id }) => id === answered.rotation)) await work.reload();
+  return { rotation: rotationOf(work.row, answered.rotation), joined: true };
 };
 
 /** The answer, to be written together with what the request does. */

@@ -48,10 +48,8 @@ const after = (row: DomainRow, action: Action, at: Instant, policy: Policy): Dom
         ],
       };
     case 'reserve': {
-      const used = new Set([...row.keys, ...row.taken].map((each) => each.selector));
-      const selector = selectorFor(calendarDate(at, policy.timeZone), action.algorithm, (each) =>
-        used.has(each),
-      );
+      const used = [...row.keys, ...row.taken].map((each) => each.selector);
+      const selector = selectorFor(calendarDate(at, policy.timeZone), action.algorithm, used);
       return withRotation(
         {
           ...row,

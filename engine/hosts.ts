@@ -90,13 +90,16 @@ export const excludeHost = (world: World, session: Session, name: string, reason
   }));
 
 /** Lets a host count again once it holds a full snapshot. */
-export const returnHost = async (world: World, name: string): Promise<HostRow> => {
+export const returnHost = async (world: World, session: Session, name: string): Promise<HostRow> => {
   const row = await changeHost(world, fleetHost(world, name), (before) => {
     if (before.excluded === undefined) return undefined;
     const { excluded: _over, ...rest } = before;
     return { ...rest, complete: false };
   });
   await world.queue.send([{ kind: 'host', host: name }]);
+  report(world, session, 'step', `host ${name} is called back: it counts once it holds a full snapshot`, {
+    host: name,
+  });
   return row;
 };
 

@@ -50,10 +50,8 @@ const start = async (work: Work, kind: 'first' | 'scheduled'): Promise<void> => 
 
 const reserve = async (work: Work, action: Extract<Action, { do: 'reserve' }>): Promise<void> => {
   const { row, policy, world } = work;
-  const known = new Set([...row.keys, ...row.taken].map((used) => used.selector));
-  const selector = selectorFor(calendarDate(work.now(), policy.timeZone), action.algorithm, (candidate) =>
-    known.has(candidate),
-  );
+  const known = [...row.keys, ...row.taken].map((used) => used.selector);
+  const selector = selectorFor(calendarDate(work.now(), policy.timeZone), action.algorithm, known);
   const name = keyRecordName(selector, row.domain);
   const foreign = await world.writer.lookup(work.zone, name);
   const at = work.now();

@@ -61,7 +61,9 @@ const lackOf = async (world: World, session: Session, row: HostRow): Promise<Lac
   const nameOf = (change: DutyChange): string => hostKeyName(change.domain, change.selector);
   const told = new Set(fresh.map(nameOf));
   const offered = new Set(fresh.filter(({ duty }) => duty === 'standby').map(nameOf));
-  const changes = lastWords(entries).filter((change) => told.has(nameOf(change)) || failed.has(nameOf(change)));
+  const changes = lastWords(entries).filter(
+    (change) => told.has(nameOf(change)) || failed.has(nameOf(change)),
+  );
   if (changes.length === 0) return undefined;
   return {
     from: cursor,
@@ -169,7 +171,8 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
     if (!hasCode(error, 'host.unreachable', 'host.refused', 'untrusted', 'invalid')) throw error;
     await noteTrouble(world, session, host, error);
   } finally {
-    await world.ledger.release(lease, world.worker);
+    // The work is done whether or not this is heard: a lease ends by itself.
+    await world.ledger.release(lease, world.worker).catch(() => {});
   }
 };
 
@@ -188,13 +191,7 @@ export const answerPull = async (
 ): Promise<string | undefined> => {
   const host = fleetHost(world, name);
   const pull = await world.seals.pull(jws, proofBy(host, session));
-  // A replayed pull may say an old cursor, so it sets none: it only has the host asked. Another key store is sure to
-  // lack everything.
-  await changeHost(world, host, (row) =>
-    row.incarnation !== undefined && row.incarnation !== pull.incarnation && row.complete
-      ? { ...row, complete: false }
-      : undefined,
-  );
+  // A replayed pull may say an old cursor, or that of another key store, so it sets none: it only has the host asked.
   const [first, ...more] = await nextBundles(world, session, host, (row) => !isAt(row, pull.cursor));
   if (more.length > 0)
     throw new SelkieError('unavailable', `the snapshot for ${name} is larger than one answer: it is pushed`);

@@ -77,7 +77,7 @@ export const openWork = async (
     row = { ...next, version: next.version + 1 };
   };
   const save = (next: DomainRow, extra?: Omit<Commit, 'domains'>): Promise<void> =>
-    commit({ ...tidied(next), version: row.version, wakeAt: session.now() }, extra);
+    commit({ ...tidied(next, session.now()), version: row.version, wakeAt: session.now() }, extra);
 
   return {
     world,

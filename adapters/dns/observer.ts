@@ -139,7 +139,8 @@ const classify = (reply: Reply, name: string): ServerAnswer['answer'] => {
   const own = reply.answers.filter((record) => lowerName(record.name) === name);
   // Before NXDOMAIN, which speaks of the end of a CNAME chain: RFC 6604 §3.
   const alias = own.find((record) => record.type === 'CNAME');
-  if (alias?.type === 'CNAME') return { kind: 'cname', target: lowerName(alias.data), ttl: seconds(alias.ttl ?? 0) };
+  if (alias?.type === 'CNAME')
+    return { kind: 'cname', target: lowerName(alias.data), ttl: seconds(alias.ttl ?? 0) };
   if (reply.rcode === 'NXDOMAIN') return { kind: 'no-such-name' };
   const texts = own.filter((record) => record.type === 'TXT');
   if (texts.length === 0) return { kind: 'no-data' };

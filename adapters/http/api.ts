@@ -137,7 +137,7 @@ export const createApi = (world: World, log: (line: string) => void): Hono => {
     return context.json({ host: row.name, excluded: row.excluded?.reason });
   });
   app.delete('/v1/hosts/:host/exclusion', async (context) => {
-    const row = await returnHost(world, context.req.param('host'));
+    const row = await returnHost(world, await openSession(world), context.req.param('host'));
     return context.json({ host: row.name, ready: false });
   });
 

@@ -3,6 +3,7 @@
 import type { Instant } from '../time.ts';
 import type { DomainRow, Evidence, Key, Rotation, Trouble, Turn } from './evidence.ts';
 import { turnOf } from './state.ts';
+import { troubleFades } from './waits.ts';
 
 export const emptyRow = (domain: string, zone: string, pool: string): DomainRow => ({
   domain,
@@ -88,7 +89,11 @@ export const withoutTrouble = (row: DomainRow, step: string): DomainRow =>
 const remembered = 12;
 
 /** Drops the oldest of what is over, so that a row does not grow with the years. */
-export const tidied = (row: DomainRow): DomainRow => {
+export const tidied = (whole: DomainRow, now: Instant): DomainRow => {
+  // A step that is still wanted is tried at least each few minutes; the trouble of one that is not would stay for ever.
+  const row = whole.troubles.some((trouble) => now >= troubleFades(trouble))
+    ? { ...whole, troubles: whole.troubles.filter((trouble) => now < troubleFades(trouble)) }
+    : whole;
   const gone = row.keys.filter((key) => key.evidence.destroyed !== undefined);
   if (gone.length <= remembered) return row;
   const dropped = new Set(gone.slice(0, gone.length - remembered).map((key) => key.selector));

@@ -121,8 +121,10 @@ interface Violation {
 /** What the step from `before` to `after` would break. */
 const violations = (before: DomainRow, after: DomainRow, context: Context): readonly Violation[] =>
   safetyRules.flatMap(({ invariant, says, broken }) => {
+    const found = broken(after, context);
+    if (found.length === 0) return [];
     const already = new Set(broken(before, context));
-    const of = broken(after, context).filter((name) => !already.has(name));
+    const of = found.filter((name) => !already.has(name));
     return of.length === 0 ? [] : [{ invariant, says, of }];
   });
 

@@ -16,22 +16,21 @@ export interface Selector {
 const mostPerDay = 9_999;
 
 /**
- * The first selector of that day that was never used: `240128`, then `240128-2`, `240128-3`; Ed25519 `240128e`, `240128e-2`.
+ * The day's selector behind the last that was used: `240128`, then `240128-2`, `240128-3`; Ed25519 `240128e`, `240128e-2`.
+ * Behind the last, and not the first free one: a row forgets its oldest keys, and their selectors are never free again.
  * @param date `YYMMDD`, as `calendarDate` gives it
- * @param isUsed whether the ledger, or anybody's record in the zone, has it
+ * @param used selectors that the row knows, in any order
  * @throws invalid where `date` is no calendar date, or every selector of the day is used
  */
-export const selectorFor = (
-  date: string,
-  algorithm: Algorithm,
-  isUsed: (selector: string) => boolean,
-): string => {
+export const selectorFor = (date: string, algorithm: Algorithm, used: Iterable<string>): string => {
   if (!isCalendarDate(date)) throw new SelkieError('invalid', `"${date}" is no date of the form YYMMDD.`);
   const { suffix } = algorithms[algorithm];
-  for (let n = 1; n <= mostPerDay; n += 1) {
-    const selector = formatSelector({ date, suffix, n });
-    if (!isUsed(selector)) return selector;
+  let last = 0;
+  for (const selector of used) {
+    const parsed = parseSelector(selector);
+    if (parsed?.date === date && parsed.suffix === suffix) last = Math.max(last, parsed.n);
   }
+  if (last < mostPerDay) return formatSelector({ date, suffix, n: last + 1 });
   throw new SelkieError('invalid', `All ${mostPerDay} selectors ${date}${suffix} of the day are used.`);
 };
 

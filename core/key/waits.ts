@@ -6,6 +6,7 @@ import {
   between,
   clamp,
   type Duration,
+  hours,
   type Instant,
   instant,
   latest,
@@ -94,6 +95,9 @@ export const nextLook = (since: Instant, now: Instant): Instant =>
 /** When to try a failed step again: 2 s doubling to 5 min. */
 export const nextTry = (trouble: Trouble): Instant =>
   add(trouble.last, clamp(seconds(2 ** Math.min(trouble.times, 10)), seconds(2), minutes(5)));
+
+/** When a failure that was not repeated is no longer worth telling. */
+export const troubleFades = (trouble: Trouble): Instant => add(trouble.last, hours(24));
 
 /** When to tell a silent host again. */
 export const nextTelling = (now: Instant): Instant => add(now, minutes(1));

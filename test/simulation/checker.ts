@@ -276,6 +276,11 @@ export const createChecker = (world: {
           );
       }
       if (was === undefined || was === is || !facts.published.has(was)) return;
+      if (!isTombstone(after) && facts.lastSigned !== undefined && facts.editedUntil <= now())
+        violate(
+          1,
+          `${server.name} no longer shows ${name}, with which mail was signed, and never showed its tombstone`,
+        );
       if (facts.compromised !== undefined || facts.editedUntil > now()) {
         figures.forgiven += 1;
         return;
@@ -408,8 +413,10 @@ export const createChecker = (world: {
     if (facts.editedUntil > now()) return;
     const name = keyRecordName(key.selector, key.domain);
     for (const server of domain.zone.servers)
-      if (keyIn(answerOf(domain.zone, server, name)) !== key.publicKey)
-        return violate(2, `${host.name} begins to sign with ${name}, which ${server.name} does not show`);
+      if (keyIn(answerOf(domain.zone, server, name)) !== key.publicKey) {
+        violate(2, `${host.name} begins to sign with ${name}, which ${server.name} does not show`);
+        return;
+      }
   };
 
   return checker;

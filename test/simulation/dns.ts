@@ -124,8 +124,10 @@ export const createDns = (options: {
   };
 
   const show = (zone: SimulatedZone, server: NameServer, name: string, set: TxtSet | undefined): void => {
-    if (server.stuckUntil > loop.now())
-      return loop.at(server.stuckUntil, () => show(zone, server, name, set));
+    if (server.stuckUntil > loop.now()) {
+      loop.at(server.stuckUntil, () => show(zone, server, name, set));
+      return;
+    }
     zone.pending.set(name, (zone.pending.get(name) ?? 0) - 1);
     const before = answerOf(zone, server, name);
     if (set === undefined) server.shown.delete(name);

@@ -7,8 +7,8 @@ import { requestRotation } from '../../engine/commands.ts';
 import { returnHost } from '../../engine/hosts.ts';
 import { openSession } from '../../engine/world.ts';
 import { answerOf } from './dns.ts';
+import type { WorldParts } from './parts.ts';
 import type { Scenario } from './scenario.ts';
-import type { WorldParts } from './world.ts';
 
 /** The bound of invariant 8: proof, the caches' wait, hosts; every try that failed comes again within five minutes. */
 export const settleTime = (scenario: Scenario): Duration =>
@@ -37,7 +37,8 @@ const signedFor = (parts: WorldParts, domain: string): readonly (readonly [strin
 /** Operators look after what waits for them: hosts that are set aside, and domains whose rotation they gave up. */
 export const lookAfter = (parts: WorldParts): void => {
   for (const { name, excluded } of parts.ledger.hosts.values())
-    if (excluded !== undefined) parts.insist(`return ${name}`, (world) => returnHost(world, name));
+    if (excluded !== undefined)
+      parts.insist(`return ${name}`, async (world) => returnHost(world, await openSession(world), name));
   for (const domain of parts.checker.domains.keys()) {
     if (signedFor(parts, domain).some(([, selectors]) => selectors.length > 0)) continue;
     const key = `again-${domain}`;
@@ -59,21 +60,29 @@ export const checkSettled = (parts: WorldParts): void => {
     const [first] = signed;
     if (first === undefined) continue;
     const [name, selectors] = first;
-    if (selectors.length === 0)
-      return checker.violate(8, `faults stopped, and ${name} has no key for ${domain}`);
+    if (selectors.length === 0) {
+      checker.violate(8, `faults stopped, and ${name} has no key for ${domain}`);
+      return;
+    }
     const other = signed.find(([, theirs]) => theirs.join() !== selectors.join());
-    if (other !== undefined)
-      return checker.violate(
+    if (other !== undefined) {
+      checker.violate(
         8,
         `faults stopped, and ${name} signs for ${domain} with ${selectors.join(' + ')}, ${other[0]} with ${other[1].join(' + ') || 'nothing'}`,
       );
+      return;
+    }
     const kinds = new Set(selectors.map((selector) => selector.slice(6, 7) === 'e'));
-    if (kinds.size !== selectors.length)
-      return checker.violate(8, `${domain} signs with ${selectors.join(' + ')}: two keys of a kind`);
+    if (kinds.size !== selectors.length) {
+      checker.violate(8, `${domain} signs with ${selectors.join(' + ')}: two keys of a kind`);
+      return;
+    }
     for (const selector of selectors)
       for (const server of zone.servers)
-        if (answerOf(zone, server, keyRecordName(selector, domain)) === undefined)
-          return checker.violate(8, `${server.name} shows nothing for ${selector} of ${domain}, which signs`);
+        if (answerOf(zone, server, keyRecordName(selector, domain)) === undefined) {
+          checker.violate(8, `${server.name} shows nothing for ${selector} of ${domain}, which signs`);
+          return;
+        }
   }
 };
 
@@ -93,16 +102,22 @@ export const checkEnd = (
     for (const [name, { ours }] of zone.standing) {
       if (!ours || !name.endsWith(`._domainkey.${domain}`)) continue;
       const selector = name.slice(0, -`._domainkey.${domain}`.length);
-      if (!serving.has(`${domain}/${selector}`))
-        return checker.violate(8, `${name} still stands, and nobody signs with it`);
+      if (!serving.has(`${domain}/${selector}`)) {
+        checker.violate(8, `${name} still stands, and nobody signs with it`);
+        return;
+      }
     }
   for (const secret of parts.vault.secrets.keys())
-    if (!serving.has(secret))
-      return checker.violate(8, `the vault still holds ${secret}, and nobody signs with it`);
+    if (!serving.has(secret)) {
+      checker.violate(8, `the vault still holds ${secret}, and nobody signs with it`);
+      return;
+    }
   for (const host of parts.hosts)
     for (const key of host.state.keys.keys())
-      if (!serving.has(key))
-        return checker.violate(8, `${host.name} still holds ${key}, and nobody signs with it`);
+      if (!serving.has(key)) {
+        checker.violate(8, `${host.name} still holds ${key}, and nobody signs with it`);
+        return;
+      }
 
   // One request, one successor: counted in DNS, where nothing but requests can have brought keys about.
   const disturbing = new Set(['rollback', 'abort', 'leave', 'vanish', 'foreign-record', 'policy']);
@@ -118,10 +133,12 @@ export const checkEnd = (
     );
     const most = plan.policy.algorithms.length * (1 + rotations.size);
     const published = checker.publishedSelectors(plan.domain);
-    if (published > most)
-      return checker.violate(
+    if (published > most) {
+      checker.violate(
         7,
         `${plan.domain} published ${published} keys for ${rotations.size} requests and its first key set`,
       );
+      return;
+    }
   }
 };

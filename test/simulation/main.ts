@@ -139,7 +139,8 @@ const many = async (
           const end = Math.min(next + batch, from + seeds);
           if (next >= end || total.failures.length > 0) {
             void thread.terminate();
-            return resolve();
+            resolve();
+            return;
           }
           thread.postMessage(Array.from({ length: end - next }, (_, n) => next + n));
           next = end;

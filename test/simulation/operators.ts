@@ -9,9 +9,9 @@ import { abortRotation, requestRotation, rollBack } from '../../engine/commands.
 import { excludeHost, returnHost } from '../../engine/hosts.ts';
 import { openSession, type World } from '../../engine/world.ts';
 import type { CallWindow } from './calls.ts';
+import type { WorldParts } from './parts.ts';
 import { stream } from './random.ts';
 import { describeItem, type Item, type PolicyPlan } from './scenario.ts';
-import type { WorldParts } from './world.ts';
 
 /** How often a person, or a script, tries again what failed. */
 const mostTries = 12;
@@ -24,7 +24,12 @@ export const insist = (parts: WorldParts, what: string, order: (world: World) =>
       if (n < mostTries) loop.begin(loop.now() + random.int(1_000, 120_000), () => attempt(n + 1));
     };
     crew.call(order, again).then(
-      () => trace?.(`${what}: done`),
+      () => {
+        trace?.(`${what}: done`);
+        // Somebody's script did not hear the answer, and asks once more, perhaps much later.
+        if (what.startsWith('request') && n < mostTries && random.chance(0.3))
+          loop.begin(loop.now() + random.int(1_000, 90_000_000), () => attempt(mostTries));
+      },
       (error: unknown) => {
         if (!(error instanceof SelkieError)) return parts.failed(error, what);
         trace?.(`${what}: ${error.message}`);
@@ -40,13 +45,15 @@ const selectorsOf = (parts: WorldParts, domain: string): readonly string[] =>
     .filter((key) => key.evidence.destroyed === undefined)
     .map((key) => key.selector);
 
+/** A name that is reserved, while its record is not there yet. */
+const unpublished = (parts: WorldParts, domain: string): string | undefined =>
+  parts.ledger.rows.get(domain)?.keys.find((key) => key.evidence.publishIntended === undefined)?.selector;
+
 /** A name that will be wanted: somebody guesses it. */
 const guess = (parts: WorldParts, domain: string, policy: PolicyPlan, ahead: number): string => {
-  const used = new Set(selectorsOf(parts, domain));
+  const used = selectorsOf(parts, domain);
   const algorithm = parts.random.any(policy.algorithms) ?? 'rsa2048';
-  return selectorFor(calendarDate(instant(parts.loop.now() + days(ahead)), 'UTC'), algorithm, (each) =>
-    used.has(each),
-  );
+  return selectorFor(calendarDate(instant(parts.loop.now() + days(ahead)), 'UTC'), algorithm, used);
 };
 
 export const happen = (parts: WorldParts, item: Item, index: number): void => {
@@ -67,12 +74,13 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
         if (plan !== undefined && random.chance(0.5))
           parts.mail.snoop(item.domain, guess(parts, item.domain, plan, ahead));
       }
-      return insist(parts, `rotate ${item.domain}`, async (world) => {
+      insist(parts, `request to rotate ${item.domain}`, async (world) => {
         const { rotation } = await requestRotation(world, await openSession(world), item.domain, {
           idempotencyKey: key,
         });
         parts.answered(item.domain, key, rotation.id);
       });
+      return;
     }
     case 'emergency': {
       const key = `emergency-${index}`;
@@ -81,7 +89,7 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       parts.hurried(item.domain);
       const facts = checker.domains.get(item.domain);
       if (item.unsigned && facts !== undefined) facts.excusedSince = now;
-      return insist(parts, `emergency ${item.domain}`, async (world) => {
+      insist(parts, `request of an emergency for ${item.domain}`, async (world) => {
         const { rotation } = await requestRotation(world, await openSession(world), item.domain, {
           kind: 'emergency',
           reason: 'stolen',
@@ -91,15 +99,21 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
         });
         parts.answered(item.domain, key, rotation.id);
       });
+      return;
     }
     case 'rollback':
-      return insist(parts, `roll back ${item.domain}`, async (world) =>
-        rollBack(world, await openSession(world), item.domain, { idempotencyKey: `rollback-${index}` }),
-      );
-    case 'abort':
-      return insist(parts, `abort ${item.domain}`, async (world) =>
-        abortRotation(world, await openSession(world), item.domain, { idempotencyKey: `abort-${index}` }),
-      );
+    case 'abort': {
+      const key = `${item.do}-${index}`;
+      parts.asked(item.domain, key);
+      const order = item.do === 'rollback' ? rollBack : abortRotation;
+      insist(parts, `request to ${item.do} ${item.domain}`, async (world) => {
+        const { rotation } = await order(world, await openSession(world), item.domain, {
+          idempotencyKey: key,
+        });
+        parts.answered(item.domain, key, rotation.id);
+      });
+      return;
+    }
     case 'exclude': {
       const host = hostCalled(item.host);
       if (host === undefined) return;
@@ -107,32 +121,40 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       insist(parts, `exclude ${item.host}`, async (world) =>
         excludeHost(world, await openSession(world), item.host, 'under repair'),
       );
-      return later(item.for, () =>
-        insist(parts, `return ${item.host}`, (world) => returnHost(world, item.host)),
+      later(item.for, () =>
+        insist(parts, `return ${item.host}`, async (world) =>
+          returnHost(world, await openSession(world), item.host),
+        ),
       );
+      return;
     }
     case 'policy':
-      return parts.deploy(() => parts.setPolicy(item.domain, item.policy));
+      parts.deploy(() => parts.setPolicy(item.domain, item.policy));
+      return;
     case 'leave':
       parts.deploy(() => parts.setLeaving(item.domain, true));
-      return later(item.for, () => parts.deploy(() => parts.setLeaving(item.domain, false)));
+      later(item.for, () => parts.deploy(() => parts.setLeaving(item.domain, false)));
+      return;
     case 'vanish':
       parts.deploy(() => parts.setPresent(item.domain, false));
-      return later(item.for, () => parts.deploy(() => parts.setPresent(item.domain, true)));
+      later(item.for, () => parts.deploy(() => parts.setPresent(item.domain, true)));
+      return;
     case 'remove-host': {
       const host = hostCalled(item.host);
       if (host === undefined || !parts.isEnrolled(host)) return;
       parts.setAside(host);
       parts.deploy(() => parts.enrol(host, false));
-      return later(item.for, () => parts.deploy(() => parts.enrol(host, true)));
+      later(item.for, () => parts.deploy(() => parts.enrol(host, true)));
+      return;
     }
     case 'calls': {
       const window: CallWindow = { ...item, random: stream(parts.scenario.seed, `calls-${index}`) };
       weather.windows.add(window);
-      return later(item.for, () => {
+      later(item.for, () => {
         weather.windows.delete(window);
         crew.stir();
       });
+      return;
     }
     case 'server-stuck':
     case 'server-down': {
@@ -153,40 +175,45 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
     case 'foreign-record': {
       const [facts, policy] = [checker.domains.get(item.domain), parts.policies.get(item.domain)];
       if (facts === undefined || policy === undefined) return;
-      const name = keyRecordName(guess(parts, item.domain, policy, item.ahead), item.domain);
+      const selector = unpublished(parts, item.domain) ?? guess(parts, item.domain, policy, item.ahead);
+      const name = keyRecordName(selector, item.domain);
       if (!facts.zone.standing.has(name))
         dns.put(facts.zone, name, { ttl: milliseconds(300_000), values: ['v=DKIM1; k=rsa; p=AAAA'] });
       return;
     }
     case 'hand-edit':
-      return edit(parts, item);
+      edit(parts, item);
+      return;
     case 'host-off':
     case 'host-cut-off': {
       const host = hostCalled(item.host);
       if (host === undefined) return;
       if (item.do === 'host-off') parts.power(host, false);
       else host.connected = false;
-      return later(item.for, () => {
+      later(item.for, () => {
         if (item.do === 'host-off') parts.power(host, true);
         else host.connected = true;
         crew.stir();
       });
+      return;
     }
     case 'disk-corrupts': {
       const host = hostCalled(item.host);
       if (host === undefined) return;
       host.corrupts = true;
-      return later(item.for, () => {
+      later(item.for, () => {
         host.corrupts = false;
         crew.stir();
       });
+      return;
     }
     case 'host-wiped': {
       const host = hostCalled(item.host);
       if (host === undefined) return;
       parts.goesAstray(host);
       host.wipe();
-      return crew.stir();
+      crew.stir();
+      return;
     }
     case 'host-restored': {
       const host = hostCalled(item.host);
@@ -195,7 +222,8 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       parts.goesAstray(host);
       host.restore();
       parts.mayBeBack(host);
-      return crew.stir();
+      crew.stir();
+      return;
     }
     case 'clock-skew': {
       const of =
@@ -204,14 +232,16 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
           : parts.hosts[item.index % parts.hosts.length];
       if (of === undefined) return;
       of.skew = item.by;
-      return later(item.for, () => {
+      later(item.for, () => {
         of.skew = 0;
         crew.stir();
       });
+      return;
     }
     case 'schedule-stops':
       crew.scheduleStopsUntil = Math.max(crew.scheduleStopsUntil, now + item.for);
-      return later(item.for, () => crew.stir());
+      later(item.for, () => crew.stir());
+      return;
     case 'queue-storm':
       crew.stormUntil = Math.max(crew.stormUntil, now + item.for);
       return;
@@ -223,7 +253,8 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       return;
     case 'deploy':
       crew.crashAll();
-      return parts.deploy(() => {});
+      parts.deploy(() => {});
+      return;
   }
 };
 

@@ -9,7 +9,7 @@ import { openBundle } from '../../contract/bundle.ts';
 import { signPull } from '../../contract/pull.ts';
 import { createSeals } from '../../contract/seals.ts';
 import { createSigner } from '../world/hosts.ts';
-import type { Cryptography } from './world.ts';
+import type { Cryptography } from './parts.ts';
 
 const { subtle } = globalThis.crypto;
 /** RSA keys in the pool: a world's keys repeat after so many. */
@@ -38,7 +38,7 @@ export const createRealCryptography = async (): Promise<Cryptography> => {
       },
     },
     seals: createSeals(signer),
-    hostSeals: async (name) => {
+    hostSeals: async (_name) => {
       const [sealing, signing] = [await pair('X25519'), await pair('Ed25519')];
       return {
         fleet: { encryptionKey: sealing.x, signingKey: signing.x },

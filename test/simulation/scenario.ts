@@ -93,7 +93,11 @@ export type Item = { readonly at: number } & (
       readonly remove: boolean;
       readonly for: number;
     }
-  | { readonly do: 'host-off' | 'host-cut-off' | 'disk-corrupts'; readonly host: string; readonly for: number }
+  | {
+      readonly do: 'host-off' | 'host-cut-off' | 'disk-corrupts';
+      readonly host: string;
+      readonly for: number;
+    }
   | { readonly do: 'host-wiped'; readonly host: string }
   | { readonly do: 'host-restored'; readonly host: string; readonly age: number }
   | {
@@ -135,7 +139,7 @@ const policyPlan = (random: Random): PolicyPlan => {
   const ttl = random.pick([minutes(5), hours(1), hours(4), days(1)]);
   return {
     ...(random.chance(0.75)
-      ? { rotateEvery: random.pick([days(2), days(4), days(7), days(14), days(30)]) }
+      ? { rotateEvery: random.pick([days(1), days(2), days(4), days(7), days(14)]) }
       : {}),
     algorithms: random.pick(algorithmSets),
     ttl,
@@ -150,6 +154,9 @@ const pick = <T>(random: Random, from: readonly T[]): T => {
   if (found === undefined) throw new Error('nothing to choose from');
   return found;
 };
+
+/** Hours: short as a rule, at times as long as `most`. */
+const mostlyShort = (random: Random, most: number): number => hours(0.1 + random.next() ** 4 * most);
 
 /** What may happen, each with its weight. */
 const happenings: readonly (readonly [
@@ -214,7 +221,7 @@ const happenings: readonly (readonly [
       fault: 'refused',
       code: 'unavailable',
       rate: 1,
-      for: hours(r.between(0.1, 48)),
+      for: mostlyShort(r, 48),
     }),
   ],
   [
@@ -226,7 +233,7 @@ const happenings: readonly (readonly [
         do: r.chance(0.6) ? 'server-stuck' : 'server-down',
         zone: zone.name,
         server: r.int(0, zone.servers - 1),
-        for: hours(r.between(0.1, 72)),
+        for: mostlyShort(r, 72),
       };
     },
   ],
@@ -236,7 +243,7 @@ const happenings: readonly (readonly [
       at,
       do: r.chance(0.5) ? 'never-in-sync' : 'ids-forgotten',
       zone: pick(r, w.zones).name,
-      for: hours(r.between(0.1, 48)),
+      for: mostlyShort(r, 48),
     }),
   ],
   [2, (r, w, at) => ({ at, do: 'foreign-record', domain: pick(r, w.domains).domain, ahead: r.int(0, 3) })],
@@ -248,7 +255,7 @@ const happenings: readonly (readonly [
       domain: pick(r, w.domains).domain,
       key: r.int(0, 4),
       remove: r.chance(0.3),
-      for: hours(r.between(0.1, 48)),
+      for: mostlyShort(r, 48),
     }),
   ],
   [
@@ -260,7 +267,7 @@ const happenings: readonly (readonly [
       for: r.chance(0.8) ? minutes(r.between(1, 600)) : days(r.between(1, 21)),
     }),
   ],
-  [2, (r, w, at) => ({ at, do: 'disk-corrupts', host: pick(r, w.hosts).name, for: hours(r.between(0.1, 30)) })],
+  [2, (r, w, at) => ({ at, do: 'disk-corrupts', host: pick(r, w.hosts).name, for: mostlyShort(r, 30) })],
   [1, (r, w, at) => ({ at, do: 'host-wiped', host: pick(r, w.hosts).name })],
   [
     2,
@@ -268,29 +275,37 @@ const happenings: readonly (readonly [
   ],
   [
     2,
-    (r, w, at) => ({
+    (r, _w, at) => ({
       at,
       do: 'clock-skew',
       of: r.chance(0.5) ? 'worker' : 'host',
       index: r.int(0, 5),
       by: (r.chance(0.5) ? 1 : -1) * minutes(r.pick([1, 4, 6, 60, 600])),
-      for: hours(r.between(0.1, 48)),
+      for: mostlyShort(r, 48),
     }),
   ],
-  [2, (r, _w, at) => ({ at, do: 'schedule-stops', for: hours(r.between(0.2, 100)) })],
-  [2, (r, _w, at) => ({ at, do: 'queue-storm', for: hours(r.between(0.1, 24)) })],
-  [2, (r, _w, at) => ({ at, do: 'leases-fail', for: hours(r.between(0.1, 24)) })],
-  [2, (r, _w, at) => ({ at, do: 'eventual-reads', for: hours(r.between(0.1, 48)) })],
+  [2, (r, _w, at) => ({ at, do: 'schedule-stops', for: mostlyShort(r, 100) })],
+  [2, (r, _w, at) => ({ at, do: 'queue-storm', for: mostlyShort(r, 24) })],
+  [2, (r, _w, at) => ({ at, do: 'leases-fail', for: mostlyShort(r, 24) })],
+  [2, (r, _w, at) => ({ at, do: 'eventual-reads', for: mostlyShort(r, 48) })],
   [1, (_r, _w, at) => ({ at, do: 'deploy' })],
 ];
 
-const weights = happenings.reduce((sum, [weight]) => sum + weight, 0);
+/**
+ * Each world is fond of some kinds and knows nothing of others: what must come together to do harm comes together more
+ * often (swarm testing: Groce et al. 2012).
+ */
+const fondness = (random: Random): readonly number[] =>
+  happenings.map(([weight]) => (random.chance(0.5) ? 0 : weight * random.between(0.2, 5)));
 
-const happening = (random: Random, world: Omit<Scenario, 'items'>): Item => {
+const happening = (random: Random, world: Omit<Scenario, 'items'>, weights: readonly number[]): Item => {
   const at = Math.floor(random.between(0, world.length));
-  let left = random.between(0, weights);
-  for (const [weight, make] of happenings) {
-    left -= weight;
+  let left = random.between(
+    0,
+    weights.reduce((sum, weight) => sum + weight, 0),
+  );
+  for (const [n, [, make]] of happenings.entries()) {
+    left -= weights[n] ?? 0;
     if (left < 0) return make(random, world, at);
   }
   return { at, do: 'deploy' };
@@ -349,7 +364,8 @@ export const scenarioOf = (seed: number, options: { readonly real?: boolean } = 
   };
   // Some worlds know no fault: what fails there is no excuse of the faults.
   const faults = random.chance(0.1) ? 0 : random.int(3, 40);
-  const items = Array.from({ length: faults }, () => happening(random, world)).toSorted(
+  const weights = fondness(random);
+  const items = Array.from({ length: faults }, () => happening(random, world, weights)).toSorted(
     (a, b) => a.at - b.at,
   );
   return { ...world, items };

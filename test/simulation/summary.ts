@@ -2,8 +2,9 @@
 
 import type { Violation } from './checker.ts';
 import { allStates, Coverage } from './coverage.ts';
+import type { Cryptography, Figures } from './parts.ts';
 import { callPorts, scenarioOf } from './scenario.ts';
-import { type Cryptography, type Figures, runScenario } from './world.ts';
+import { runScenario } from './world.ts';
 
 /** Of many worlds; it travels between threads. */
 export interface Tally {

@@ -3,6 +3,9 @@
 import { parentPort } from 'node:worker_threads';
 import { runSeeds } from './summary.ts';
 
+// Nobody reads where a simulated failure was thrown.
+Error.stackTraceLimit = 0;
+
 parentPort?.on('message', (seeds: readonly number[]) => {
   runSeeds(seeds, { stopAtFirst: true }).then(
     (tally) => parentPort?.postMessage(tally),

@@ -105,7 +105,10 @@ export const createCrew = (options: {
 
   const deliver = (unit: Unit, receives: number): void => {
     const worker = free();
-    if (worker === undefined) return loop.begin(loop.now() + seconds(2), () => deliver(unit, receives));
+    if (worker === undefined) {
+      loop.begin(loop.now() + seconds(2), () => deliver(unit, receives));
+      return;
+    }
     const again = (delay: number): void => {
       if (receives < mostReceives) loop.begin(loop.now() + delay, () => deliver(unit, receives + 1));
     };
@@ -137,11 +140,11 @@ export const createCrew = (options: {
 
   const minute = minutes(1);
   /** A world that only waits is looked at ever more seldom: a schedule may skip, and weeks of silence would take hours. */
-  const patience = (): number => Math.min(minutes(60), minute * 1.4 ** Math.max(0, fruitless - 8));
+  const patience = (): number => Math.min(minutes(60), minute * 1.6 ** Math.max(0, fruitless - 5));
 
   const scheduleSweep = (wanted: number): void => {
     const earliest = Math.max(wanted, loop.now() + 1, crew.scheduleStopsUntil);
-    const at = Math.ceil(Math.max(earliest, fruitless > 8 ? lastSweep + patience() : 0) / minute) * minute;
+    const at = Math.ceil(Math.max(earliest, fruitless > 5 ? lastSweep + patience() : 0) / minute) * minute;
     if (at >= sweepAt) return;
     sweepAt = at;
     sweepOrder += 1;
@@ -168,7 +171,10 @@ export const createCrew = (options: {
       if (next !== Number.POSITIVE_INFINITY) scheduleSweep(next);
     };
     const worker = random.any(workers.filter((each) => each.downUntil <= loop.now()));
-    if (worker === undefined) return scheduleSweep(loop.now() + minute);
+    if (worker === undefined) {
+      scheduleSweep(loop.now() + minute);
+      return;
+    }
     const { process, world } = begin(worker, () => scheduleSweep(loop.now() + minute));
     tick(world).then(
       () => {

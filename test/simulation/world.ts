@@ -1,106 +1,28 @@
 // One world: the real core, engine and agent's applier on ports in memory, one thread, one clock. Faults come as the
 // scenario says; then they stop, and everything has to come to rest.
 
-import type { Seals } from '../../contract/seals.ts';
 import { SelkieError } from '../../core/errors.ts';
-import {
-  defaultPolicy,
-  type Fleet,
-  type FleetDomain,
-  type FleetHost,
-  type Policy,
-} from '../../core/policy.ts';
+import { defaultPolicy, type Fleet, type FleetDomain, type Policy } from '../../core/policy.ts';
 import { add, formatInstant, hours, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
-import type { Commit, Happening, Keys, Unit } from '../../engine/ports.ts';
+import type { Commit, Happening, Unit } from '../../engine/ports.ts';
 import type { World } from '../../engine/world.ts';
 import type { Weather } from './calls.ts';
-import { type Checker, createChecker, type Violation } from './checker.ts';
+import { createChecker } from './checker.ts';
 import { Coverage } from './coverage.ts';
-import { createDns, createResolver, type SimulatedDns, type SimulatedZone } from './dns.ts';
+import { createDns, createResolver } from './dns.ts';
 import { checkEnd, checkSettled, lookAfter, settleTime, windingUp } from './end.ts';
 import { astrayPulling, astrayPushed } from './forgiven.ts';
 import { createHost, type MailHost } from './hosts.ts';
 import { createMemoryLedger, type MemoryLedger } from './ledger.ts';
-import { createLoop, type Loop } from './loop.ts';
-import { createMail, type Mail } from './mail.ts';
+import { createLoop } from './loop.ts';
+import { createMail } from './mail.ts';
 import { happen, insist } from './operators.ts';
-import { type Random, stream } from './random.ts';
+import type { Cryptography, Outcome, WorldParts } from './parts.ts';
+import { stream } from './random.ts';
 import type { DomainPlan, PolicyPlan, Scenario } from './scenario.ts';
-import { createSymbolicKeys, type HostSeals, leaks, symbolicSeals } from './symbols.ts';
+import { createSymbolicKeys, leaks, symbolicSeals } from './symbols.ts';
 import { createMemoryVault } from './vault.ts';
-import { type Crew, clockOf, createCrew, type Worker } from './workers.ts';
-
-export interface Figures {
-  rotations: number;
-  events: number;
-  commits: number;
-  signed: number;
-  verified: number;
-  tempfailed: number;
-  forgiven: number;
-  checks: number;
-}
-
-export interface Outcome {
-  readonly violations: readonly Violation[];
-  readonly figures: Figures;
-  readonly coverage: Coverage;
-  readonly timeline: readonly string[];
-}
-
-/** Real cryptography in place of symbols, for some worlds. */
-export interface Cryptography {
-  readonly keys: Keys;
-  readonly seals: Seals;
-  hostSeals(
-    name: string,
-  ): Promise<{ readonly seals: HostSeals; readonly fleet: Pick<FleetHost, 'encryptionKey' | 'signingKey'> }>;
-}
-
-/** What the parts of a world show each other. */
-export interface WorldParts {
-  readonly scenario: Scenario;
-  readonly loop: Loop;
-  readonly random: Random;
-  readonly weather: Weather;
-  readonly checker: Checker;
-  readonly dns: SimulatedDns;
-  readonly ledger: MemoryLedger;
-  readonly vault: { readonly secrets: ReadonlyMap<string, Uint8Array> };
-  readonly crew: Crew;
-  readonly mail: Mail;
-  readonly hosts: readonly MailHost[];
-  readonly policies: ReadonlyMap<string, PolicyPlan>;
-  readonly trace: ((says: string) => void) | undefined;
-  isPresent(domain: string): boolean;
-  isLeaving(domain: string): boolean;
-  isEnrolled(host: MailHost): boolean;
-  /** A newer fleet file is deployed; workers take it up one after the other. */
-  deploy(change: () => void): void;
-  setPolicy(domain: string, policy: PolicyPlan): void;
-  setLeaving(domain: string, leaving: boolean): void;
-  setPresent(domain: string, present: boolean): void;
-  enrol(host: MailHost, enrolled: boolean): void;
-  power(host: MailHost, powered: boolean): void;
-  /** What it does no longer counts, until it is back and holds everything. */
-  setAside(host: MailHost): void;
-  goesAstray(host: MailHost): void;
-  mayBeBack(host: MailHost): void;
-  leasesFailUntil(time: number): void;
-  eventualUntil(time: number): void;
-  asked(domain: string, key: string): void;
-  answered(domain: string, key: string, rotation: string): void;
-  hurried(domain: string): void;
-  /** The hand has done what it could; the traces of its error go from servers and caches. */
-  mended(zone: SimulatedZone, name: string, ttl: number): void;
-  /** Ends a fault after some time, or when all faults stop. */
-  later(length: number, run: () => void): void;
-  /** Asks the API until it is answered. */
-  insist(what: string, order: (world: World) => Promise<unknown>): void;
-  /** A fault of this kind is at work until then. */
-  met(fault: string | undefined, until: number): void;
-  failed(error: unknown, doing: string): void;
-}
+import { clockOf, createCrew, type Worker } from './workers.ts';
 
 const policyOf = (plan: PolicyPlan): Policy => {
   const { rotateEvery: _default, ...rest } = defaultPolicy;
@@ -121,7 +43,9 @@ export const runScenario = async (
 ): Promise<Outcome> => {
   const { seed } = scenario;
   const start = instant(Date.parse(scenario.start));
-  const loop = createLoop(start, () => checker.violate(8, 'work goes round in circles: 20,000 events in one minute'));
+  const loop = createLoop(start, () =>
+    checker.violate(8, 'work goes round in circles: 20,000 events in one minute'),
+  );
   const { now } = loop;
   const timeline: string[] = [];
   const trace =
@@ -310,7 +234,11 @@ export const runScenario = async (
       checker.count(host, true);
       trace?.(`${host.name} counts again`);
     }
-    if (astray.has(host) && row?.cursor?.n === host.state.cursor?.n && row?.incarnation === host.state.incarnation)
+    if (
+      astray.has(host) &&
+      row?.cursor?.n === host.state.cursor?.n &&
+      row?.incarnation === host.state.incarnation
+    )
       checker.heard(host);
     if (astray.has(host) && knows) {
       astray.delete(host);
@@ -334,11 +262,13 @@ export const runScenario = async (
     if (facts === undefined) return;
     if (isCalm(host)) facts.calm += minutes(10);
     const bound = host.pulls ? astrayPulling : astrayPushed;
-    if (facts.calm > bound + minutes(10))
-      return checker.violate(
+    if (facts.calm > bound + minutes(10)) {
+      checker.violate(
         8,
         `${host.name} came back from an old backup, and has not caught up for ${facts.calm / 60_000} quiet minutes`,
       );
+      return;
+    }
     loop.at(now() + minutes(10), () => watchAstray(host));
   };
 

@@ -20,7 +20,7 @@ import {
 import { assertSafe } from '../../../core/key/safety.ts';
 import { type State, stateOf } from '../../../core/key/state.ts';
 import type { Policy } from '../../../core/policy.ts';
-import { days, hours, type Instant, minutes } from '../../../core/time.ts';
+import { days, hours, type Instant, instant, minutes } from '../../../core/time.ts';
 
 interface Old {
   readonly now: Instant;
@@ -126,7 +126,7 @@ describe.each(corpus)('a row of version 0.1, %s', (_, old) => {
       withRotation(row, row.rotations[0]?.id ?? '', (rotation) => ({ ...rotation, reason: 'a test' })),
     );
     const again = row.keys.reduce((next, { selector }) => withNewTurn(next, selector, old.now), written);
-    const last = tidied(withoutTrouble(withTrouble(again, 'a step', old.now, 'a test'), 'a step'));
+    const last = tidied(withoutTrouble(withTrouble(again, 'a step', old.now, 'a test'), 'a step'), old.now);
     expect(unknowns(last)).toBe(unknowns(row));
     expect(unknowns(row)).toBeGreaterThan(0);
   });
@@ -168,7 +168,7 @@ it('a row keeps what it does not know when it drops keys that are long gone', ()
   if (destroyed === undefined || gone === undefined) throw new Error('the corpus has no destroyed key');
   const many = Array.from({ length: 14 }, (_, n) => ({ ...gone, selector: `240128e-${n + 2}` }));
   const row = fromLater({ ...destroyed, keys: many });
-  const kept = tidied(row);
+  const kept = tidied(row, instant(0));
   expect(kept.keys).toEqual(row.keys.slice(2));
   expect(kept).toMatchObject({ later: { is: 'unknown here' } });
 });

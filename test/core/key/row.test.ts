@@ -14,7 +14,7 @@ import {
   withTurn,
 } from '../../../core/key/row.ts';
 import { dutyTurn } from '../../../core/key/state.ts';
-import { add, minutes } from '../../../core/time.ts';
+import { add, instant, minutes } from '../../../core/time.ts';
 import { at, evidenceUpTo, key, later, rotation, row, t, turnUpTo } from './made.ts';
 
 const first = key('240127e', 'stopped');
@@ -119,7 +119,7 @@ describe('a tidied row', () => {
 
   it('with twelve keys that are gone is the same row', () => {
     const twelve = row([...Array.from({ length: 12 }, (_, n) => gone(n)), second], { taken });
-    expect(tidied(twelve)).toBe(twelve);
+    expect(tidied(twelve, instant(0))).toBe(twelve);
   });
 
   it('drops the oldest beyond twelve, with their rotations, and keeps every key that is not gone', () => {
@@ -131,7 +131,7 @@ describe('a tidied row', () => {
       rotation('kept', { selectors: ['old-3'] }),
       rotation('present', { selectors: [] }),
     ];
-    const next = tidied(row(keys, { rotations, taken }));
+    const next = tidied(row(keys, { rotations, taken }), instant(0));
     expect(next.keys).toEqual([second, ...keys.slice(3)]);
     expect(next.rotations.map(({ id }) => id)).toEqual(['half', 'kept', 'present']);
     expect(next.taken).toEqual(taken.slice(3));

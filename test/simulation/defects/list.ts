@@ -1,0 +1,421 @@
+// Defects that somebody could have made, each as a small patch of the code's text. The simulation has to catch every one of
+// them: a check that cannot fail is none (test/simulation/defects.test.ts). Those marked `was real` were found by it.
+
+export interface Patch {
+  readonly file: string;
+  readonly find: string;
+  readonly put: string;
+}
+
+export interface Defect {
+  readonly name: string;
+  readonly says: string;
+  readonly patches: readonly Patch[];
+  readonly wasReal?: true;
+}
+
+const one = (name: string, says: string, file: string, find: string, put: string): Defect => ({
+  name,
+  says,
+  patches: [{ file, find, put }],
+});
+
+/** The net below the planner is taken away as well: else it, and not the judge, would see the defect. */
+const unguarded: Patch = {
+  file: 'core/key/safety.ts',
+  find: '  const [first] = violations(before, after, context);',
+  put: '  const [first] = violations(before, after, context).slice(0, 0);',
+};
+
+const real = (defect: Defect): Defect => ({ ...defect, wasReal: true });
+
+export const defects: readonly Defect[] = [
+  // ---- gates and proofs
+  one(
+    'first-host-is-enough',
+    'a gate passes when the first host has acknowledged',
+    'core/key/gate.ts',
+    '  if (behind.length > 0) {',
+    '  if (behind.length === ready.length) {',
+  ),
+  one(
+    'gate-one-early',
+    'a host counts as having applied the entry before',
+    'core/key/gate.ts',
+    'host.cursor >= place.n;',
+    'host.cursor >= place.n - 1;',
+  ),
+  one(
+    'failed-key-ignored',
+    'a host that cannot use a key does not stop the gate',
+    'core/key/gate.ts',
+    '  const failing = options.usable ?',
+    '  const failing = options.usable && s.now < 0 ?',
+  ),
+  {
+    name: 'standby-skipped',
+    says: 'hosts are told to sign before they have said that they hold the key',
+    patches: [
+      unguarded,
+      {
+        file: 'core/key/plan.ts',
+        find: '  const waiting = keys.filter((key) => turnOf(key).standby === undefined);',
+        put: '  const waiting = keys.filter(() => false);',
+      },
+    ],
+  },
+  one(
+    'nothing-proved',
+    'the proof holds whatever servers say',
+    'engine/prove.ts',
+    '  if (lagging.length === 0 && answers.length > 0) return;',
+    '  return;',
+  ),
+  one(
+    'one-server-proves',
+    'one name server is taken for all',
+    'engine/prove.ts',
+    '  const lagging = answers.filter((answer) => !holds(answer));',
+    '  const lagging = answers.slice(0, 1).filter((answer) => !holds(answer));',
+  ),
+  one(
+    'absence-not-proved',
+    'a deleted record is taken for gone',
+    'engine/prove.ts',
+    "      answer.answer.kind !== 'failed' && beside !== undefined && answerText(beside) === answerText(answer)",
+    '      beside === undefined || answer !== undefined',
+  ),
+  one(
+    'caches-forgotten',
+    'nobody waits for caches that deny a name',
+    'core/key/waits.ts',
+    'proved.negativeTtl === 0 ? proved.at : add(proved.at, proved.negativeTtl, policy.skewBound)',
+    'proved.at',
+  ),
+  real(
+    one(
+      'wildcard-forgotten',
+      'nobody waits for caches that hold a wildcard’s answer',
+      'engine/prove.ts',
+      "      answer.kind === 'txt' ? answer.set.ttl :",
+      "      answer.kind === 'txt' ? seen.negativeTtl ?? answer.set.ttl :",
+    ),
+  ),
+  // ---- waits
+  one(
+    'ttl-forgotten',
+    'a drain does not count the TTL',
+    'core/key/waits.ts',
+    '    longest(policy.ttl, key.evidence.publishIntended?.ttl ?? policy.ttl),\n    policy.drainMargin,',
+    '    policy.drainMargin,',
+  ),
+  one('margin-forgotten', 'a drain has no margin', 'core/key/waits.ts', '    policy.drainMargin,\n', ''),
+  one(
+    'queues-forgotten',
+    'a drain does not count how long hosts say that their queues hold mail',
+    'core/key/waits.ts',
+    '  hosts.flatMap((host) => host.queueLifetime ?? []);',
+    '  hosts.slice(0, 0).flatMap((host) => host.queueLifetime ?? []);',
+  ),
+  real(
+    one(
+      'queues-leave-with-their-host',
+      'the queues of a host that left the fleet no longer count',
+      'engine/perform.ts',
+      '{ stopped: { ...now, ...queuesOf(work.situation().hosts) } }',
+      '{ stopped: now }',
+    ),
+  ),
+  one(
+    'hold-forgotten',
+    'a tombstone goes at once',
+    'core/key/waits.ts',
+    'add(revoked, longest(policy.hold, key.evidence.publishIntended?.ttl ?? policy.ttl), policy.skewBound)',
+    'add(revoked, policy.skewBound)',
+  ),
+  one(
+    'drain-from-the-order',
+    'a drain counts from the order to stop, not from the last host that did',
+    'core/key/waits.ts',
+    '    latest(stopped.at, ...uses),',
+    '    uses.length < 0 ? stopped.at : (dutyTurn(key).stopIntended?.at ?? stopped.at),',
+  ),
+  one(
+    'wake-up-lost',
+    'what only waits is never looked at again',
+    'engine/reconcile-zone.ts',
+    '  await work.rest(planned.wakeAt ?? (planned.actions.length > 0 ? nextTelling(work.now()) : undefined));',
+    '  await work.rest(undefined);',
+  ),
+  one(
+    'never-again',
+    'a step that failed is not tried again for years',
+    'core/key/waits.ts',
+    'seconds(2), minutes(5)));',
+    'minutes(5_000_000), minutes(5_000_000)));',
+  ),
+  one(
+    'skew-ignored',
+    'a worker whose clock is off goes on',
+    'engine/world.ts',
+    '  if (skew > tolerableSkew)',
+    '  if (skew > tolerableSkew * 10_000)',
+  ),
+  // ---- the vault
+  one(
+    'no-read-back',
+    'the record is made from the key in memory, not from the one that the vault holds',
+    'engine/perform.ts',
+    '  const stored = await vault.read(secret);',
+    '  const stored = generated.privateKey;',
+  ),
+  {
+    name: 'publish-before-store',
+    says: 'the record is published, and the key never stored',
+    patches: [
+      {
+        file: 'engine/perform.ts',
+        find: '  const secret = await vault.store(work.row.domain, selector, generated.privateKey);\n  const stored = await vault.read(secret);',
+        put: '  const secret = vault === undefined ? "" : work.row.domain + "/" + selector;\n  const stored = generated.privateKey;',
+      },
+    ],
+  },
+  {
+    name: 'destroy-before-erase',
+    says: 'the key is destroyed while hosts hold copies',
+    patches: [
+      unguarded,
+      {
+        file: 'core/key/plan-key.ts',
+        find: '  if (e.erased === undefined && key.turns.some((turn) => turn.offered !== undefined)) {',
+        put: '  if (e.erased === undefined && s.now < 0) {',
+      },
+    ],
+  },
+  {
+    name: 'destroy-before-removal',
+    says: 'the key is destroyed while its record stands',
+    patches: [
+      unguarded,
+      {
+        file: 'core/key/plan-key.ts',
+        find: '  if (e.removed === undefined) {\n',
+        put: "  if (e.destroyed === undefined) return act({ do: 'destroy', selector });\n  if (e.removed === undefined) {\n",
+      },
+    ],
+  },
+  real(
+    one(
+      'orphan-in-the-vault',
+      'what a crashed try stored is never looked for',
+      'engine/perform.ts',
+      '?? (await vault.find(work.row.domain, selector))',
+      '',
+    ),
+  ),
+  one(
+    'late-store',
+    'nobody waits for a key that is on its way to the vault',
+    'core/key/waits.ts',
+    'add(abandoned, minutes(15))',
+    'abandoned',
+  ),
+  // ---- records and names
+  {
+    name: 'selector-reused',
+    says: 'a selector is free again when its key is gone',
+    patches: [
+      {
+        file: 'engine/perform.ts',
+        find: '  const known = [...row.keys, ...row.taken].map((used) => used.selector);',
+        put: '  const known = row.keys\n    .filter((key) => key.evidence.destroyed === undefined)\n    .map((used) => used.selector);',
+      },
+      {
+        file: 'engine/perform.ts',
+        find: '    await work.save(next, { reserve: [{ domain: row.domain, selector }] });',
+        put: '    await work.save(next);',
+      },
+      unguarded,
+    ],
+  },
+  one(
+    'trespass',
+    'another’s record in our place is replaced',
+    'engine/change-records.ts',
+    '  return passOver(work, selector);',
+    "  return passOver === undefined ? undefined : { do: 'replace', name, old: there, set };",
+  ),
+  {
+    name: 'upsert',
+    says: 'CREATE writes over what stands there',
+    patches: [
+      {
+        file: 'test/simulation/dns.ts',
+        find: "change.do === 'create' ? undefined :",
+        put: "change.do === 'create' ? there :",
+      },
+      {
+        file: 'engine/perform.ts',
+        find: '    if (foreign !== undefined) return',
+        put: '    if (foreign !== undefined && known.length < 0) return',
+      },
+    ],
+  },
+  {
+    name: 'tombstone-forgotten',
+    says: 'a revoked key’s record is deleted outright',
+    patches: [
+      {
+        file: 'core/key/plan-key.ts',
+        find: "  if (e.tombstoned === undefined) return act({ do: 'entomb', selector });",
+        put: "  if (e.tombstoned === undefined) return act({ do: 'remove', selector });",
+      },
+      unguarded,
+    ],
+  },
+  // ---- the switch and the drain
+  one(
+    'switch-without-successor',
+    'hosts are told to stop, and not what to sign with',
+    'engine/perform.ts',
+    "      ...sign.flatMap((key) => dutyChange(work, key, 'signing')),",
+    "      ...sign.slice(0, 0).flatMap((key) => dutyChange(work, key, 'signing')),",
+  ),
+  {
+    name: 'revoke-while-behind',
+    says: 'a key is revoked though a restored host signs with it again',
+    patches: [
+      {
+        file: 'core/key/plan-key.ts',
+        find: '  const behind = turn.stopIntended === undefined ? [] : hostsBehind(s, turn.stopIntended.place);',
+        put: '  const behind = turn.stopIntended === undefined ? [] : hostsBehind(s, turn.stopIntended.place).slice(0, 0);',
+      },
+      unguarded,
+    ],
+  },
+  {
+    name: 'compromised-at-once',
+    says: 'a compromised key is revoked before hosts have stopped',
+    patches: [
+      {
+        file: 'core/key/plan-key.ts',
+        find: '    if (e.unsigned !== undefined) return',
+        put: '    if (e.compromised !== undefined) return',
+      },
+      unguarded,
+    ],
+  },
+  real({
+    name: 'unsigned-for-ever',
+    says: 'one unsigned emergency makes all later ones unsigned',
+    patches: [
+      {
+        file: 'core/key/plan.ts',
+        find: '  const stop = s.row.keys.filter((key) => key.evidence.unsigned !== undefined && isServing(key));',
+        put: '  const once = s.row.rotations.some((rotation) => rotation.unsigned === true);\n  const stop = s.row.keys.filter((key) => once && key.evidence.compromised !== undefined && isServing(key));',
+      },
+      unguarded,
+    ],
+  }),
+  {
+    name: 'drain-skipped',
+    says: 'a key is revoked as soon as hosts have stopped',
+    patches: [
+      {
+        file: 'core/key/plan-key.ts',
+        find: '  if (key.evidence.compromised === undefined && s.now < ends)',
+        put: '  if (key.evidence.compromised === undefined && s.now < 0)',
+      },
+      unguarded,
+    ],
+  },
+  // ---- again is the same
+  {
+    name: 'idempotency-lost',
+    says: 'a request that is sent again is done again',
+    patches: [
+      {
+        file: 'engine/commands.ts',
+        find: '  if (answered === undefined) return undefined;',
+        put: '  if (answered === undefined || row.version >= 0) return undefined;',
+      },
+      {
+        file: 'engine/commands.ts',
+        find: '  idempotencyKey === undefined\n    ? {}',
+        put: '  idempotencyKey !== ""\n    ? {}',
+      },
+    ],
+  },
+  one(
+    'lost-update',
+    'a row is written whatever version the ledger has',
+    'test/simulation/ledger.ts',
+    '      if ((rows.get(domain)?.version ?? 0) !== version)',
+    '      if ((rows.get(domain)?.version ?? 0) < version)',
+  ),
+  one(
+    'log-overwritten',
+    'two entries of a pool’s log bear one number',
+    'test/simulation/ledger.ts',
+    '      if (place.n !== tail(pool) + 1)',
+    '      if (place.n > tail(pool) + 1)',
+  ),
+  // ---- delivery
+  one(
+    'cursor-runs-ahead',
+    'a bundle says that it leads one further than it does',
+    'engine/reconcile-host.ts',
+    '    upTo: { epoch, n: entries.at(-1)?.place.n ?? cursor.n },',
+    '    upTo: { epoch, n: (entries.at(-1)?.place.n ?? cursor.n) + (changes.length > 1 ? 1 : 0) },',
+  ),
+  one(
+    'acknowledged-unread',
+    'a host acknowledges a bundle that begins elsewhere as applied',
+    'agent/apply.ts',
+    '      await store.commit({ ...state, newest });\n',
+    '      await store.commit({ ...state, newest, cursor: manifest.place });\n',
+  ),
+  one(
+    'old-manifest-taken',
+    'a host takes a manifest that is older than the newest',
+    'agent/apply.ts',
+    '    if (state.newest !== null && isOlder(newest, state.newest))',
+    '    if (state.newest !== null && isOlder(newest, state.newest) && newest.part < 0)',
+  ),
+  one(
+    'ring-left-as-it-was',
+    'a host acknowledges duties, and signs on as before',
+    'agent/apply.ts',
+    '      ring.replace(store.signingKeys());',
+    '      if (manifest.from === null) ring.replace(store.signingKeys());',
+  ),
+  real(
+    one(
+      'restored-host-unheard',
+      'a pull from another place is not answered',
+      'engine/reconcile-host.ts',
+      '(row) => !isAt(row, pull.cursor)',
+      '(row) => isAt(row, null) && pull.cursor !== null',
+    ),
+  ),
+  real(
+    one(
+      'no-heartbeat',
+      'a host that is only pushed to is left alone while nothing changes',
+      'engine/tick.ts',
+      '% 60 === 0) units',
+      '% 60 === 60) units',
+    ),
+  ),
+  real({
+    name: 'failed-key-spins',
+    says: 'a key that a host cannot use has its domain and its host wake each other for ever',
+    patches: [
+      {
+        file: 'engine/hosts.ts',
+        find: '    .filter((key) => before.failed[key] !== after.failed[key])\n',
+        put: '',
+      },
+    ],
+  }),
+];

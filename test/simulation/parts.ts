@@ -1,0 +1,90 @@
+// What the parts of a simulated world show each other, and what is told of it afterwards.
+
+import type { Seals } from '../../contract/seals.ts';
+import type { FleetHost } from '../../core/policy.ts';
+import type { Keys } from '../../engine/ports.ts';
+import type { World } from '../../engine/world.ts';
+import type { Weather } from './calls.ts';
+import type { Checker, Violation } from './checker.ts';
+import type { Coverage } from './coverage.ts';
+import type { SimulatedDns, SimulatedZone } from './dns.ts';
+import type { MailHost } from './hosts.ts';
+import type { MemoryLedger } from './ledger.ts';
+import type { Loop } from './loop.ts';
+import type { Mail } from './mail.ts';
+import type { Random } from './random.ts';
+import type { PolicyPlan, Scenario } from './scenario.ts';
+import type { HostSeals } from './symbols.ts';
+import type { Crew } from './workers.ts';
+
+export interface Figures {
+  rotations: number;
+  events: number;
+  commits: number;
+  signed: number;
+  verified: number;
+  tempfailed: number;
+  forgiven: number;
+  checks: number;
+}
+
+export interface Outcome {
+  readonly violations: readonly Violation[];
+  readonly figures: Figures;
+  readonly coverage: Coverage;
+  readonly timeline: readonly string[];
+}
+
+/** Real cryptography in place of symbols, for some worlds. */
+export interface Cryptography {
+  readonly keys: Keys;
+  readonly seals: Seals;
+  hostSeals(
+    name: string,
+  ): Promise<{ readonly seals: HostSeals; readonly fleet: Pick<FleetHost, 'encryptionKey' | 'signingKey'> }>;
+}
+
+/** What the parts of a world show each other. */
+export interface WorldParts {
+  readonly scenario: Scenario;
+  readonly loop: Loop;
+  readonly random: Random;
+  readonly weather: Weather;
+  readonly checker: Checker;
+  readonly dns: SimulatedDns;
+  readonly ledger: MemoryLedger;
+  readonly vault: { readonly secrets: ReadonlyMap<string, Uint8Array> };
+  readonly crew: Crew;
+  readonly mail: Mail;
+  readonly hosts: readonly MailHost[];
+  readonly policies: ReadonlyMap<string, PolicyPlan>;
+  readonly trace: ((says: string) => void) | undefined;
+  isPresent(domain: string): boolean;
+  isLeaving(domain: string): boolean;
+  isEnrolled(host: MailHost): boolean;
+  /** A newer fleet file is deployed; workers take it up one after the other. */
+  deploy(change: () => void): void;
+  setPolicy(domain: string, policy: PolicyPlan): void;
+  setLeaving(domain: string, leaving: boolean): void;
+  setPresent(domain: string, present: boolean): void;
+  enrol(host: MailHost, enrolled: boolean): void;
+  power(host: MailHost, powered: boolean): void;
+  /** What it does no longer counts, until it is back and holds everything. */
+  setAside(host: MailHost): void;
+  goesAstray(host: MailHost): void;
+  mayBeBack(host: MailHost): void;
+  leasesFailUntil(time: number): void;
+  eventualUntil(time: number): void;
+  asked(domain: string, key: string): void;
+  answered(domain: string, key: string, rotation: string): void;
+  hurried(domain: string): void;
+  /** The hand has done what it could; the traces of its error go from servers and caches. */
+  mended(zone: SimulatedZone, name: string, ttl: number): void;
+  /** Ends a fault after some time, or when all faults stop. */
+  later(length: number, run: () => void): void;
+  /** Asks the API until it is answered. */
+  insist(what: string, order: (world: World) => Promise<unknown>): void;
+  /** A fault of this kind is at work until then. */
+  met(fault: string | undefined, until: number): void;
+  failed(error: unknown, doing: string): void;
+}
