@@ -10,7 +10,7 @@ import { add, type Instant, instant, latest, milliseconds, minutes, seconds } fr
 import { changeHost, fleetHost, hostRow, noteTrouble, proofBy, takeAcknowledgement } from './hosts.ts';
 import { inParallel } from './parallel.ts';
 import type { DutyChange, HostRow, LogEntry, Unit } from './ports.ts';
-import { openSession, type Session, type World } from './world.ts';
+import { comeBack, openSession, type Session, type World } from './world.ts';
 
 /** How long a bundle may be under way. */
 const bundleLife = minutes(10);
@@ -150,8 +150,7 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
   if (host.endpoint === undefined) return; // it pulls
   const lease = `host/${host.name}`;
   if (!(await world.ledger.lease(lease, world.worker, session.now(), minutes(1)))) {
-    await world.queue.send([unit], seconds(1));
-    return;
+    return comeBack(world, session, lease, unit, seconds(1));
   }
   try {
     for (let sent = 0; sent < mostBundles; ) {

@@ -14,7 +14,7 @@ import { inParallel } from './parallel.ts';
 import { type DomainAction, perform, type StatusOf } from './perform.ts';
 import type { Unit } from './ports.ts';
 import { type HostCache, hostCache, openWork, type Work } from './work.ts';
-import { openSession, type Session, type World } from './world.ts';
+import { comeBack, openSession, type Session, type World } from './world.ts';
 
 /** Domains worked on at once. */
 const width = 8;
@@ -113,8 +113,8 @@ export const reconcileZone = async (world: World, unit: Extract<Unit, { kind: 'z
   const session = await openSession(world);
   const lease = `zone/${unit.zone}`;
   if (!(await world.ledger.lease(lease, world.worker, session.now(), leaseLength))) {
-    await world.queue.send([unit], seconds(5));
-    return;
+    const { domains } = unit;
+    return comeBack(world, session, `${lease}/${domains[0]}+${domains.length}`, unit, seconds(5));
   }
   try {
     const cache = hostCache(world);

@@ -5,7 +5,7 @@ import { SelkieError } from '../core/errors.ts';
 import type { Situation } from '../core/key/actions.ts';
 import type { DomainRow, HostView } from '../core/key/evidence.ts';
 import { defaultPolicy, type Fleet, type FleetZone, hostsOf, type Policy } from '../core/policy.ts';
-import { add, between, formatDuration, type Instant, minutes } from '../core/time.ts';
+import { add, between, type Duration, formatDuration, type Instant, minutes } from '../core/time.ts';
 import type {
   Clock,
   DnsObserver,
@@ -19,6 +19,7 @@ import type {
   Queue,
   Randomness,
   Reporter,
+  Unit,
   Vault,
 } from './ports.ts';
 
@@ -66,6 +67,21 @@ export const openSession = async (world: World): Promise<Session> => {
       `this process carries fleet version ${world.fleet.version}, the ledger has ${head.fleetVersion}: a newer deployment does the work`,
     );
   return { head, now: () => add(head.at, between(started, world.clock.now())) };
+};
+
+/**
+ * Whoever finds a lease taken comes back later; the others that find it taken meanwhile need not, since one does: else
+ * units that come faster than they are done would pile up, and all of them ask again and again.
+ */
+export const comeBack = async (
+  world: World,
+  session: Session,
+  lease: string,
+  unit: Unit,
+  delay: Duration,
+): Promise<void> => {
+  if (await world.ledger.lease(`${lease}/next`, world.randomness.id(), session.now(), delay))
+    await world.queue.send([unit], delay);
 };
 
 export const report = (
