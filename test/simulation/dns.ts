@@ -14,6 +14,8 @@ export interface NameServer {
   readonly shown: Map<string, TxtSet>;
   /** Shows nothing new before then. */
   stuckUntil: number;
+  /** What it will show once it is no longer stuck, in order. */
+  readonly waiting: (() => void)[];
   /** Does not answer before then. */
   downUntil: number;
 }
@@ -77,6 +79,11 @@ const same = (a: TxtSet | undefined, b: TxtSet | undefined): boolean =>
     a?.values.length === b?.values.length &&
     (a?.values ?? []).every((value, n) => value === b?.values[n]));
 
+/** Shows what a server that was stuck has missed, in order. */
+export const loosen = (server: NameServer, now: Instant): void => {
+  if (server.stuckUntil <= now) for (const show of server.waiting.splice(0)) show();
+};
+
 /** What a name server answers. */
 export const answerOf = (zone: SimulatedZone, server: NameServer, name: string): TxtSet | undefined =>
   server.shown.get(name) ?? zone.wildcard;
@@ -107,6 +114,7 @@ export const createDns = (options: {
           name: `ns${n + 1}.${zone.name}`,
           shown: new Map(),
           stuckUntil: 0,
+          waiting: [],
           downUntil: 0,
         })),
         standing: new Map(),
@@ -123,16 +131,18 @@ export const createDns = (options: {
     return zone;
   };
 
-  const show = (zone: SimulatedZone, server: NameServer, name: string, set: TxtSet | undefined): void => {
-    if (server.stuckUntil > loop.now()) {
-      loop.at(server.stuckUntil, () => show(zone, server, name, set));
-      return;
-    }
+  const apply = (zone: SimulatedZone, server: NameServer, name: string, set: TxtSet | undefined): void => {
     zone.pending.set(name, (zone.pending.get(name) ?? 0) - 1);
     const before = answerOf(zone, server, name);
     if (set === undefined) server.shown.delete(name);
     else server.shown.set(name, set);
     watch.shown(zone, server, name, before, answerOf(zone, server, name));
+  };
+
+  const show = (zone: SimulatedZone, server: NameServer, name: string, set: TxtSet | undefined): void => {
+    server.waiting.push(() => apply(zone, server, name, set));
+    loosen(server, loop.now());
+    if (server.waiting.length > 0) loop.at(server.stuckUntil, () => loosen(server, loop.now()));
   };
 
   const write = (zone: SimulatedZone, name: string, set: TxtSet | undefined, ours: boolean): number => {

@@ -197,6 +197,7 @@ export const createCrew = (options: {
     const { cursor, incarnation: store } = host.state;
     return (
       row?.complete !== true ||
+      Object.keys(row.failed).length > 0 ||
       row.incarnation !== store ||
       row.cursor?.n !== cursor?.n ||
       (cursor?.n ?? 0) < ledger.tail(host.pool)
@@ -249,7 +250,9 @@ export const createCrew = (options: {
         again,
       );
       if (host.state.cursor?.n !== before) failures.delete(host);
-      if (lacks(host)) schedulePull(host, host.state.cursor?.n === before ? minute : 100);
+      if (!lacks(host)) return;
+      if (host.state.cursor?.n === before) again();
+      else schedulePull(host, 100);
     } catch (error) {
       if (!(error instanceof SelkieError)) options.failed(error, `pull of ${host.name}`);
       again();

@@ -9,7 +9,7 @@ import type { World } from '../../engine/world.ts';
 import type { Weather } from './calls.ts';
 import { createChecker } from './checker.ts';
 import { Coverage } from './coverage.ts';
-import { createDns, createResolver } from './dns.ts';
+import { createDns, createResolver, loosen } from './dns.ts';
 import { checkEnd, checkSettled, lookAfter, settleTime, windingUp } from './end.ts';
 import { astrayPulling, astrayPushed } from './forgiven.ts';
 import { createHost, type MailHost } from './hosts.ts';
@@ -273,15 +273,21 @@ export const runScenario = async (
   };
 
   // ---- those who work --------------------------------------------------------------------------------------------
+  const saidBefore = new Set<string>();
   const reported = (happening: Happening): void => {
     if (leaks(happening.says))
       checker.violate(9, `a report holds a private key: ${happening.says.slice(0, 40)}`);
     if (happening.says.startsWith('hosts are told to sign'))
       rotations.add(`${happening.domain}/${happening.at}`);
     if (happening.level === 'step') crew.progressed();
-    trace?.(
-      `${happening.domain ?? ''} ${happening.level === 'step' ? '' : `${happening.level}: `}${happening.says}`,
-    );
+    // A trouble that goes on is told once between two steps.
+    const told = happening.level !== 'step' && saidBefore.has(happening.says);
+    if (happening.level === 'step') saidBefore.clear();
+    else saidBefore.add(happening.says);
+    if (!told)
+      trace?.(
+        `${happening.domain ?? ''} ${happening.level === 'step' ? '' : `${happening.level}: `}${happening.says}`,
+      );
     if (/refused: .* \(invariant \d+\)/.test(happening.says) && scenarioIsStrict)
       parts.failed(new Error(happening.says), 'a unit');
   };
@@ -523,6 +529,7 @@ export const runScenario = async (
       for (const server of zone.servers) {
         server.stuckUntil = 0;
         server.downUntil = 0;
+        loosen(server, now());
       }
     }
     leasesFail = 0;
