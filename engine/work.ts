@@ -111,8 +111,11 @@ export const openWork = async (
     },
     rest: async (wakeAt) => {
       if (row.wakeAt === wakeAt) return;
+      // Nothing that a rule could break changes.
       const { wakeAt: _before, ...rest } = row;
-      await commit({ ...rest, ...(wakeAt === undefined ? {} : { wakeAt }) });
+      const next = { ...rest, ...(wakeAt === undefined ? {} : { wakeAt }) };
+      await world.ledger.commit({ domains: [next] });
+      row = { ...next, version: next.version + 1 };
     },
     reload: async () => {
       const current = await world.ledger.domain(domain);

@@ -34,7 +34,8 @@ export const safetyRules: readonly Rule[] = [
     says: 'revoked before mail signed with it had drained',
     broken: (row, context) =>
       selectorsWhere(row, (key) => {
-        if (key.evidence.revocationIntended === undefined || key.evidence.compromised !== undefined)
+        const { revocationIntended, revoked, compromised } = key.evidence;
+        if (revocationIntended === undefined || revoked !== undefined || compromised !== undefined)
           return false;
         const ends = drainEnds(row.domain, key, context.hosts, context.policy);
         return mayHaveSigned(key) && (ends === undefined || context.now < ends);

@@ -297,14 +297,17 @@ export const createChecker = (world: {
 
     changing: (host) => {
       noteSigning(host);
-      if (host.powered) for (const key of host.ring.values()) world.post(host, key);
     },
 
     changed: (host, before, by) => {
       figures.checks += 1;
       const after = host.ring;
       for (const [name, key] of after) if (!before.has(name)) began(host, key);
-      for (const [name, key] of before) if (!after.has(name)) ended(host, key);
+      for (const [name, key] of before)
+        if (!after.has(name)) {
+          ended(host, key);
+          if (host.powered) world.post(host, key);
+        }
       if (by === 'disk') return;
       const served = (ring: Ring): ReadonlySet<string> =>
         new Set([...ring.values()].map(({ domain }) => domain));

@@ -139,7 +139,7 @@ const policyPlan = (random: Random): PolicyPlan => {
   const ttl = random.pick([minutes(5), hours(1), hours(4), days(1)]);
   return {
     ...(random.chance(0.75)
-      ? { rotateEvery: random.pick([days(1), days(2), days(4), days(7), days(14)]) }
+      ? { rotateEvery: random.pick([days(1), days(2), days(3), days(5), days(7)]) }
       : {}),
     algorithms: random.pick(algorithmSets),
     ttl,
@@ -312,7 +312,8 @@ const happening = (random: Random, world: Omit<Scenario, 'items'>, weights: read
 };
 
 /** Small worlds are the rule: they find as much, and there can be more of them. */
-const size = (random: Random, most: number): number => 1 + Math.floor(random.next() ** 3 * most);
+const size = (random: Random, most: number, smallness = 3): number =>
+  1 + Math.floor(random.next() ** smallness * most);
 
 export const scenarioOf = (seed: number, options: { readonly real?: boolean } = {}): Scenario => {
   const random = stream(seed, 'scenario');
@@ -326,8 +327,8 @@ export const scenarioOf = (seed: number, options: { readonly real?: boolean } = 
     }),
   );
   const pools = random.chance(0.8) ? ['mx'] : ['mx', 'out'];
-  const length = days(random.int(10, 60));
-  const domains = Array.from({ length: size(random, 20) }, (_, n): DomainPlan => {
+  const length = days(random.chance(0.9) ? random.int(3, 12) : random.int(13, 60));
+  const domains = Array.from({ length: size(random, 20, 6) }, (_, n): DomainPlan => {
     const zone = pick(random, zones).name;
     return {
       domain: random.chance(0.1) && !zone.startsWith('_') && n === 0 ? zone : `d${n + 1}.${zone}`,
@@ -359,11 +360,11 @@ export const scenarioOf = (seed: number, options: { readonly real?: boolean } = 
     zones,
     domains,
     hosts,
-    messages: random.int(20, 200),
+    messages: random.int(5, 60),
     real: options.real ?? false,
   };
   // Some worlds know no fault: what fails there is no excuse of the faults.
-  const faults = random.chance(0.1) ? 0 : random.int(3, 40);
+  const faults = random.chance(0.1) ? 0 : random.int(2, 25);
   const weights = fondness(random);
   const items = Array.from({ length: faults }, () => happening(random, world, weights)).toSorted(
     (a, b) => a.at - b.at,
