@@ -205,10 +205,11 @@ export const createCrew = (options: {
   };
 
   const schedulePull = (host: MailHost, delay: number): void => {
-    if (!host.pulls || pulling.has(host)) return;
-    const at = loop.now() + delay;
+    const at = Math.ceil(loop.now() + delay);
+    if (!host.pulls || (pulling.get(host) ?? Number.POSITIVE_INFINITY) <= at) return;
     pulling.set(host, at);
     loop.begin(at, () => {
+      if (pulling.get(host) !== at) return; // an earlier one came between
       pulling.delete(host);
       void pull(host);
     });
