@@ -1,5 +1,4 @@
 import { instant } from '../../core/time.ts';
-import { keysContract } from '../contracts/keys.ts';
 import { ledgerContract } from '../contracts/ledger.ts';
 import { vaultContract } from '../contracts/vault.ts';
 import { createMemoryLedger } from './ledger.ts';
@@ -10,5 +9,10 @@ ledgerContract('the ledger in memory', async () => {
   return { ledger, second: async () => ledger, close: async () => {} };
 });
 
-vaultContract('the vault in memory', () => createMemoryVault(() => instant(Date.now()), () => 0));
-void keysContract;
+vaultContract('the vault in memory', async () => {
+  const vault = createMemoryVault(
+    () => instant(Date.now()),
+    () => 0,
+  );
+  return { open: () => vault };
+});
