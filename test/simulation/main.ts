@@ -23,6 +23,8 @@ Runs simulated worlds: the real engine, faults at every port, a judge who looks 
   --no-shrink    do not make a failing scenario smaller
   --quiet        no progress line
 
+Ctrl-C ends it with the summary of what there was.
+
 Exits with 1 where an invariant is broken, after printing the seed, the smallest scenario that still
 breaks it, and its timeline. Exits with 2 where the options make no sense.`;
 
@@ -119,6 +121,13 @@ const one = async (seed: number, options: ReturnType<typeof readOptions>): Promi
   return 1;
 };
 
+/** Somebody asked to stop: no new worlds begin, and what there was is summed up. */
+let enough = false;
+for (const signal of ['SIGINT', 'SIGTERM'] as const)
+  process.once(signal, () => {
+    enough = true;
+  });
+
 /** Seeds that a thread is given at once. */
 const batch = 10;
 
@@ -137,7 +146,7 @@ const many = async (
         const thread = new Worker(new URL('./thread.ts', import.meta.url));
         const send = (): void => {
           const end = Math.min(next + batch, from + seeds);
-          if (next >= end || total.failures.length > 0) {
+          if (next >= end || total.failures.length > 0 || enough) {
             void thread.terminate();
             resolve();
             return;
