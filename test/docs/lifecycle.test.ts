@@ -1,7 +1,6 @@
 // docs/lifecycle.md against the code: its tables of states, transitions, waits and rules say what the code does, no more
 // and no less. Its transitions are compared with those of simulated lives, in which orders come after every write.
 
-import { readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
 import type { Action } from '../../core/key/actions.ts';
 import { safetyRules } from '../../core/key/safety.ts';
@@ -9,32 +8,10 @@ import { pendingRotation, type State, servingKeys } from '../../core/key/state.t
 import * as waits from '../../core/key/waits.ts';
 import { domain } from '../world/world.ts';
 import { forgotten, interrupted, orderNames, regretted, trespassed } from './lives.ts';
+import { readPage } from './page.ts';
 import type { RecordedLife } from './recorded-life.ts';
 
-const page = readFileSync(new URL('../../docs/lifecycle.md', import.meta.url), 'utf8');
-
-/** The text below a heading, up to the next heading. */
-const section = (title: string): string => {
-  const found = page.split(/^#+ /m).find((part) => part.startsWith(`${title}\n`));
-  if (found === undefined) throw new Error(`docs/lifecycle.md has no section "${title}"`);
-  return found;
-};
-
-/** The cells of the section's table, without its head. */
-const table = (title: string): readonly (readonly string[])[] =>
-  section(title)
-    .split('\n')
-    .filter((line) => line.startsWith('|'))
-    .slice(2)
-    .map((line) =>
-      line
-        .split('|')
-        .slice(1, -1)
-        .map((cell) => cell.trim()),
-    );
-
-const column = (title: string, index: number): readonly string[] =>
-  table(title).map((cells) => cells[index] ?? '');
+const { section, table, column } = readPage('lifecycle.md');
 
 /** In the order of a key's life. */
 const states: readonly State[] = Object.keys({

@@ -32,14 +32,17 @@ export const shrink = async (scenario: Scenario, violation: Violation): Promise<
     return true;
   };
   const reduce = async <T>(
+    least: number,
     of: (from: Scenario) => readonly T[],
     put: (from: Scenario, list: readonly T[]) => Scenario,
   ): Promise<void> => {
-    for (let parts = 2; of(smallest.scenario).length > 0; ) {
+    for (let parts = 2; of(smallest.scenario).length > least; ) {
       const list = of(smallest.scenario);
       let smaller = false;
-      for (let n = 0; n < Math.min(parts, list.length) && !smaller; n += 1)
-        smaller = await stillFails(put(smallest.scenario, without(list, n, parts)));
+      for (let n = 0; n < Math.min(parts, list.length) && !smaller; n += 1) {
+        const rest = without(list, n, parts);
+        smaller = rest.length >= least && (await stillFails(put(smallest.scenario, rest)));
+      }
       if (smaller) parts = Math.max(2, parts - 1);
       else if (parts >= list.length) return;
       else parts = Math.min(list.length, parts * 2);
@@ -54,14 +57,13 @@ export const shrink = async (scenario: Scenario, violation: Violation): Promise<
     items: scenario.items.filter(({ at }) => at <= failedAt),
   });
   await reduce(
+    0,
     ({ items }) => items,
     (from, items) => ({ ...from, items }),
   );
+  await reduce(1, ({ domains }) => domains, withDomains);
   await reduce(
-    ({ domains }) => domains,
-    (from, domains) => (domains.length === 0 ? from : withDomains(from, domains)),
-  );
-  await reduce(
+    1,
     ({ hosts }) => hosts,
     (from, hosts) => ({ ...from, hosts }),
   );

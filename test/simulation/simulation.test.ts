@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { instant, milliseconds, minutes } from '../../core/time.ts';
 import { createDns, createResolver } from './dns.ts';
 import { createLoop } from './loop.ts';
 import { stream } from './random.ts';
@@ -13,12 +14,13 @@ import { scenarioOf } from './scenario.ts';
 import { shrink } from './shrink.ts';
 import { runSeeds, type Tally, unmet } from './summary.ts';
 import { runScenario } from './world.ts';
-import { instant, milliseconds, minutes } from '../../core/time.ts';
 
 const main = fileURLToPath(new URL('main.ts', import.meta.url));
 
 /** Runs `npm run sim` as a person would. */
-const sim = async (...args: readonly string[]): Promise<{ code: number | null; stdout: string; stderr: string }> => {
+const sim = async (
+  ...args: readonly string[]
+): Promise<{ code: number | null; stdout: string; stderr: string }> => {
   const child = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   const texts = { stdout: '', stderr: '' };
   child.stdout.on('data', (text) => {
@@ -100,7 +102,8 @@ describe('making a failing world smaller', () => {
       zones: scenario.zones.map((zone) => ({ ...zone, servers: 0 })),
     };
     const [violation] = (await runScenario(broken)).violations;
-    if (violation === undefined) throw new Error('a zone without name servers proves nothing: this world must fail');
+    if (violation === undefined)
+      throw new Error('a zone without name servers proves nothing: this world must fail');
     const shrunk = await shrink(broken, violation);
     expect(shrunk.violation.invariant).toBe(violation.invariant);
     expect(shrunk.scenario.items).toEqual([]);
@@ -144,9 +147,11 @@ describe('the simulated DNS', () => {
     const { dns, zone } = make();
     dns.put(zone, 'x.a.example', set('theirs'));
     const create = (name: string) => ({ do: 'create', name, set: set('ours') }) as const;
-    await expect(dns.submit(zone.zone, [create('y.a.example'), create('x.a.example')])).rejects.toMatchObject({
-      code: 'rejected',
-    });
+    await expect(dns.submit(zone.zone, [create('y.a.example'), create('x.a.example')])).rejects.toMatchObject(
+      {
+        code: 'rejected',
+      },
+    );
     expect([...zone.standing.keys()]).toEqual(['x.a.example']);
   });
 

@@ -468,7 +468,10 @@ export const runScenario = async (
     },
     insist: (what, order) => insist(parts, what, order),
     mended: (zone, name, ttl) => {
-      if ((zone.pending.get(name) ?? 0) === 0) loop.at(now() + 2 * Math.max(ttl, zone.negativeTtl, zone.wildcard?.ttl ?? 0) + 1, () => checker.heal(name));
+      if ((zone.pending.get(name) ?? 0) === 0)
+        loop.at(now() + 2 * Math.max(ttl, zone.negativeTtl, zone.wildcard?.ttl ?? 0) + 1, () =>
+          checker.heal(name),
+        );
       else loop.at(now() + minutes(10), () => parts.mended(zone, name, ttl));
     },
     met: (fault, until) => {
