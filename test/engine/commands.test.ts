@@ -1,7 +1,7 @@
 // What operators ask for, on a whole world in virtual time.
 import { afterEach, describe, expect, it } from 'vitest';
-import { stateOf } from '../../core/key/state.ts';
-import { days, hours, minutes } from '../../core/time.ts';
+import { servingKeys, stateOf } from '../../core/key/state.ts';
+import { days, hours, minutes, seconds } from '../../core/time.ts';
 import { abortRotation, requestRotation, rollBack } from '../../engine/commands.ts';
 import { openSession } from '../../engine/world.ts';
 import { domain, type Simulation, simulate } from '../world/world.ts';
@@ -111,5 +111,57 @@ describe('abort and rollback', () => {
     await expect(abortRotation(s.world, await session(s), domain, {})).rejects.toMatchObject({
       code: 'conflict',
     });
+  });
+
+  it('a request that is answered between two reads is answered the same', async () => {
+    const world = await active();
+    const order = { idempotencyKey: 'k' };
+    let first: Awaited<ReturnType<typeof requestRotation>> | undefined;
+    // The other one is done after this one has read the row, and before it asks for the answer.
+    const racing = {
+      ...world.world,
+      fleet: world.world.fleet,
+      ledger: {
+        ...world.world.ledger,
+        request: async (...asked: readonly [string, string]) => {
+          first ??= await requestRotation(world.world, await openSession(world.world), domain, order);
+          return world.world.ledger.request(...asked);
+        },
+      },
+    };
+    const second = await requestRotation(racing, await openSession(racing), domain, order);
+    expect(second).toMatchObject({ joined: true, rotation: { id: first?.rotation.id } });
+  });
+
+  it('a rollback that is asked for again is not taken back', async () => {
+    const world = await active();
+    await requestRotation(world.world, await openSession(world.world), domain, {});
+    await world.run(hours(2));
+    const order = { idempotencyKey: 'back' };
+    const once = await rollBack(world.world, await openSession(world.world), domain, order);
+    const again = await rollBack(world.world, await openSession(world.world), domain, order);
+    expect(again).toMatchObject({ joined: true, rotation: { id: once.rotation.id } });
+    expect(again.rotation.aborted).toBeUndefined();
+    await expect(
+      abortRotation(world.world, await openSession(world.world), domain, order),
+    ).rejects.toMatchObject({ code: 'conflict', field: 'Idempotency-Key' });
+  });
+
+  it('one unsigned emergency does not make the next one unsigned', async () => {
+    const world = await active();
+    const emergency = async (unsigned: boolean) =>
+      requestRotation(world.world, await openSession(world.world), domain, { kind: 'emergency', unsigned });
+    await emergency(true);
+    await world.run(hours(2));
+    await emergency(false);
+    const serving = async () => {
+      const row = await world.world.ledger.domain(domain);
+      return row === undefined ? [] : servingKeys(row).map(({ selector }) => selector);
+    };
+    const before = await serving();
+    expect(before).toHaveLength(1);
+    await world.run(seconds(5));
+    // The compromised key signs on until its successor does.
+    expect((await serving()).length).toBe(1);
   });
 });

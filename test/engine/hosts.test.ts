@@ -1,0 +1,90 @@
+// What the engine does with hosts beyond the golden timelines: those that stand elsewhere than believed, units that find
+// a lease taken, keys that a host cannot use.
+
+import { afterEach, describe, expect, test } from 'vitest';
+import { add, days, hours, minutes } from '../../core/time.ts';
+import { returnHost } from '../../engine/hosts.ts';
+import type { Unit } from '../../engine/ports.ts';
+import { reconcileHost } from '../../engine/reconcile-host.ts';
+import { tick } from '../../engine/tick.ts';
+import { openSession, type World } from '../../engine/world.ts';
+import { type Simulation, simulate } from '../world/world.ts';
+
+const mx1 = 'mx1.example.com';
+const unit = { kind: 'host', host: mx1 } as const;
+let open: Simulation | undefined;
+
+afterEach(() => {
+  open?.close();
+  open = undefined;
+});
+
+const begin = async (...[start = '2024-01-28T09:00:00Z']: readonly string[]): Promise<Simulation> => {
+  open = await simulate(start, {}, [mx1]);
+  await open.run(hours(2));
+  return open;
+};
+
+/** The same world, with a queue that only notes what it is sent. */
+const noting = ({ world }: Simulation): { world: World; sent: Unit[] } => {
+  const sent: Unit[] = [];
+  const queue = { send: async (units: readonly Unit[]) => void sent.push(...units) };
+  return { world: { ...world, fleet: world.fleet, queue }, sent };
+};
+
+describe('a host', () => {
+  test('that lacks nothing is asked where it stands after an hour of silence, and not before', async () => {
+    const simulation = await begin();
+    const { world } = simulation;
+    const pushed: string[] = [];
+    const listening: World = {
+      ...world,
+      fleet: world.fleet,
+      transport: {
+        push: (host, bundle) => {
+          pushed.push(host.name);
+          return world.transport.push(host, bundle);
+        },
+      },
+    };
+    await reconcileHost(listening, unit);
+    const seen = (await world.ledger.host(mx1))?.lastSeen;
+    expect([pushed, seen]).toEqual([[mx1], simulation.now()]);
+    await reconcileHost(listening, unit);
+    expect(pushed).toEqual([mx1]);
+    await simulation.run(hours(1));
+    await reconcileHost(listening, unit);
+    expect(pushed).toEqual([mx1, mx1]);
+  });
+
+  test('is looked after at each full hour', async () => {
+    const simulation = await begin('2024-01-28T09:30:00Z');
+    const { world, sent } = noting(simulation);
+    await tick(world);
+    expect(sent.filter(({ kind }) => kind === 'host')).toEqual([]);
+    await simulation.run(minutes(30));
+    await tick(world);
+    expect(sent.filter(({ kind }) => kind === 'host')).toEqual([unit]);
+  });
+
+  test('whose lease is taken gets one unit that comes back, however many found it so', async () => {
+    const simulation = await begin();
+    const { world, sent } = noting(simulation);
+    const now = simulation.now();
+    expect(await world.ledger.lease(`host/${mx1}`, 'another', now, minutes(1))).toBe(true);
+    for (let n = 0; n < 20; n += 1) await reconcileHost(world, unit);
+    expect(sent).toEqual([unit]);
+  });
+
+  test('is not called back by a worker whose clock is off', async () => {
+    const { world } = await begin();
+    const off: World = {
+      ...world,
+      fleet: world.fleet,
+      clock: { now: () => add(world.clock.now(), days(1)) },
+    };
+    await expect(openSession(off).then((session) => returnHost(off, session, mx1))).rejects.toMatchObject({
+      code: 'unavailable',
+    });
+  });
+});
