@@ -46,11 +46,13 @@ export const drainEnds = (
 ): Instant | undefined => {
   const { stopped } = dutyTurn(key);
   if (stopped === undefined) return undefined;
+  // Of each turn: a rollback ends one, and its mail is still on the way.
+  const remembered = key.turns.flatMap((turn) => turn.stopped?.queues ?? []);
   const name = hostKeyName(domain, key.selector);
   const uses = hosts.flatMap((host) => host.lastUse.get(name) ?? []);
   return add(
     latest(stopped.at, ...uses),
-    longest(policy.downstreamQueue, stopped.queues ?? milliseconds(0), ...queueLifetimes(hosts)),
+    longest(policy.downstreamQueue, ...remembered, ...queueLifetimes(hosts)),
     longest(policy.ttl, key.evidence.publishIntended?.ttl ?? policy.ttl),
     policy.drainMargin,
     policy.skewBound,
