@@ -1,6 +1,9 @@
 // Defects that somebody could have made, each as a small patch of the code's text. The simulation has to catch every one of
 // them: a check that cannot fail is none (test/simulation/defects.test.ts). Those marked `was real` were found by it.
 
+import type { Scenario } from '../scenario.ts';
+import { restoredAsTheDrainEnds, storedTooLate } from './worlds.ts';
+
 export interface Patch {
   readonly file: string;
   readonly find: string;
@@ -12,6 +15,8 @@ export interface Defect {
   readonly says: string;
   readonly patches: readonly Patch[];
   readonly wasReal?: true;
+  /** A world made for it. */
+  readonly world?: Scenario;
 }
 
 const one = (name: string, says: string, file: string, find: string, put: string): Defect => ({
@@ -213,13 +218,16 @@ export const defects: readonly Defect[] = [
       '',
     ),
   ),
-  one(
-    'late-store',
-    'nobody waits for a key that is on its way to the vault',
-    'core/key/waits.ts',
-    'add(abandoned, minutes(15))',
-    'abandoned',
-  ),
+  {
+    ...one(
+      'late-store',
+      'nobody waits for a key that is on its way to the vault',
+      'core/key/waits.ts',
+      'add(abandoned, minutes(15))',
+      'abandoned',
+    ),
+    world: storedTooLate,
+  },
   // ---- records and names
   {
     name: 'selector-reused',
@@ -283,6 +291,7 @@ export const defects: readonly Defect[] = [
   ),
   {
     name: 'revoke-while-behind',
+    world: restoredAsTheDrainEnds,
     says: 'a key is revoked though a restored host signs with it again',
     patches: [
       {
@@ -376,11 +385,21 @@ export const defects: readonly Defect[] = [
     '      await store.commit({ ...state, newest, cursor: manifest.place });\n',
   ),
   one(
-    'old-manifest-taken',
-    'a host takes a manifest that is older than the newest',
-    'agent/apply.ts',
-    '    if (state.newest !== null && isOlder(newest, state.newest))',
-    '    if (state.newest !== null && isOlder(newest, state.newest) && newest.part < 0)',
+    'cursor-never-goes-back',
+    'a host that says it stands behind is not believed',
+    'engine/hosts.ts',
+    '{ cursor: ack.cursor }),',
+    '{ cursor: row.cursor !== undefined && row.cursor.n > ack.cursor.n ? row.cursor : ack.cursor }),',
+  ),
+  real(
+    one(
+      'units-pile-up',
+      'every unit that finds a lease taken comes back',
+      'engine/world.ts',
+      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the code's own text
+      '  if (await world.ledger.lease(`${lease}/next`, world.randomness.id(), session.now(), delay))',
+      '  if (lease.length > 0 && session.now() > 0)',
+    ),
   ),
   one(
     'ring-left-as-it-was',
