@@ -70,7 +70,7 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       parts.asked(item.domain, key);
       // Whoever watches a domain guesses its next name, and asks for it before it is there.
       for (const ahead of [0, 1]) {
-        const plan = parts.policies.get(item.domain);
+        const plan = parts.file.policies.get(item.domain);
         if (plan !== undefined && random.chance(0.5))
           parts.mail.snoop(item.domain, guess(parts, item.domain, plan, ahead));
       }
@@ -117,7 +117,7 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
     case 'exclude': {
       const host = hostCalled(item.host);
       if (host === undefined) return;
-      parts.setAside(host);
+      parts.standing.setAside(host);
       insist(parts, `exclude ${item.host}`, async (world) =>
         excludeHost(world, await openSession(world), item.host, 'under repair'),
       );
@@ -129,22 +129,22 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       return;
     }
     case 'policy':
-      parts.deploy(() => parts.setPolicy(item.domain, item.policy));
+      parts.deploy(() => parts.file.setPolicy(item.domain, item.policy));
       return;
     case 'leave':
-      parts.deploy(() => parts.setLeaving(item.domain, true));
-      later(item.for, () => parts.deploy(() => parts.setLeaving(item.domain, false)));
+      parts.deploy(() => parts.file.setLeaving(item.domain, true));
+      later(item.for, () => parts.deploy(() => parts.file.setLeaving(item.domain, false)));
       return;
     case 'vanish':
-      parts.deploy(() => parts.setPresent(item.domain, false));
-      later(item.for, () => parts.deploy(() => parts.setPresent(item.domain, true)));
+      parts.deploy(() => parts.file.setPresent(item.domain, false));
+      later(item.for, () => parts.deploy(() => parts.file.setPresent(item.domain, true)));
       return;
     case 'remove-host': {
       const host = hostCalled(item.host);
-      if (host === undefined || !parts.isEnrolled(host)) return;
-      parts.setAside(host);
-      parts.deploy(() => parts.enrol(host, false));
-      later(item.for, () => parts.deploy(() => parts.enrol(host, true)));
+      if (host === undefined || !parts.file.isEnrolled(host)) return;
+      parts.standing.setAside(host);
+      parts.deploy(() => parts.file.enrol(host, false));
+      later(item.for, () => parts.deploy(() => parts.file.enrol(host, true)));
       return;
     }
     case 'calls': {
@@ -173,7 +173,7 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       return;
     }
     case 'foreign-record': {
-      const [facts, policy] = [checker.domains.get(item.domain), parts.policies.get(item.domain)];
+      const [facts, policy] = [checker.domains.get(item.domain), parts.file.policies.get(item.domain)];
       if (facts === undefined || policy === undefined) return;
       const selector = unpublished(parts, item.domain) ?? guess(parts, item.domain, policy, item.ahead);
       const name = keyRecordName(selector, item.domain);
@@ -210,7 +210,7 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
     case 'host-wiped': {
       const host = hostCalled(item.host);
       if (host === undefined) return;
-      parts.goesAstray(host);
+      parts.standing.goesAstray(host);
       host.wipe();
       crew.stir();
       return;
@@ -219,9 +219,9 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       const host = hostCalled(item.host);
       if (host === undefined) return;
       // The backup was made when the world was younger: see `backUps` in world.ts.
-      parts.goesAstray(host);
+      parts.standing.goesAstray(host);
       host.restore();
-      parts.mayBeBack(host);
+      parts.standing.mayBeBack(host);
       crew.stir();
       return;
     }

@@ -8,12 +8,14 @@ import type { Weather } from './calls.ts';
 import type { Checker, Violation } from './checker.ts';
 import type { Coverage } from './coverage.ts';
 import type { SimulatedDns, SimulatedZone } from './dns.ts';
+import type { FleetFile } from './fleet-file.ts';
 import type { MailHost } from './hosts.ts';
 import type { MemoryLedger } from './ledger.ts';
 import type { Loop } from './loop.ts';
 import type { Mail } from './mail.ts';
 import type { Random } from './random.ts';
-import type { PolicyPlan, Scenario } from './scenario.ts';
+import type { Scenario } from './scenario.ts';
+import type { Standing } from './standing.ts';
 import type { HostSeals } from './symbols.ts';
 import type { Crew } from './workers.ts';
 
@@ -57,22 +59,12 @@ export interface WorldParts {
   readonly crew: Crew;
   readonly mail: Mail;
   readonly hosts: readonly MailHost[];
-  readonly policies: ReadonlyMap<string, PolicyPlan>;
+  readonly file: FleetFile;
+  readonly standing: Standing;
   readonly trace: ((says: string) => void) | undefined;
-  isPresent(domain: string): boolean;
-  isLeaving(domain: string): boolean;
-  isEnrolled(host: MailHost): boolean;
   /** A newer fleet file is deployed; workers take it up one after the other. */
   deploy(change: () => void): void;
-  setPolicy(domain: string, policy: PolicyPlan): void;
-  setLeaving(domain: string, leaving: boolean): void;
-  setPresent(domain: string, present: boolean): void;
-  enrol(host: MailHost, enrolled: boolean): void;
   power(host: MailHost, powered: boolean): void;
-  /** What it does no longer counts, until it is back and holds everything. */
-  setAside(host: MailHost): void;
-  goesAstray(host: MailHost): void;
-  mayBeBack(host: MailHost): void;
   leasesFailUntil(time: number): void;
   eventualUntil(time: number): void;
   asked(domain: string, key: string): void;

@@ -2,8 +2,8 @@
 // scenario says; then they stop, and everything has to come to rest.
 
 import { SelkieError } from '../../core/errors.ts';
-import { defaultPolicy, type Fleet, type FleetDomain, type Policy } from '../../core/policy.ts';
-import { add, formatInstant, hours, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
+import type { Fleet } from '../../core/policy.ts';
+import { add, formatInstant, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
 import type { Commit, Happening, Unit } from '../../engine/ports.ts';
 import type { World } from '../../engine/world.ts';
 import type { Weather } from './calls.ts';
@@ -11,7 +11,7 @@ import { createChecker } from './checker.ts';
 import { Coverage } from './coverage.ts';
 import { createDns, createResolver, loosen } from './dns.ts';
 import { checkEnd, checkSettled, lookAfter, settleTime, windingUp } from './end.ts';
-import { astrayPulling, astrayPushed } from './forgiven.ts';
+import { createFleetFile } from './fleet-file.ts';
 import { createHost, type MailHost } from './hosts.ts';
 import { createMemoryLedger, type MemoryLedger } from './ledger.ts';
 import { createLoop } from './loop.ts';
@@ -19,23 +19,11 @@ import { createMail } from './mail.ts';
 import { happen, insist } from './operators.ts';
 import type { Cryptography, Outcome, WorldParts } from './parts.ts';
 import { stream } from './random.ts';
-import type { DomainPlan, PolicyPlan, Scenario } from './scenario.ts';
+import type { Scenario } from './scenario.ts';
+import { createStanding } from './standing.ts';
 import { createSymbolicKeys, leaks, symbolicSeals } from './symbols.ts';
 import { createMemoryVault } from './vault.ts';
 import { clockOf, createCrew, type Worker } from './workers.ts';
-
-const policyOf = (plan: PolicyPlan): Policy => {
-  const { rotateEvery: _default, ...rest } = defaultPolicy;
-  return {
-    ...rest,
-    ...(plan.rotateEvery === undefined ? {} : { rotateEvery: milliseconds(plan.rotateEvery) }),
-    algorithms: plan.algorithms,
-    ttl: milliseconds(plan.ttl),
-    downstreamQueue: milliseconds(plan.downstreamQueue),
-    drainMargin: milliseconds(plan.drainMargin),
-    hold: milliseconds(plan.hold),
-  };
-};
 
 export const runScenario = async (
   scenario: Scenario,
@@ -71,33 +59,7 @@ export const runScenario = async (
   };
   let commits = 0;
 
-  // ---- the fleet -------------------------------------------------------------------------------------------------
-  const plans = new Map<
-    string,
-    { plan: DomainPlan; policy: PolicyPlan; leaving: boolean; present: boolean }
-  >();
-  const policies = new Map<string, PolicyPlan>();
   const hosts: MailHost[] = [];
-  const enrolled = new Set<MailHost>();
-  const fleets: Fleet[] = [];
-  const zones = new Map(scenario.zones.map(({ name }, n) => [name, { name, id: `Z${n + 1}` }]));
-  const pools = [...new Set([...scenario.domains, ...scenario.hosts].map(({ pool }) => pool))];
-  const buildFleet = (): void => {
-    fleets.push({
-      version: fleets.length + 1,
-      domains: new Map(
-        [...plans.values()]
-          .filter(({ present }) => present)
-          .map(({ plan: { domain, zone, pool }, policy, leaving }): [string, FleetDomain] => [
-            domain,
-            { domain, zone, pool, leaving, policy: policyOf(policy) },
-          ]),
-      ),
-      zones,
-      pools,
-      hosts: new Map([...enrolled].map((host) => [host.name, host.fleet])),
-    });
-  };
 
   // ---- the judge -------------------------------------------------------------------------------------------------
   const checker = createChecker({
@@ -113,12 +75,10 @@ export const runScenario = async (
   });
   const excusedUntilServed = (host: MailHost): void => {
     for (const facts of checker.domains.values()) {
-      const state = plans.get(facts.domain);
       const since = facts.excusedSince;
-      if (since === undefined || facts.pool !== host.pool || state?.present !== true || state.leaving)
-        continue;
+      if (since === undefined || facts.pool !== host.pool || !file.stays(facts.domain)) continue;
       const judged = hosts.filter(
-        (each) => each.pool === host.pool && enrolled.has(each) && checker.countsAt(each),
+        (each) => each.pool === host.pool && file.isEnrolled(each) && checker.countsAt(each),
       );
       const served =
         judged.length > 0 &&
@@ -130,12 +90,13 @@ export const runScenario = async (
       if (served) facts.excusedSince = undefined;
     }
   };
+  const file = createFleetFile(scenario, now, checker, () => dns);
   const emergencies = new Map<string, Instant>();
   const dns = createDns({
     loop,
     random: stream(seed, 'dns'),
-    zones: scenario.zones.map(({ name, servers, negativeTtl, wildcard }) => ({
-      zone: zones.get(name) ?? { name, id: '' },
+    zones: scenario.zones.map(({ name, servers, negativeTtl, wildcard }, n) => ({
+      zone: { name, id: `Z${n + 1}` },
       servers,
       negativeTtl: milliseconds(negativeTtl),
       ...(wildcard === undefined
@@ -153,7 +114,7 @@ export const runScenario = async (
         const facts = checker.domains.get(domain);
         if (facts !== undefined && emergencies.has(domain))
           facts.hurriedUntil =
-            now() + scenario.serverLag + Math.max(zone.negativeTtl, zone.wildcard?.ttl ?? 0) + hours(72);
+            now() + scenario.serverLag + Math.max(zone.negativeTtl, zone.wildcard?.ttl ?? 0);
       },
       shown: (zone, server, name, before, after) => checker.shown(zone, server, name, before, after),
     },
@@ -189,8 +150,8 @@ export const runScenario = async (
       const host = hosts.find((each) => each.name === row.name);
       if (host === undefined) continue;
       // The status API names a fenced host: from here on its mail is known to be at risk.
-      if (row.fenced !== undefined) setAside(host);
-      mayBeBack(host);
+      if (row.fenced !== undefined) standing.setAside(host);
+      standing.mayBeBack(host);
     }
     crew.written(wakeAt);
   };
@@ -209,69 +170,23 @@ export const runScenario = async (
     },
   );
 
-  // ---- hosts that do not count -----------------------------------------------------------------------------------
-  const aside = new Set<MailHost>();
-  const astray = new Map<MailHost, { calm: number }>();
-  const setAside = (host: MailHost): void => {
-    if (aside.has(host)) return;
-    aside.add(host);
-    checker.count(host, false);
-    trace?.(`${host.name} no longer counts`);
-  };
-  const hasCaughtUp = (host: MailHost): boolean =>
-    host.state.cursor !== null && host.state.cursor.n === ledger.tail(host.pool);
-  const mayBeBack = (host: MailHost): void => {
-    const row = ledger.hosts.get(host.name);
-    const knows = row?.complete === true && row.cursor?.n === host.state.cursor?.n && hasCaughtUp(host);
-    if (
-      aside.has(host) &&
-      enrolled.has(host) &&
-      !awayOnPurpose.has(host) &&
-      knows &&
-      row?.fenced === undefined &&
-      row?.excluded === undefined
-    ) {
-      aside.delete(host);
-      checker.count(host, true);
-      trace?.(`${host.name} counts again`);
-    }
-    if (
-      astray.has(host) &&
-      row?.cursor?.n === host.state.cursor?.n &&
-      row?.incarnation === host.state.incarnation
-    )
-      checker.heard(host);
-    if (astray.has(host) && knows) {
-      astray.delete(host);
-      checker.astray(host, false);
-      trace?.(`${host.name} has caught up`);
-    }
-  };
-  const awayOnPurpose = new Set<MailHost>();
-  const isCalm = (host: MailHost): boolean =>
-    weather.windows.size === 0 &&
-    host.powered &&
-    host.connected &&
-    host.skew === 0 &&
-    enrolled.has(host) &&
-    crew.scheduleStopsUntil <= now() &&
-    crew.stormUntil <= now() &&
-    vault.eventualUntil <= now() &&
-    crew.workers.every(({ skew }) => skew === 0);
-  const watchAstray = (host: MailHost): void => {
-    const facts = astray.get(host);
-    if (facts === undefined) return;
-    if (isCalm(host)) facts.calm += minutes(10);
-    const bound = host.pulls ? astrayPulling : astrayPushed;
-    if (facts.calm > bound + minutes(10)) {
-      checker.violate(
-        8,
-        `${host.name} came back from an old backup, and has not caught up for ${facts.calm / 60_000} quiet minutes`,
-      );
-      return;
-    }
-    loop.at(now() + minutes(10), () => watchAstray(host));
-  };
+  const standing = createStanding({
+    loop,
+    checker,
+    ledger,
+    trace,
+    isEnrolled: (host) => file.isEnrolled(host),
+    isCalm: (host) =>
+      weather.windows.size === 0 &&
+      host.powered &&
+      host.connected &&
+      host.skew === 0 &&
+      file.isEnrolled(host) &&
+      crew.scheduleStopsUntil <= now() &&
+      crew.stormUntil <= now() &&
+      vault.eventualUntil <= now() &&
+      crew.workers.every(({ skew }) => skew === 0),
+  });
 
   // ---- those who work --------------------------------------------------------------------------------------------
   const saidBefore = new Set<string>();
@@ -309,14 +224,14 @@ export const runScenario = async (
         const host = hosts.find((each) => each.name === name);
         if (host === undefined) throw new SelkieError('host.unreachable', `${name} does not answer`);
         const ack = await host.receive(bundle);
-        mayBeBack(host);
+        standing.mayBeBack(host);
         return ack;
       },
     },
     queue: { send: async (units, delay = milliseconds(0)) => crew.send(units, delay) },
     ledger,
     reporter: { report: reported },
-    fleet: fleets[worker.fleet] ?? fleets[0] ?? emptyFleet,
+    fleet: file.deployed[worker.fleet] ?? emptyFleet,
     worker: worker.name,
   });
   const failed = (error: unknown, doing: string): void =>
@@ -333,17 +248,17 @@ export const runScenario = async (
     weather,
     ledger,
     worldFor,
-    newestFleet: () => fleets.length,
+    newestFleet: () => file.deployed.length,
     hosts: () => hosts,
-    isEnrolled: (host) => enrolled.has(host),
+    isEnrolled: (host) => file.isEnrolled(host),
     failed,
     unitDomains,
   });
 
   const deploy = (change: () => void): void => {
     change();
-    buildFleet();
-    const newest = fleets.length - 1;
+    file.publish();
+    const newest = file.deployed.length - 1;
     for (const worker of crew.workers)
       loop.at(now() + random.int(0, 600_000), () => {
         worker.fleet = Math.max(worker.fleet, newest);
@@ -383,14 +298,6 @@ export const runScenario = async (
 
   const closings = new Set<() => void>();
   const requests = new Map<string, { domain: string; rotations: Set<string> }>();
-  const setPresence = (domain: string, change: { leaving?: boolean; present?: boolean }): void => {
-    const state = plans.get(domain);
-    if (state === undefined) return;
-    Object.assign(state, change);
-    const facts = checker.domains.get(domain);
-    if (facts !== undefined && (state.leaving || !state.present)) facts.excusedSince = now();
-  };
-
   const parts: WorldParts = {
     scenario,
     loop,
@@ -403,45 +310,14 @@ export const runScenario = async (
     crew,
     mail,
     hosts,
-    policies,
+    file,
+    standing,
     trace,
-    isPresent: (domain) => plans.get(domain)?.present === true,
-    isLeaving: (domain) => plans.get(domain)?.leaving === true,
-    isEnrolled: (host) => enrolled.has(host),
     deploy,
-    setPolicy: (domain, policy) => {
-      const state = plans.get(domain);
-      if (state === undefined) return;
-      state.policy = policy;
-      policies.set(domain, policy);
-      const facts = checker.domains.get(domain);
-      if (facts === undefined) return;
-      facts.downstreamQueue = milliseconds(Math.min(facts.downstreamQueue, policy.downstreamQueue));
-      facts.drainMargin = milliseconds(Math.min(facts.drainMargin, policy.drainMargin));
-    },
-    setLeaving: (domain, leaving) => setPresence(domain, { leaving }),
-    setPresent: (domain, present) => setPresence(domain, { present }),
-    enrol: (host, is) => {
-      if (is) {
-        enrolled.add(host);
-        awayOnPurpose.delete(host);
-      } else {
-        enrolled.delete(host);
-      }
-    },
     power: (host, powered) => {
       if (!powered) checker.changing(host);
       host.powered = powered;
     },
-    setAside,
-    goesAstray: (host) => {
-      checker.astray(host, true);
-      if (!astray.has(host)) {
-        astray.set(host, { calm: 0 });
-        loop.at(now() + minutes(10), () => watchAstray(host));
-      }
-    },
-    mayBeBack,
     leasesFailUntil: (time) => {
       leasesFail = Math.max(leasesFail, time);
     },
@@ -483,32 +359,17 @@ export const runScenario = async (
   };
 
   // ---- the beginning ---------------------------------------------------------------------------------------------
-  const join = (plan: DomainPlan): void => {
-    plans.set(plan.domain, { plan, policy: plan.policy, leaving: false, present: true });
-    policies.set(plan.domain, plan.policy);
-    const zone = dns.zones.get(plan.zone);
-    if (zone === undefined) return;
-    checker.domains.set(plan.domain, {
-      domain: plan.domain,
-      zone,
-      pool: plan.pool,
-      downstreamQueue: milliseconds(plan.policy.downstreamQueue),
-      drainMargin: milliseconds(plan.policy.drainMargin),
-      excusedSince: undefined,
-      hurriedUntil: 0,
-    });
-  };
   for (let n = 0; n < scenario.hosts.length; n += 1) await addHost(n);
-  for (const plan of scenario.domains) if (plan.from === 0) join(plan);
+  for (const plan of scenario.domains) if (plan.from === 0) file.join(plan);
   for (const [n, plan] of scenario.hosts.entries())
-    if (plan.from === 0 && hosts[n] !== undefined) enrolled.add(hosts[n]);
+    if (plan.from === 0 && hosts[n] !== undefined) file.enrol(hosts[n], true);
   deploy(() => {});
   for (const plan of scenario.domains)
-    if (plan.from > 0) loop.begin(start + plan.from, () => deploy(() => join(plan)));
+    if (plan.from > 0) loop.begin(start + plan.from, () => deploy(() => file.join(plan)));
   for (const [n, plan] of scenario.hosts.entries()) {
     const host = hosts[n];
     if (host !== undefined && plan.from > 0)
-      loop.begin(start + plan.from, () => deploy(() => enrolled.add(host)));
+      loop.begin(start + plan.from, () => deploy(() => file.enrol(host, true)));
   }
   for (const [n, item] of scenario.items.entries()) {
     loop.begin(start + item.at, () => happen(parts, item, n));
@@ -542,12 +403,8 @@ export const runScenario = async (
     openFaults.clear();
     for (const close of [...closings]) close();
     deploy(() => {
-      for (const host of hosts) enrolled.add(host);
-      // Nothing new is due by the schedule: what is under way has to end.
-      for (const { plan, policy } of plans.values()) {
-        const { rotateEvery: _never, ...rest } = policy;
-        parts.setPolicy(plan.domain, rest);
-      }
+      for (const host of hosts) file.enrol(host, true);
+      file.stopSchedules();
     });
   };
 

@@ -1,0 +1,119 @@
+// The fleet file of a simulated world, as its operators change it: each change is a newer fleet.
+
+import { defaultPolicy, type Fleet, type FleetDomain, type Policy } from '../../core/policy.ts';
+import { type Instant, milliseconds } from '../../core/time.ts';
+import type { Checker } from './checker.ts';
+import type { SimulatedDns } from './dns.ts';
+import type { MailHost } from './hosts.ts';
+import type { DomainPlan, PolicyPlan, Scenario } from './scenario.ts';
+
+export interface FleetFile {
+  readonly policies: ReadonlyMap<string, PolicyPlan>;
+  /** The fleets that were deployed, oldest first. */
+  readonly deployed: readonly Fleet[];
+  /** The file as it is now becomes the newest fleet. */
+  publish(): void;
+  join(plan: DomainPlan): void;
+  setPolicy(domain: string, policy: PolicyPlan): void;
+  setLeaving(domain: string, leaving: boolean): void;
+  setPresent(domain: string, present: boolean): void;
+  /** In the file, and not about to leave it. */
+  stays(domain: string): boolean;
+  enrol(host: MailHost, enrolled: boolean): void;
+  isEnrolled(host: MailHost): boolean;
+  /** Nothing new is due by the schedule any more. */
+  stopSchedules(): void;
+}
+
+const policyOf = (plan: PolicyPlan): Policy => {
+  const { rotateEvery: _default, ...rest } = defaultPolicy;
+  return {
+    ...rest,
+    ...(plan.rotateEvery === undefined ? {} : { rotateEvery: milliseconds(plan.rotateEvery) }),
+    algorithms: plan.algorithms,
+    ttl: milliseconds(plan.ttl),
+    downstreamQueue: milliseconds(plan.downstreamQueue),
+    drainMargin: milliseconds(plan.drainMargin),
+    hold: milliseconds(plan.hold),
+  };
+};
+
+export const createFleetFile = (
+  scenario: Scenario,
+  now: () => Instant,
+  checker: Checker,
+  dns: () => SimulatedDns,
+): FleetFile => {
+  const entries = new Map<string, { plan: DomainPlan; leaving: boolean; present: boolean }>();
+  const policies = new Map<string, PolicyPlan>();
+  const enrolled = new Set<MailHost>();
+  const deployed: Fleet[] = [];
+  const zones = new Map(scenario.zones.map(({ name }, n) => [name, { name, id: `Z${n + 1}` }]));
+  const pools = [...new Set([...scenario.domains, ...scenario.hosts].map(({ pool }) => pool))];
+
+  const change = (domain: string, what: { leaving?: boolean; present?: boolean }): void => {
+    const entry = entries.get(domain);
+    if (entry === undefined) return;
+    Object.assign(entry, what);
+    const facts = checker.domains.get(domain);
+    if (facts !== undefined && (entry.leaving || !entry.present)) facts.excusedSince = now();
+  };
+
+  const file: FleetFile = {
+    policies,
+    deployed,
+    publish: () => {
+      deployed.push({
+        version: deployed.length + 1,
+        domains: new Map(
+          [...entries.values()].flatMap(({ plan, leaving, present }): [string, FleetDomain][] => {
+            const { domain, zone, pool } = plan;
+            const policy = policyOf(policies.get(domain) ?? plan.policy);
+            return present ? [[domain, { domain, zone, pool, leaving, policy }]] : [];
+          }),
+        ),
+        zones,
+        pools,
+        hosts: new Map([...enrolled].map((host) => [host.name, host.fleet])),
+      });
+    },
+    join: (plan) => {
+      entries.set(plan.domain, { plan, leaving: false, present: true });
+      policies.set(plan.domain, plan.policy);
+      const zone = dns().zones.get(plan.zone);
+      if (zone === undefined) return;
+      checker.domains.set(plan.domain, {
+        domain: plan.domain,
+        zone,
+        pool: plan.pool,
+        downstreamQueue: milliseconds(plan.policy.downstreamQueue),
+        drainMargin: milliseconds(plan.policy.drainMargin),
+        excusedSince: undefined,
+        hurriedUntil: 0,
+      });
+    },
+    setPolicy: (domain, policy) => {
+      if (!entries.has(domain)) return;
+      policies.set(domain, policy);
+      const facts = checker.domains.get(domain);
+      if (facts === undefined) return;
+      facts.downstreamQueue = milliseconds(Math.min(facts.downstreamQueue, policy.downstreamQueue));
+      facts.drainMargin = milliseconds(Math.min(facts.drainMargin, policy.drainMargin));
+    },
+    setLeaving: (domain, leaving) => change(domain, { leaving }),
+    setPresent: (domain, present) => change(domain, { present }),
+    stays: (domain) => {
+      const entry = entries.get(domain);
+      return entry?.present === true && !entry.leaving;
+    },
+    enrol: (host, is) => {
+      if (is) enrolled.add(host);
+      else enrolled.delete(host);
+    },
+    isEnrolled: (host) => enrolled.has(host),
+    stopSchedules: () => {
+      for (const [domain, { rotateEvery: _never, ...rest }] of policies) file.setPolicy(domain, rest);
+    },
+  };
+  return file;
+};

@@ -1,0 +1,88 @@
+// Which hosts count: not those that operators set aside or the engine fenced, until they hold everything again; and, for a
+// while, not those whose disk was restored or wiped. How long that while may be is judged here (forgiven.ts).
+
+import { minutes } from '../../core/time.ts';
+import type { Checker } from './checker.ts';
+import { astrayPulling, astrayPushed } from './forgiven.ts';
+import type { MailHost } from './hosts.ts';
+import type { MemoryLedger } from './ledger.ts';
+import type { Loop } from './loop.ts';
+
+export interface Standing {
+  /** What it does no longer counts, until it is back and holds everything. */
+  setAside(host: MailHost): void;
+  /** Its disk is not what the control plane believes. */
+  goesAstray(host: MailHost): void;
+  /** Something happened that may have brought it back. */
+  mayBeBack(host: MailHost): void;
+}
+
+export const createStanding = (world: {
+  readonly loop: Loop;
+  readonly checker: Checker;
+  readonly ledger: Pick<MemoryLedger, 'hosts' | 'tail'>;
+  readonly isEnrolled: (host: MailHost) => boolean;
+  /** Whether nothing but the host's own fault stands in its way. */
+  readonly isCalm: (host: MailHost) => boolean;
+  readonly trace: ((says: string) => void) | undefined;
+}): Standing => {
+  const { loop, checker, ledger, trace } = world;
+  const aside = new Set<MailHost>();
+  /** Host → quiet milliseconds since it went astray. */
+  const astray = new Map<MailHost, number>();
+  const look = minutes(10);
+
+  const watch = (host: MailHost): void => {
+    const before = astray.get(host);
+    if (before === undefined) return;
+    const calm = before + (world.isCalm(host) ? look : 0);
+    astray.set(host, calm);
+    const bound = host.pulls ? astrayPulling : astrayPushed;
+    // A look is as fine as this measures.
+    if (calm <= bound + look) {
+      loop.at(loop.now() + look, () => watch(host));
+      return;
+    }
+    const quiet = `has not caught up for ${calm / minutes(1)} quiet minutes`;
+    checker.violate(8, `${host.name} came back from an old backup, and ${quiet}`);
+  };
+
+  return {
+    setAside: (host) => {
+      if (aside.has(host)) return;
+      aside.add(host);
+      checker.count(host, false);
+      trace?.(`${host.name} no longer counts`);
+    },
+    goesAstray: (host) => {
+      checker.astray(host, true);
+      if (astray.has(host)) return;
+      astray.set(host, 0);
+      loop.at(loop.now() + look, () => watch(host));
+    },
+    mayBeBack: (host) => {
+      const row = ledger.hosts.get(host.name);
+      const { cursor, incarnation } = host.state;
+      const isHeard = row?.cursor?.n === cursor?.n;
+      const holdsAll = cursor !== null && cursor.n === ledger.tail(host.pool);
+      const isBack = row?.complete === true && isHeard && holdsAll;
+      if (
+        isBack &&
+        aside.has(host) &&
+        world.isEnrolled(host) &&
+        row.fenced === undefined &&
+        row.excluded === undefined
+      ) {
+        aside.delete(host);
+        checker.count(host, true);
+        trace?.(`${host.name} counts again`);
+      }
+      if (!astray.has(host)) return;
+      if (isHeard && row?.incarnation === incarnation) checker.heard(host);
+      if (!isBack) return;
+      astray.delete(host);
+      checker.astray(host, false);
+      trace?.(`${host.name} has caught up`);
+    },
+  };
+};
