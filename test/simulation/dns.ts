@@ -141,8 +141,11 @@ export const createDns = (options: {
 
   const show = (zone: SimulatedZone, server: NameServer, name: string, set: TxtSet | undefined): void => {
     server.waiting.push(() => apply(zone, server, name, set));
+    if (server.waiting.length === 1) showWaiting(server);
+  };
+  const showWaiting = (server: NameServer): void => {
     loosen(server, loop.now());
-    if (server.waiting.length > 0) loop.at(server.stuckUntil, () => loosen(server, loop.now()));
+    if (server.waiting.length > 0) loop.at(server.stuckUntil, () => showWaiting(server));
   };
 
   const write = (zone: SimulatedZone, name: string, set: TxtSet | undefined, ours: boolean): number => {

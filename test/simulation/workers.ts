@@ -103,10 +103,23 @@ export const createCrew = (options: {
   const free = (): Worker | undefined =>
     random.any(workers.filter((worker) => worker.downUntil <= loop.now() && worker.busy.size < hands));
 
+  const waiting = new Set<string>();
   const deliver = (unit: Unit, receives: number): void => {
     const worker = free();
     if (worker === undefined) {
-      loop.begin(loop.now() + seconds(2), () => deliver(unit, receives));
+      // Where all hands are full, equal units wait as one: a cloud would have more hands.
+      const name = JSON.stringify(unit);
+      if (waiting.has(name)) return;
+      waiting.add(name);
+      const retry = (): void => {
+        if (free() === undefined) {
+          loop.begin(loop.now() + seconds(2), retry);
+          return;
+        }
+        waiting.delete(name);
+        deliver(unit, receives);
+      };
+      loop.begin(loop.now() + seconds(2), retry);
       return;
     }
     const again = (delay: number): void => {
