@@ -391,16 +391,6 @@ export const defects: readonly Defect[] = [
     '{ cursor: ack.cursor }),',
     '{ cursor: row.cursor !== undefined && row.cursor.n > ack.cursor.n ? row.cursor : ack.cursor }),',
   ),
-  real(
-    one(
-      'units-pile-up',
-      'every unit that finds a lease taken comes back',
-      'engine/world.ts',
-      // biome-ignore lint/suspicious/noTemplateCurlyInString: it is the code's own text
-      '  if (await world.ledger.lease(`${lease}/next`, world.randomness.id(), session.now(), delay))',
-      '  if (lease.length > 0 && session.now() > 0)',
-    ),
-  ),
   one(
     'ring-left-as-it-was',
     'a host acknowledges duties, and signs on as before',
