@@ -65,10 +65,6 @@ interface HostFacts {
   heard: boolean;
 }
 
-export interface Vaulted {
-  readonly publicKey: string;
-}
-
 export interface Checker extends DnsWatch, HostWatch {
   readonly violations: readonly Violation[];
   readonly figures: {
@@ -83,13 +79,11 @@ export interface Checker extends DnsWatch, HostWatch {
   /** Whether what this host does counts: from now on. */
   count(host: MailHost, counts: boolean): void;
   astray(host: MailHost, astray: boolean): void;
-  isAstray(host: MailHost): boolean;
   /** The control plane has heard where it stands, though it has not caught up: from now on it must wait for it. */
   heard(host: MailHost): void;
   countsAt(host: MailHost): boolean;
   compromised(domain: string, selector: string): void;
   edited(name: string, until: number): void;
-  isEdited(name: string): boolean;
   /** When Selkie first published it. */
   publishedAt(key: { readonly domain: string; readonly selector: string }): Instant | undefined;
   /** Its traces are gone. */
@@ -108,9 +102,7 @@ export interface Checker extends DnsWatch, HostWatch {
   ): void;
   /** How long mail signed with this key must verify. */
   promised(key: { readonly domain: string; readonly selector: string }): Duration;
-  everSigned(domain: string): boolean;
   publishedSelectors(domain: string): number;
-  ownedNames(): readonly string[];
 }
 
 /** The key in a record that a verifier would use; undefined: none, revoked, or several records. */
@@ -329,7 +321,6 @@ export const createChecker = (world: {
     heard: (host) => {
       hostFact(host).heard = true;
     },
-    isAstray: (host) => hostFact(host).astray,
     countsAt: isJudged,
 
     compromised: (domain, selector) => {
@@ -346,7 +337,6 @@ export const createChecker = (world: {
       if (facts !== undefined) facts.editedUntil = 0;
     },
     owns: (name) => names.get(name)?.owned === true,
-    isEdited: (name) => (factsAt(name)?.editedUntil ?? 0) > now(),
 
     destroyed: (domain, selector, hosts) => {
       figures.checks += 1;
@@ -396,11 +386,8 @@ export const createChecker = (world: {
       );
     },
 
-    everSigned: (domain) =>
-      [...names.values()].some((facts) => facts.domain === domain && facts.lastSigned !== undefined),
     publishedSelectors: (domain) =>
       [...names.values()].filter((facts) => facts.domain === domain && facts.published.size > 0).length,
-    ownedNames: () => [...names].filter(([, facts]) => facts.owned).map(([name]) => name),
   };
 
   const ended = (host: MailHost, key: RingKey): void => {

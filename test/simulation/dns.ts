@@ -4,7 +4,7 @@
 
 import { SelkieError } from '../../core/errors.ts';
 import type { FleetZone } from '../../core/policy.ts';
-import { add, type Duration, type Instant, instant, milliseconds } from '../../core/time.ts';
+import { add, type Duration, type Instant } from '../../core/time.ts';
 import type { Change, DnsObserver, DnsWriter, ServerAnswer, TxtSet } from '../../engine/ports.ts';
 import type { Loop } from './loop.ts';
 import type { Random } from './random.ts';
@@ -242,7 +242,3 @@ export const createResolver = (loop: Loop, random: Random): Resolver => {
     },
   };
 };
-
-/** The end of a fault that has none of its own. */
-export const forever = instant(Number.MAX_SAFE_INTEGER);
-export const noTime = milliseconds(0);

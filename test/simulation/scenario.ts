@@ -3,7 +3,7 @@
 
 import type { Algorithm } from '../../core/algorithm.ts';
 import type { ErrorCode } from '../../core/errors.ts';
-import { days, hours, milliseconds, minutes, seconds } from '../../core/time.ts';
+import { days, hours, minutes, seconds } from '../../core/time.ts';
 import { type Random, stream } from './random.ts';
 
 export interface ZonePlan {
@@ -126,7 +126,6 @@ export interface Scenario {
   readonly items: readonly Item[];
   /** Messages that are followed to their verifiers, besides the first and last of each key. */
   readonly messages: number;
-  readonly real: boolean;
 }
 
 const algorithmSets: readonly [readonly Algorithm[], ...(readonly Algorithm[])[]] = [
@@ -315,7 +314,7 @@ const happening = (random: Random, world: Omit<Scenario, 'items'>, weights: read
 const size = (random: Random, most: number, smallness = 3): number =>
   1 + Math.floor(random.next() ** smallness * most);
 
-export const scenarioOf = (seed: number, options: { readonly real?: boolean } = {}): Scenario => {
+export const scenarioOf = (seed: number): Scenario => {
   const random = stream(seed, 'scenario');
   const zones = Array.from(
     { length: size(random, 4) },
@@ -361,7 +360,6 @@ export const scenarioOf = (seed: number, options: { readonly real?: boolean } = 
     domains,
     hosts,
     messages: random.int(5, 60),
-    real: options.real ?? false,
   };
   // Some worlds know no fault: what fails there is no excuse of the faults.
   const faults = random.chance(0.1) ? 0 : random.int(2, 25);
@@ -382,5 +380,3 @@ export const describeItem = (item: Item): string => {
     )
     .join(', ')}`;
 };
-
-export const noDelay = milliseconds(0);

@@ -2,7 +2,7 @@
 // minutes; hosts that pull.
 
 import { SelkieError } from '../../core/errors.ts';
-import { type Instant, instant, milliseconds, minutes, seconds } from '../../core/time.ts';
+import { type Instant, instant, minutes, seconds } from '../../core/time.ts';
 import { takeAcknowledgement } from '../../engine/hosts.ts';
 import type { Unit } from '../../engine/ports.ts';
 import { answerPull } from '../../engine/reconcile-host.ts';
@@ -320,4 +320,3 @@ export const createCrew = (options: {
 };
 
 export const clockOf = (loop: Loop, worker: Worker): Instant => instant(loop.now() + worker.skew);
-export const noDelay = milliseconds(0);

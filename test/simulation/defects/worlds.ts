@@ -38,7 +38,6 @@ const quiet = (items: readonly Item[]): Scenario => ({
   })),
   items: items.toSorted((a, b) => a.at - b.at),
   messages: 10,
-  real: false,
 });
 
 const rotate = (at: number): Item => ({ at, do: 'rotate', domain: 'zone.example' });
