@@ -55,6 +55,13 @@ const heap = () => {
 /** Microtasks run out before an immediate: whatever was set going waits for a later event, or has ended. */
 const settle = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
+/** Ciphers work in other threads: nothing happens before they are done, as if they took no time. */
+const settleAll = async (isBusy: () => boolean): Promise<void> => {
+  do await settle();
+  while (isBusy());
+  await settle();
+};
+
 export interface Loop {
   readonly now: () => Instant;
   /** How many events there have been. */
@@ -72,8 +79,8 @@ export interface Loop {
 /** More in one virtual minute is work that goes round in circles. */
 const mostInAMinute = 20_000;
 
-/** @param onSpin told when events go round in circles */
-export const createLoop = (start: Instant, onSpin: () => void): Loop => {
+/** @param onSpin told when events go round in circles  @param isBusy whether work is under way outside of this thread */
+export const createLoop = (start: Instant, onSpin: () => void, isBusy?: () => boolean): Loop => {
   let [now, order, count, stopped] = [start, 0, 0, false];
   let [minute, inMinute] = [0, 0];
   const events = heap();
@@ -107,7 +114,7 @@ export const createLoop = (start: Instant, onSpin: () => void): Loop => {
         minute = present;
         if (inMinute > mostInAMinute) onSpin();
         next.run();
-        if (next.settles) await settle();
+        if (next.settles) await (isBusy === undefined ? settle() : settleAll(isBusy));
       }
       if (!stopped) now = until;
     },

@@ -39,6 +39,8 @@ export interface Outcome {
 
 /** Real cryptography in place of symbols, for some worlds. */
 export interface Cryptography {
+  /** Whether some of it is under way. */
+  isBusy(): boolean;
   readonly keys: Keys;
   readonly seals: Seals;
   hostSeals(

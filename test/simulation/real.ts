@@ -28,25 +28,44 @@ export const createRealCryptography = async (): Promise<Cryptography> => {
   const signer = await createSigner();
   const trusted = [await signer.publicKey()];
   let taken = 0;
+  let busy = 0;
+  const counted =
+    <A extends readonly unknown[], R>(work: (...args: A) => Promise<R>) =>
+    async (...args: A): Promise<R> => {
+      busy += 1;
+      try {
+        return await work(...args);
+      } finally {
+        busy -= 1;
+      }
+    };
+  const seals = createSeals(signer);
   return {
+    isBusy: () => busy > 0,
     keys: {
       ...node,
-      generate: async (algorithm) => {
+      generate: counted(async (algorithm) => {
         if (algorithm === 'ed25519') return node.generate(algorithm);
         taken += 1;
         return pool[taken % poolSize] ?? node.generate(algorithm);
-      },
+      }),
     },
-    seals: createSeals(signer),
+    seals: {
+      bundleKeys: seals.bundleKeys,
+      seal: counted(seals.seal),
+      acknowledgement: counted(seals.acknowledgement),
+      pull: counted(seals.pull),
+    },
     hostSeals: async (_name) => {
       const [sealing, signing] = [await pair('X25519'), await pair('Ed25519')];
       return {
         fleet: { encryptionKey: sealing.x, signingKey: signing.x },
         seals: {
-          open: (bundle, { host, now, skew }) =>
+          open: counted((bundle, { host, now, skew }) =>
             openBundle(bundle, { encryptionKey: sealing.secret, host, trusted, now, skew }),
-          acknowledge: (ack) => signAck(ack, signing.secret),
-          ask: (pull) => signPull(pull, signing.secret),
+          ),
+          acknowledge: counted((ack) => signAck(ack, signing.secret)),
+          ask: counted((pull) => signPull(pull, signing.secret)),
         },
       };
     },

@@ -31,8 +31,10 @@ export const runScenario = async (
 ): Promise<Outcome> => {
   const { seed } = scenario;
   const start = instant(Date.parse(scenario.start));
-  const loop = createLoop(start, () =>
-    checker.violate(8, 'work goes round in circles: 20,000 events in one minute'),
+  const loop = createLoop(
+    start,
+    () => checker.violate(8, 'work goes round in circles: 20,000 events in one minute'),
+    options.real?.isBusy,
   );
   const { now } = loop;
   const timeline: string[] = [];
