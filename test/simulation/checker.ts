@@ -258,7 +258,7 @@ export const createChecker = (world: {
       if (facts === undefined) return;
       figures.checks += 1;
       const [was, is] = [keyIn(before), keyIn(after)];
-      if (isTombstone(after) && !isTombstone(before)) facts.tombstone.set(server, now());
+      if (isTombstone(after) && !facts.tombstone.has(server)) facts.tombstone.set(server, now());
       if (isTombstone(before) && !isTombstone(after)) {
         const since = facts.tombstone.get(server) ?? now();
         if (facts.lastSigned !== undefined && now() - since < facts.ttl && facts.editedUntil <= now())
