@@ -5,7 +5,7 @@ import type { Acknowledgement } from '../contract/acknowledgement.ts';
 import type { KeyChange, Manifest, Payload } from '../contract/manifest.ts';
 import { type Algorithm, algorithms } from '../core/algorithm.ts';
 import { describe, SelkieError } from '../core/errors.ts';
-import { hostKeyName, type Place } from '../core/key/evidence.ts';
+import { hostKeyName, samePlace } from '../core/key/evidence.ts';
 import type { Duration, Instant } from '../core/time.ts';
 import type { HeldKey, KeySet, KeyStore, Newest, Staged, StoreState } from './key-store.ts';
 import type { KeyRing } from './signing/key-ring.ts';
@@ -39,8 +39,6 @@ export interface Applier {
    */
   apply(bundle: { readonly manifest: Manifest; readonly payload: Payload }): Promise<Acknowledgement>;
 }
-
-const samePlace = (a: Place | null, b: Place | null): boolean => a?.epoch === b?.epoch && a?.n === b?.n;
 
 const summary = ({ iat, nonce, place, snapshot }: Manifest): Newest => ({
   iat,

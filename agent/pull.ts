@@ -4,7 +4,7 @@
 import { limits } from '../contract/manifest.ts';
 import { signPull } from '../contract/pull.ts';
 import { describe, SelkieError } from '../core/errors.ts';
-import type { Place } from '../core/key/evidence.ts';
+import { type Place, samePlace } from '../core/key/evidence.ts';
 import { type Duration, type Instant, milliseconds, seconds } from '../core/time.ts';
 import type { Identity } from './identity.ts';
 import type { Receive } from './receive.ts';
@@ -45,8 +45,6 @@ export const controlPlaneUrl = (text: string): URL => {
     });
   return url;
 };
-
-const isSame = (a: Place | null, b: Place | null): boolean => a?.epoch === b?.epoch && a?.n === b?.n;
 
 /** The body as text, of at most `limit` bytes. */
 const bounded = async (response: Response, limit: number): Promise<string> => {
@@ -108,7 +106,7 @@ export const pullOnce = async (options: PullOptions): Promise<number> => {
     if (answer.status === 204) return taken;
     await post(at('acknowledgements'), await receive(answer.text), timeout);
     const after = standing();
-    if (isSame(cursor, after.cursor) && staged === after.staged) return taken + 1;
+    if (samePlace(cursor, after.cursor) && staged === after.staged) return taken + 1;
   }
   return mostBundles;
 };

@@ -4,7 +4,7 @@
 import { base64Of } from '../contract/base64.ts';
 import { type KeyChange, splitChanges } from '../contract/manifest.ts';
 import { hasCode, SelkieError } from '../core/errors.ts';
-import { hostKeyName, type Place } from '../core/key/evidence.ts';
+import { hostKeyName, type Place, samePlace } from '../core/key/evidence.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { add, type Instant, instant, latest, milliseconds, minutes, seconds } from '../core/time.ts';
 import { changeHost, fleetHost, hostRow, noteTrouble, proofBy, takeAcknowledgement } from './hosts.ts';
@@ -175,9 +175,6 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
   }
 };
 
-const isAt = ({ cursor }: HostRow, place: Place | null): boolean =>
-  cursor?.epoch === place?.epoch && cursor?.n === place?.n;
-
 /**
  * Answers a host's pull: the next bundle, or undefined where it lacks nothing.
  * @throws untrusted, invalid; not-found; unavailable where the host's next snapshot does not fit one answer
@@ -191,7 +188,12 @@ export const answerPull = async (
   const host = fleetHost(world, name);
   const pull = await world.seals.pull(jws, proofBy(host, session));
   // A replayed pull may say an old cursor, or that of another key store, so it sets none: it only has the host asked.
-  const [first, ...more] = await nextBundles(world, session, host, (row) => !isAt(row, pull.cursor));
+  const [first, ...more] = await nextBundles(
+    world,
+    session,
+    host,
+    (row) => !samePlace(row.cursor ?? null, pull.cursor),
+  );
   if (more.length > 0)
     throw new SelkieError('unavailable', `the snapshot for ${name} is larger than one answer: it is pushed`);
   return first?.();

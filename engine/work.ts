@@ -71,13 +71,16 @@ export const openWork = async (
   let row = found;
   let hosts = await cache.of(row.pool);
 
-  const commit = async (next: DomainRow, extra: Omit<Commit, 'domains'> = {}): Promise<void> => {
-    assertSafe(row, next, situation(world, session, next, hosts));
+  const write = async (next: DomainRow, extra: Omit<Commit, 'domains'> = {}): Promise<void> => {
     await world.ledger.commit({ ...extra, domains: [next] });
     row = { ...next, version: next.version + 1 };
   };
-  const save = (next: DomainRow, extra?: Omit<Commit, 'domains'>): Promise<void> =>
-    commit({ ...tidied(next, session.now()), version: row.version, wakeAt: session.now() }, extra);
+  const save = async (wanted: DomainRow, extra?: Omit<Commit, 'domains'>): Promise<void> => {
+    const now = session.now();
+    const next = { ...tidied(wanted, now), version: row.version, wakeAt: now };
+    assertSafe(row, next, situation(world, session, next, hosts));
+    await write(next, extra);
+  };
 
   return {
     world,
@@ -113,9 +116,7 @@ export const openWork = async (
       if (row.wakeAt === wakeAt) return;
       // Nothing that a rule could break changes.
       const { wakeAt: _before, ...rest } = row;
-      const next = { ...rest, ...(wakeAt === undefined ? {} : { wakeAt }) };
-      await world.ledger.commit({ domains: [next] });
-      row = { ...next, version: next.version + 1 };
+      await write({ ...rest, ...(wakeAt === undefined ? {} : { wakeAt }) });
     },
     reload: async () => {
       const current = await world.ledger.domain(domain);

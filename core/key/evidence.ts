@@ -15,6 +15,10 @@ export interface Place {
   readonly n: number;
 }
 
+/** Whether two cursors say the same; null: nothing applied yet. */
+export const samePlace = (a: Place | null, b: Place | null): boolean =>
+  a?.epoch === b?.epoch && a?.n === b?.n;
+
 /** A change of a zone that the DNS provider accepted, by the provider's id for it. */
 export interface Accepted extends At {
   readonly changeId: string;

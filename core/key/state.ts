@@ -2,16 +2,20 @@
 
 import type { DomainRow, Key, Rotation, Turn } from './evidence.ts';
 
-export type State =
-  | 'reserved'
-  | 'stored'
-  | 'publishing'
-  | 'published'
-  | 'standby'
-  | 'active'
-  | 'draining'
-  | 'revoked'
-  | 'removed';
+/** In the order of a key's life. */
+export const states = [
+  'reserved',
+  'stored',
+  'publishing',
+  'published',
+  'standby',
+  'active',
+  'draining',
+  'revoked',
+  'removed',
+] as const;
+
+export type State = (typeof states)[number];
 
 /** The present turn of duty. */
 export const turnOf = (key: Key): Turn => key.turns[key.turns.length - 1] ?? key.turns[0];

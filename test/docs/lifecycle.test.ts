@@ -4,7 +4,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Action } from '../../core/key/actions.ts';
 import { safetyRules } from '../../core/key/safety.ts';
-import { pendingRotation, type State, servingKeys } from '../../core/key/state.ts';
+import { pendingRotation, servingKeys, states } from '../../core/key/state.ts';
 import * as waits from '../../core/key/waits.ts';
 import { domain } from '../world/world.ts';
 import { forgotten, interrupted, orderNames, regretted, trespassed } from './lives.ts';
@@ -12,19 +12,6 @@ import { readPage } from './page.ts';
 import type { RecordedLife } from './recorded-life.ts';
 
 const { section, table, column } = readPage('lifecycle.md');
-
-/** In the order of a key's life. */
-const states: readonly State[] = Object.keys({
-  reserved: true,
-  stored: true,
-  publishing: true,
-  published: true,
-  standby: true,
-  active: true,
-  draining: true,
-  revoked: true,
-  removed: true,
-} satisfies Record<State, true>) as State[];
 
 const actions = Object.keys({
   start: true,

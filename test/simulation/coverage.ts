@@ -1,19 +1,7 @@
 // Which kinds of fault have met which states of a key. For the summary, never for judgement.
 
 import type { DomainRow } from '../../core/key/evidence.ts';
-import { type State, stateOf } from '../../core/key/state.ts';
-
-export const allStates: readonly State[] = [
-  'reserved',
-  'stored',
-  'publishing',
-  'published',
-  'standby',
-  'active',
-  'draining',
-  'revoked',
-  'removed',
-];
+import { stateOf } from '../../core/key/state.ts';
 
 export class Coverage {
   /** Fault → times that it struck. */
@@ -46,12 +34,5 @@ export class Coverage {
   }): void {
     for (const [fault, times] of other.struck) this.count(fault, [], times);
     for (const [fault, states] of other.met) this.count(fault, [...states], 0);
-  }
-
-  /** Pairs that never met: `fault × state`. */
-  missing(): readonly string[] {
-    return [...this.met].flatMap(([fault, states]) =>
-      allStates.filter((state) => !states.has(state)).map((state) => `${fault} × ${state}`),
-    );
   }
 }

@@ -1,7 +1,8 @@
 // Adds up what worlds were like, and says it to people.
 
+import { states } from '../../core/key/state.ts';
 import type { Violation } from './checker.ts';
-import { allStates, Coverage } from './coverage.ts';
+import { Coverage } from './coverage.ts';
 import type { Cryptography, Figures } from './parts.ts';
 import { callPorts, scenarioOf } from './scenario.ts';
 import { runScenario } from './world.ts';
@@ -111,7 +112,7 @@ export const allFaults: readonly string[] = [
 export const unmet = (tally: Tally): readonly string[] => {
   const met = new Map(tally.met.map(([fault, states]) => [fault, new Set(states)]));
   return allFaults.flatMap((fault) =>
-    allStates.filter((state) => met.get(fault)?.has(state) !== true).map((state) => `${fault} × ${state}`),
+    states.filter((state) => met.get(fault)?.has(state) !== true).map((state) => `${fault} × ${state}`),
   );
 };
 
@@ -126,7 +127,7 @@ export const summaryOf = (tally: Tally, seconds: number): string => {
     'faults:',
     ...allFaults.map((fault) => `  ${fault.padEnd(18)} ${count(struck.get(fault) ?? 0).padStart(12)}`),
     missing.length === 0
-      ? `each of ${allFaults.length} kinds of fault has met each of ${allStates.length} states of a key, on ${callPorts.length} ports`
+      ? `each of ${allFaults.length} kinds of fault has met each of ${states.length} states of a key, on ${callPorts.length} ports`
       : `never met: ${missing.join(', ')}`,
     tally.failures.length === 0 ? 'no violation' : `${tally.failures.length} VIOLATIONS`,
   ].join('\n');

@@ -403,8 +403,8 @@ export const defects: readonly Defect[] = [
       'restored-host-unheard',
       'a pull from another place is not answered',
       'engine/reconcile-host.ts',
-      '(row) => !isAt(row, pull.cursor)',
-      '(row) => isAt(row, null) && pull.cursor !== null',
+      '(row) => !samePlace(row.cursor ?? null, pull.cursor)',
+      '(row) => samePlace(row.cursor ?? null, null) && pull.cursor !== null',
     ),
   ),
   real(
