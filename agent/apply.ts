@@ -1,5 +1,5 @@
-// Puts an opened bundle to work: keys to the key store, tested; then duties and the ring of signing keys, in one step.
-// What it answers is what the acknowledgement says. Touches the key store and the ring only.
+// Puts an opened bundle to work: keys to the key store, tested; then duties to the signer. What it answers is what the
+// acknowledgement says. Touches the key store and the signer's driver only.
 
 import type { Acknowledgement } from '../contract/acknowledgement.ts';
 import type { KeyChange, Manifest, Payload } from '../contract/manifest.ts';
@@ -7,8 +7,8 @@ import { type Algorithm, algorithms } from '../core/algorithm.ts';
 import { describe, SelkieError } from '../core/errors.ts';
 import { hostKeyName, samePlace } from '../core/key/evidence.ts';
 import type { Duration, Instant } from '../core/time.ts';
+import type { Duties } from './duties.ts';
 import type { HeldKey, KeySet, KeyStore, Newest, Staged, StoreState } from './key-store.ts';
-import type { KeyRing } from './signing/key-ring.ts';
 
 /** The engine's `Keys`, as far as a host needs it. */
 interface KeyTest {
@@ -25,7 +25,7 @@ export interface ApplierOptions {
   /** The host's name. */
   readonly host: string;
   readonly store: KeyStore;
-  readonly ring: KeyRing;
+  readonly duties: Duties;
   readonly keys: KeyTest;
   readonly now: () => Instant;
   readonly report?: () => Report;
@@ -146,7 +146,7 @@ const withPart = (
   return { ...state, staged };
 };
 
-export const createApplier = ({ host, store, ring, keys, now, report }: ApplierOptions): Applier => {
+export const createApplier = ({ host, store, duties, keys, now, report }: ApplierOptions): Applier => {
   const acknowledge = ({ nonce, place }: Manifest): Acknowledgement => {
     const { cursor, incarnation, failed, staged } = store.state;
     return {
@@ -156,7 +156,7 @@ export const createApplier = ({ host, store, ring, keys, now, report }: ApplierO
       cursor,
       incarnation,
       complete: cursor !== null && cursor.epoch === place.epoch,
-      failed: Object.fromEntries([...failed, ...(staged?.failed ?? [])]),
+      failed: Object.fromEntries([...duties.unusable, ...failed, ...(staged?.failed ?? [])]),
       ...report?.(),
     };
   };
@@ -199,7 +199,7 @@ export const createApplier = ({ host, store, ring, keys, now, report }: ApplierO
             };
       await store.commit({ ...next, newest });
     } finally {
-      ring.replace(store.signingKeys());
+      await duties.enforce();
       await store.sweep();
     }
     return acknowledge(manifest);

@@ -9,8 +9,8 @@ import { check, checkJson } from '../contract/check.ts';
 import { type KeyChange, keyFacts, opaque, placeSchema } from '../contract/manifest.ts';
 import { SelkieError } from '../core/errors.ts';
 import { type Duty, hostKeyName, type Place } from '../core/key/evidence.ts';
+import type { DriverKey } from './drivers/driver.ts';
 import { privateFolder, readIfThere, replaceFile, syncFolder, unfinished, writeSynced } from './files.ts';
-import type { SigningKey } from './signing/key-ring.ts';
 
 /** A key that the store holds, its private half in `file`. */
 export interface HeldKey {
@@ -63,8 +63,8 @@ export interface KeyStore {
   commit(state: StoreState): Promise<void>;
   /** Erases the files that the state does not name; gone from the disk's folder when this returns. */
   sweep(): Promise<void>;
-  /** Those whose duty is signing. */
-  signingKeys(): readonly SigningKey[];
+  /** All of the state's keys, whatever their duty, with their private halves. */
+  heldKeys(): readonly DriverKey[];
 }
 
 const keyFile = z.strictObject({ ...keyFacts, privateKey: z.string() });
@@ -242,10 +242,10 @@ export const openKeyStore = async (dir: string, id: () => string): Promise<KeySt
       state = next;
     },
     sweep,
-    signingKeys: () =>
-      [...state.keys.values()].flatMap(({ domain, selector, algorithm, duty, file }) => {
+    heldKeys: () =>
+      [...state.keys.values()].flatMap(({ file, ...facts }) => {
         const key = objects.get(file);
-        return duty === 'signing' && key !== undefined ? [{ domain, selector, algorithm, key }] : [];
+        return key === undefined ? [] : [{ ...facts, key }];
       }),
   };
 };

@@ -7,10 +7,13 @@ import { createNodeKeys } from '../adapters/node-keys.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { type Duration, instant, minutes, seconds } from '../core/time.ts';
 import { type Applier, createApplier, type Report } from './apply.ts';
+import { createBuiltinDriver } from './drivers/builtin.ts';
+import { createDuties } from './duties.ts';
 import { privateFolder } from './files.ts';
 import { fleetEntry, type Identity, loadOrMakeIdentity } from './identity.ts';
 import { type KeyStore, openKeyStore } from './key-store.ts';
 import { lockFolder } from './lock.ts';
+import type { Log } from './log.ts';
 import { type MilterOptions, startMilter } from './milter/server.ts';
 import { controlPlaneUrl, pullOnce, startPulls, type Timer } from './pull.ts';
 import { startPushServer } from './push-server.ts';
@@ -38,7 +41,7 @@ export interface AgentOptions {
   readonly controlPlane?: string;
   /** Milliseconds since 1970. */
   readonly now: () => number;
-  readonly log: (line: string) => void;
+  readonly log: Log;
   /** The longest time that mail may lie in this host's queues, where it is known. */
   readonly queueLifetime?: () => Duration | undefined;
   readonly pullEvery?: Duration;
@@ -88,7 +91,9 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   const store: KeyStore = await openKeyStore(join(dir, 'store'), id);
 
   const uses = recordUse(createKeyRing(), options.now);
-  uses.ring.replace(store.signingKeys());
+  const driver = createBuiltinDriver(uses.ring);
+  const duties = createDuties(store, driver, log);
+  await duties.enforce();
   const report = (): Report => {
     const queueLifetime = options.queueLifetime?.();
     return {
@@ -99,7 +104,7 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   const applier: Applier = createApplier({
     host: name,
     store,
-    ring: uses.ring,
+    duties,
     keys: createNodeKeys(),
     now,
     report,

@@ -4,6 +4,8 @@ import { generateKeyPairSync, randomUUID } from 'node:crypto';
 import { writeSync } from 'node:fs';
 import { createNodeKeys } from '../../adapters/node-keys.ts';
 import { createApplier } from '../../agent/apply.ts';
+import { createBuiltinDriver } from '../../agent/drivers/builtin.ts';
+import { createDuties } from '../../agent/duties.ts';
 import { openKeyStore } from '../../agent/key-store.ts';
 import { createKeyRing } from '../../agent/signing/key-ring.ts';
 import type { KeyChange, Manifest } from '../../contract/manifest.ts';
@@ -29,7 +31,7 @@ const store = await openKeyStore(dir, randomUUID);
 const applier = createApplier({
   host: 'mx1',
   store,
-  ring: createKeyRing(),
+  duties: createDuties(store, createBuiltinDriver(createKeyRing()), () => {}),
   keys: createNodeKeys(),
   now: () => instant(Date.now()),
 });

@@ -4,6 +4,8 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { createNodeKeys } from '../../adapters/node-keys.ts';
 import { type Applier, createApplier, type Report } from '../../agent/apply.ts';
+import { createBuiltinDriver } from '../../agent/drivers/builtin.ts';
+import { createDuties, type Duties } from '../../agent/duties.ts';
 import { type KeyStore, openKeyStore } from '../../agent/key-store.ts';
 import { createKeyRing, type KeyRing } from '../../agent/signing/key-ring.ts';
 import type { KeyChange, Manifest } from '../../contract/manifest.ts';
@@ -21,17 +23,19 @@ let dir: string;
 let store: KeyStore;
 let ring: KeyRing;
 let applier: Applier;
+let duties: Duties;
 /** Grows with each manifest, so that each is newer than the last. */
 let clock = noon;
 
 const open = async (report?: () => Report) => {
   store = await openKeyStore(dir, randomUUID);
   ring = createKeyRing();
-  ring.replace(store.signingKeys());
+  duties = createDuties(store, createBuiltinDriver(ring), () => {});
+  await duties.enforce();
   applier = createApplier({
     host,
     store,
-    ring,
+    duties,
     keys: createNodeKeys(),
     now: () => noon,
     ...(report === undefined ? {} : { report }),
@@ -315,7 +319,7 @@ it('leaves everything as it was where the disk fails, and goes on afterwards', a
   const broken = createApplier({
     host,
     store: { ...store, state: store.state, commit: () => Promise.reject(new Error('no space left')) },
-    ring,
+    duties,
     keys: createNodeKeys(),
     now: () => noon,
   });

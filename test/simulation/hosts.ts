@@ -4,8 +4,10 @@
 
 import { createSecretKey, type KeyObject } from 'node:crypto';
 import { type Applier, createApplier } from '../../agent/apply.ts';
+import { createBuiltinDriver } from '../../agent/drivers/builtin.ts';
+import type { DriverKey } from '../../agent/drivers/driver.ts';
+import { createDuties } from '../../agent/duties.ts';
 import type { KeyStore, StoreState } from '../../agent/key-store.ts';
-import type { SigningKey } from '../../agent/signing/key-ring.ts';
 import { SelkieError } from '../../core/errors.ts';
 import { hostKeyName } from '../../core/key/evidence.ts';
 import type { FleetHost } from '../../core/policy.ts';
@@ -145,29 +147,29 @@ export const createHost = (options: {
       if ([...disk.keys.keys()].some((file) => !named.has(file)))
         disk = { ...disk, keys: new Map([...disk.keys].filter(([file]) => named.has(file))) };
     },
-    signingKeys: (): SigningKey[] =>
-      [...disk.state.keys.values()]
-        .filter(({ duty }) => duty === 'signing')
-        .flatMap(({ domain, selector, algorithm, file }) => {
-          const bytes = disk.keys.get(file);
-          if (bytes === undefined) return [];
-          const key = objects.get(bytes) ?? createSecretKey(bytes);
-          objects.set(bytes, key);
-          return [{ domain, selector, algorithm, key }];
-        }),
+    heldKeys: (): DriverKey[] =>
+      [...disk.state.keys.values()].flatMap(({ file, ...facts }) => {
+        const bytes = disk.keys.get(file);
+        if (bytes === undefined) return [];
+        const key = objects.get(bytes) ?? createSecretKey(bytes);
+        objects.set(bytes, key);
+        return [{ ...facts, key }];
+      }),
   };
 
+  const driver = createBuiltinDriver({
+    replace: (signing) => {
+      const names = new Set(signing.map(({ domain, selector }) => hostKeyName(domain, selector)));
+      signWith(new Map([...ringOf(disk.state)].filter(([key]) => names.has(key))), 'bundle');
+    },
+    signingKeys: () => [],
+  });
+  const duties = createDuties(store, driver, () => {});
   const applier: Applier = createApplier({
     host: name,
     store,
     keys,
-    ring: {
-      replace: (signing) => {
-        const names = new Set(signing.map(({ domain, selector }) => hostKeyName(domain, selector)));
-        signWith(new Map([...ringOf(disk.state)].filter(([key]) => names.has(key))), 'bundle');
-      },
-      signingKeys: () => [],
-    },
+    duties,
     now: clock,
     report: () => {
       note();

@@ -395,8 +395,8 @@ export const defects: readonly Defect[] = [
     'ring-left-as-it-was',
     'a host acknowledges duties, and signs on as before',
     'agent/apply.ts',
-    '      ring.replace(store.signingKeys());',
-    '      if (manifest.from === null) ring.replace(store.signingKeys());',
+    '      await duties.enforce();',
+    '      if (manifest.from === null) await duties.enforce();',
   ),
   real(
     one(

@@ -1,0 +1,105 @@
+// What an administrator may set for this host: `/etc/selkie-agent.yaml`, all of it optional. Reads that file only. What
+// enrolment settled (name, endpoint, control plane) is in the state folder: settings.ts.
+import { readFile } from 'node:fs/promises';
+import { parse } from 'yaml';
+import * as z from 'zod/mini';
+import { check } from '../contract/check.ts';
+import { SelkieError } from '../core/errors.ts';
+
+export const defaultConfigFile = '/etc/selkie-agent.yaml';
+
+const text = z.string().check(z.minLength(1));
+const count = z.int().check(z.minimum(1));
+
+const milter = z.strictObject({
+  /** Where it listens: `unix:/PATH` or `inet:PORT@ADDRESS`. */
+  listen: z._default(text, 'inet:8891@127.0.0.1'),
+  /** Of a unix socket: octal, in quotes. */
+  mode: z._default(z.string().check(z.regex(/^0?[0-7]{3}$/, 'must be octal, in quotes: "0660"')), '0660'),
+  /** Of a unix socket: the group that Postfix is in. */
+  group: z.exactOptional(text),
+  maxConnections: z._default(count, 1024),
+});
+
+const signing = z.strictObject({
+  canonicalization: z._default(
+    z.enum(['relaxed/relaxed', 'relaxed/simple', 'simple/relaxed', 'simple/simple']),
+    'relaxed/relaxed',
+  ),
+  /** Clients whose mail is signed without a login: addresses and CIDR ranges. */
+  internalHosts: z._default(z.array(text), ['127.0.0.0/8', '::1']),
+  /** Mail is signed where one of these macros has one of these values, as OpenDKIM's MacroList: `daemon_name: [ORIGINATING]`. */
+  macros: z._default(z.record(text, z.array(text)), {}),
+  /** The field that says whose mail it is; the first that is present: `[Sender, From]` for mailing lists. */
+  identityFields: z._default(z.array(z.enum(['From', 'Sender'])).check(z.minLength(1)), ['From']),
+  /**
+   * Who is signed for besides the author's own domain; the first match counts, as in a refile SigningTable.
+   * `match: '*@mail.dev.example.jp'`, `domain: dev.example.jp`.
+   */
+  table: z._default(z.array(z.strictObject({ match: text, domain: text })), []),
+  /** `i=` names the author's address (only where it lies within `d=`). */
+  identity: z._default(z.boolean(), false),
+  /** `x=`: days that a signature holds. */
+  expireDays: z.exactOptional(count),
+  /** Fields named in `h=` once more than they are there, so that none can be added. */
+  oversign: z._default(z.array(text), ['From']),
+  /** What happens to mail whose key may not or cannot sign. */
+  onUnusableKey: z._default(z.enum(['tempfail', 'unsigned']), 'tempfail'),
+});
+
+const schema = z.strictObject({
+  driver: z._default(z.enum(['builtin', 'opendkim', 'rspamd']), 'builtin'),
+  milter: z.prefault(milter, {}),
+  signing: z.prefault(signing, {}),
+  log: z.prefault(
+    z.strictObject({
+      format: z._default(z.enum(['text', 'json']), 'text'),
+      /** journald reads the standard output. */
+      to: z._default(z.enum(['stdout', 'syslog']), 'stdout'),
+    }),
+    {},
+  ),
+  /** Prometheus, on loopback: `127.0.0.1:9463`. */
+  metrics: z.exactOptional(text),
+  /** Configuration folders of Postfix on this host; found by `postmulti` where absent. */
+  postfix: z.exactOptional(z.strictObject({ configDirectories: z.array(text).check(z.minLength(1)) })),
+  opendkim: z.prefault(z.strictObject({ config: z._default(text, '/etc/opendkim.conf') }), {}),
+  rspamd: z.prefault(
+    z.strictObject({
+      /** Where the maps and keys are written; rspamd's user must be able to read it. */
+      folder: z._default(text, '/var/lib/rspamd/selkie'),
+      /** Of the worker that signs (`worker "normal"`): the canary goes there. */
+      url: z._default(text, 'http://127.0.0.1:11333'),
+    }),
+    {},
+  ),
+});
+
+export type Config = z.infer<typeof schema>;
+
+/** @param yaml the file's text; empty: all defaults @param file its name, for errors @throws SelkieError invalid, with the field */
+export const parseConfig = (yaml: string, file: string): Config => {
+  let value: unknown;
+  try {
+    value = parse(yaml);
+  } catch (error) {
+    const where = error instanceof Error ? error.message.split('\n', 1)[0] : '';
+    throw new SelkieError('invalid', `${file} is no YAML: ${where}`);
+  }
+  return check(schema, value ?? {}, `The file ${file}`);
+};
+
+/** @param file undefined: the default one, which need not be there @throws SelkieError invalid */
+export const loadConfig = async (file: string | undefined): Promise<Config> => {
+  const path = file ?? defaultConfigFile;
+  try {
+    return parseConfig(await readFile(path, 'utf8'), path);
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error) || error instanceof SelkieError) throw error;
+    if (error.code === 'ENOENT' && file === undefined) return parseConfig('', path);
+    throw new SelkieError('invalid', `The configuration ${path} cannot be read: ${error.message}`, {
+      field: 'config',
+      cause: error,
+    });
+  }
+};
