@@ -15,7 +15,13 @@ export interface Duties {
   stop(keys: ReadonlyMap<string, string>): Promise<void>;
 }
 
-export const createDuties = (store: KeyStore, driver: Driver, log: Log): Duties => {
+/** @param later takes a look to be had when some time has passed, for what a signer could not do now (it was down, say) */
+export const createDuties = (
+  store: KeyStore,
+  driver: Driver,
+  log: Log,
+  later: (look: () => void) => void = () => {},
+): Duties => {
   let stopped: ReadonlyMap<string, string> = new Map();
   let unusable: ReadonlyMap<string, string> = new Map();
   let last: Promise<void> = Promise.resolve();
@@ -41,6 +47,8 @@ export const createDuties = (store: KeyStore, driver: Driver, log: Log): Duties 
     for (const [name, why] of next) if (unusable.get(name) !== why) log(`key ${name}: ${why}`);
     for (const name of unusable.keys()) if (!next.has(name)) log(`key ${name}: in order again`);
     unusable = next;
+    // The control plane asks again too, but may be away.
+    if (undone.size > 0) later(() => void queued());
   };
   const queued = (): Promise<void> => {
     last = last.then(enforce);

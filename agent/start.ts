@@ -8,18 +8,24 @@ import type { FleetHost } from '../core/policy.ts';
 import { type Duration, instant, minutes, seconds } from '../core/time.ts';
 import { type Applier, createApplier, type Report } from './apply.ts';
 import { createBuiltinDriver } from './drivers/builtin.ts';
+import type { Driver } from './drivers/driver.ts';
 import { createDuties } from './duties.ts';
 import { privateFolder } from './files.ts';
 import { fleetEntry, type Identity, loadOrMakeIdentity } from './identity.ts';
 import { type KeyStore, openKeyStore } from './key-store.ts';
 import { lockFolder } from './lock.ts';
 import type { Log } from './log.ts';
-import { type MilterOptions, startMilter } from './milter/server.ts';
+import { type Milter, type MilterOptions, startMilter } from './milter/server.ts';
 import { controlPlaneUrl, pullOnce, startPulls, type Timer } from './pull.ts';
 import { startPushServer } from './push-server.ts';
 import { createReceiver } from './receive.ts';
-import { createKeyRing } from './signing/key-ring.ts';
+import { createKeyRing, type KeyRing } from './signing/key-ring.ts';
 import { recordUse } from './use.ts';
+
+/** What signs this host's mail: our own milter, or somebody else's signer behind its driver. */
+export type Signer =
+  | { readonly milter: Omit<MilterOptions, 'ring' | 'now' | 'log'> }
+  | { readonly driver: Driver };
 
 export interface AgentOptions {
   /** The state folder; made 0700. */
@@ -32,9 +38,7 @@ export interface AgentOptions {
   readonly pushPort?: number;
   /** Where the push server listens; all addresses where absent. */
   readonly pushAddress?: string;
-  readonly milter: MilterOptions['listen'];
-  /** More of the milter's settings. */
-  readonly milterOptions?: Pick<MilterOptions, 'canonicalization' | 'internal' | 'maxConnections'>;
+  readonly signer: Signer;
   /** Bundle keys trusted at present. */
   readonly trusted: () => readonly JWK[];
   /** URL of the control plane's API; absent: no pulls. */
@@ -80,6 +84,12 @@ const startPushing = (
     ? undefined
     : startPushServer({ port, tls, receive, log, ...(address === undefined ? {} : { address }) });
 
+const startSigning = async (
+  { signer, now, log }: AgentOptions,
+  ring: KeyRing,
+): Promise<Milter | undefined> =>
+  'milter' in signer ? startMilter({ ...signer.milter, ring, now, log }) : undefined;
+
 const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agent, 'close'>> => {
   const { dir, name, endpointHost, trusted, controlPlane, log } = options;
   const now = () => instant(options.now());
@@ -91,8 +101,15 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   const store: KeyStore = await openKeyStore(join(dir, 'store'), id);
 
   const uses = recordUse(createKeyRing(), options.now);
-  const driver = createBuiltinDriver(uses.ring);
-  const duties = createDuties(store, driver, log);
+  const driver = 'driver' in options.signer ? options.signer.driver : createBuiltinDriver(uses.ring);
+  closers.push(() => driver.close());
+  const timer = options.timer ?? systemTimer;
+  let cancelLook = (): void => {};
+  closers.push(async () => cancelLook());
+  const duties = createDuties(store, driver, log, (look) => {
+    cancelLook();
+    cancelLook = timer.after(minutes(1), look);
+  });
   await duties.enforce();
   const report = (): Report => {
     const queueLifetime = options.queueLifetime?.();
@@ -113,14 +130,8 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
 
   const push = await startPushing(options, identity.tls, receive);
   if (push !== undefined) closers.push(() => push.close());
-  const milter = await startMilter({
-    ...options.milterOptions,
-    listen: options.milter,
-    ring: uses.ring,
-    now: options.now,
-    log,
-  });
-  closers.push(() => milter.close());
+  const milter = await startSigning(options, uses.ring);
+  if (milter !== undefined) closers.push(() => milter.close());
   if (controlPlane !== undefined) {
     const standing = () => {
       const { cursor, incarnation, staged } = store.state;
@@ -129,7 +140,7 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
     const pulls = startPulls({
       cycle: () => pullOnce({ url: controlPlane, host: name, identity, standing, receive, now, id }),
       every: options.pullEvery ?? seconds(60),
-      timer: options.timer ?? systemTimer,
+      timer,
       random: options.random ?? Math.random,
       log,
     });
@@ -143,7 +154,7 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
     entry: { name, ...entry },
     ports: {
       ...(push === undefined ? {} : { push: push.port }),
-      ...(milter.port === undefined ? {} : { milter: milter.port }),
+      ...(milter?.port === undefined ? {} : { milter: milter.port }),
     },
   };
 };

@@ -200,7 +200,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       endpointHost: loopback,
       pushAddress: loopback,
       pushPort: ports.push,
-      milter: { host: loopback, port: ports.milter },
+      signer: { milter: { listen: { host: loopback, port: ports.milter } } },
       trusted: () => [bundleKey],
       now: Date.now,
       log,

@@ -21,7 +21,7 @@ const run = async ({ dir, config: file, milter }: RunOptions): Promise<void> => 
   const agent = await startAgent({
     ...settings,
     dir,
-    milter: milterAddress(listen),
+    signer: { milter: { listen: milterAddress(listen) } },
     trusted: () => trusted,
     now: Date.now,
     log: say,

@@ -47,7 +47,7 @@ const start = async (more: Partial<AgentOptions> = {}): Promise<Agent> => {
     endpointHost: '127.0.0.1',
     pushPort: 0,
     pushAddress: '127.0.0.1',
-    milter: { host: '127.0.0.1', port: 0 },
+    signer: { milter: { listen: { host: '127.0.0.1', port: 0 } } },
     trusted: () => [signer.jwk],
     now: () => clock,
     log: (line) => lines.push(line),
@@ -249,7 +249,10 @@ describe('an agent does not start', () => {
     const port = await freePort();
     const squatter = createServer();
     await new Promise<void>((resolve) => squatter.listen(port, '127.0.0.1', resolve));
-    const wrong = field === 'pushPort' ? { pushPort: port } : { milter: { host: '127.0.0.1', port } };
+    const wrong =
+      field === 'pushPort'
+        ? { pushPort: port }
+        : { signer: { milter: { listen: { host: '127.0.0.1', port } } } };
     try {
       await expect(start(wrong)).rejects.toMatchObject({ code: 'invalid', field });
     } finally {
@@ -279,7 +282,7 @@ describe('an agent that pulls', () => {
         dir,
         name,
         endpointHost: name,
-        milter: { host: '127.0.0.1', port: 0 },
+        signer: { milter: { listen: { host: '127.0.0.1', port: 0 } } },
         trusted: () => [signer.jwk],
         now: () => clock,
         log: (line) => lines.push(line),

@@ -246,7 +246,7 @@ const wirePlace = async (
       name,
       endpointHost: '127.0.0.1',
       ...(reached === 'push' ? { pushPort: 0, pushAddress: '127.0.0.1' } : { controlPlane: api }),
-      milter: { host: '127.0.0.1', port: 0 },
+      signer: { milter: { listen: { host: '127.0.0.1', port: 0 } } },
       trusted: () => trusted,
       now: () => now() + (skews[3 + n] ?? 0),
       log: (line) => said(`${name}: ${line}`),
