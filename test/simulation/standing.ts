@@ -28,22 +28,20 @@ export const createStanding = (world: {
 }): Standing => {
   const { loop, checker, ledger, trace } = world;
   const aside = new Set<MailHost>();
-  /** Host → quiet milliseconds since it went astray. */
-  const astray = new Map<MailHost, number>();
+  /** Those that went astray, and the quiet milliseconds since. One that goes astray again later is another case. */
+  const astray = new Map<MailHost, { calm: number }>();
   const look = minutes(10);
 
-  const watch = (host: MailHost): void => {
-    const before = astray.get(host);
-    if (before === undefined) return;
-    const calm = before + (world.isCalm(host) ? look : 0);
-    astray.set(host, calm);
+  const watch = (host: MailHost, since: { calm: number }): void => {
+    if (astray.get(host) !== since) return;
+    if (world.isCalm(host)) since.calm += look;
     const bound = host.pulls ? astrayPulling : astrayPushed;
     // A look is as fine as this measures.
-    if (calm <= bound + look) {
-      loop.at(loop.now() + look, () => watch(host));
+    if (since.calm <= bound + look) {
+      loop.at(loop.now() + look, () => watch(host, since));
       return;
     }
-    const quiet = `has not caught up for ${calm / minutes(1)} quiet minutes`;
+    const quiet = `has not caught up for ${since.calm / minutes(1)} quiet minutes`;
     checker.violate(8, `${host.name} came back from an old backup, and ${quiet}`);
   };
 
@@ -57,8 +55,9 @@ export const createStanding = (world: {
     goesAstray: (host) => {
       checker.astray(host, true);
       if (astray.has(host)) return;
-      astray.set(host, 0);
-      loop.at(loop.now() + look, () => watch(host));
+      const since = { calm: 0 };
+      astray.set(host, since);
+      loop.at(loop.now() + look, () => watch(host, since));
     },
     mayBeBack: (host) => {
       const row = ledger.hosts.get(host.name);
