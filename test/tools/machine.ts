@@ -37,6 +37,11 @@ export const tools = {
   miltertest: { from: 'apt: miltertest', here: () => program('miltertest') !== undefined },
   dkimpy: { from: 'apt: python3-dkim', here: () => runs('/usr/bin/python3', '-c', 'import dkim, nacl') },
   named: { from: 'apt: bind9', here: () => program('named') !== undefined },
+  /** Its master runs as root only. */
+  postfix: {
+    from: 'apt: postfix (and root)',
+    here: () => program('postfix') !== undefined && process.getuid?.() === 0,
+  },
   dig: { from: 'apt: bind9-dnsutils', here: () => program('dig') !== undefined },
 } as const;
 
