@@ -245,7 +245,7 @@ export const openKeyStore = async (dir: string, id: () => string): Promise<KeySt
     heldKeys: () =>
       [...state.keys.values()].flatMap(({ file, ...facts }) => {
         const key = objects.get(file);
-        return key === undefined ? [] : [{ ...facts, key }];
+        return key === undefined ? [] : [{ ...facts, load: async () => key }];
       }),
   };
 };

@@ -10,8 +10,12 @@ export interface SigningKey {
   readonly domain: string;
   readonly selector: string;
   readonly algorithm: Algorithm;
-  /** A private key, parsed once: parsing for each message would halve the rate of RSA signatures. */
-  readonly key: KeyObject;
+  /**
+   * The private key, read and parsed at its first use and then kept for a while: parsing it for each message would halve
+   * the rate of RSA signatures, and a host of 100,000 domains has no room for all of them.
+   * @throws SelkieError where it cannot be read any more; the key store then reports it as a key that failed
+   */
+  load(): Promise<KeyObject>;
 }
 
 export interface KeyRing {

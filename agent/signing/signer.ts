@@ -1,6 +1,6 @@
 // Signs messages as they stream by: RFC 6376 §3.7 and §5, RSA-SHA256 (RFC 8301) and Ed25519-SHA256 (RFC 8463). Computes
 // only; OpenSSL's threads sign, so a message's signature does not hold up the others.
-import { createHash, sign } from 'node:crypto';
+import { createHash, type KeyObject, sign } from 'node:crypto';
 import { algorithms } from '../../core/algorithm.ts';
 import { type BodyCanonicalization, canonicalBody } from '../../core/dkim/canonical-body.ts';
 import {
@@ -61,15 +61,15 @@ const printable = (address: Address): string =>
   `${address.localPart}@${address.domain}`.replace(/[^\x21-\x7e]/g, '?').slice(0, 320);
 
 /** RSA hashes the data inside of `sign`; Ed25519 signs the SHA-256 of it as a message (RFC 8463 §3). */
-const signWith = (key: SigningKey, data: Uint8Array): Promise<string> =>
+const signWith = (privateKey: KeyObject, keyType: 'rsa' | 'ed25519', data: Uint8Array): Promise<string> =>
   new Promise((resolve, reject) => {
-    const rsa = algorithms[key.algorithm].keyType === 'rsa';
-    if (key.key.type !== 'private' || key.key.asymmetricKeyType !== algorithms[key.algorithm].keyType)
-      throw new SelkieError('invalid', `it is not a private ${algorithms[key.algorithm].keyType} key`);
+    const rsa = keyType === 'rsa';
+    if (privateKey.type !== 'private' || privateKey.asymmetricKeyType !== keyType)
+      throw new SelkieError('invalid', `it is not a private ${keyType} key`);
     sign(
       rsa ? 'sha256' : null,
       rsa ? data : createHash('sha256').update(data).digest(),
-      key.key,
+      privateKey,
       (error, signature) => (error === null ? resolve(signature.toString('base64')) : reject(error)),
     );
   });
@@ -95,8 +95,19 @@ const messageSigner = (
   const hash = createHash('sha256');
   const bodyKind = canonicalization.slice('relaxed/'.length) as BodyCanonicalization;
   const body = canonicalBody(bodyKind, (bytes) => hash.update(bytes));
+  // Now, while the body is on its way: once the key is retired its file goes away.
+  const taken = keys.map((key) => {
+    const loading = key.load();
+    // Heard when the message ends; until then a failure is nobody's.
+    loading.catch(() => undefined);
+    return { key, loading };
+  });
 
-  const signature = async (key: SigningKey, bodyHash: string, time: number): Promise<Signature> => {
+  const signature = async (
+    { key, loading }: (typeof taken)[number],
+    bodyHash: string,
+    time: number,
+  ): Promise<Signature> => {
     const { domain, selector } = key;
     const empty = emptySignature({
       algorithm: algorithms[key.algorithm].signature,
@@ -111,7 +122,10 @@ const messageSigner = (
       return {
         domain,
         selector,
-        value: fillSignature(empty, await signWith(key, signedData(canonical, empty))),
+        value: fillSignature(
+          empty,
+          await signWith(await loading, algorithms[key.algorithm].keyType, signedData(canonical, empty)),
+        ),
       };
     } catch (error) {
       throw new SelkieError('unavailable', `cannot sign (s=${selector}, d=${domain}): ${describe(error)}`, {
@@ -129,7 +143,7 @@ const messageSigner = (
       body.end();
       const bodyHash = hash.digest('base64');
       const time = Math.floor(now() / 1000);
-      return Promise.all(keys.map((key) => signature(key, bodyHash, time)));
+      return Promise.all(taken.map((one) => signature(one, bodyHash, time)));
     },
   };
 };

@@ -86,10 +86,10 @@ describe('a snapshot', () => {
   it('signs with the keys whose duty that is', async () => {
     await apply(manifest(null, 3), { ...first, duty: 'signing' }, { ...rsa, duty: 'signing' }, second);
     expect(selectors()).toEqual(['old', 'one']);
-    for (const { key, algorithm } of ring.signingKeys(domain)) {
+    for (const { load, algorithm } of ring.signingKeys(domain)) {
       const [hash, change] = algorithm === 'ed25519' ? [undefined, first] : ['sha256', rsa];
       const data = Buffer.from('a message');
-      expect(verify(hash, data, publicOf(change), sign(hash, data, key))).toBe(true);
+      expect(verify(hash, data, publicOf(change), sign(hash, data, await load()))).toBe(true);
     }
   });
 

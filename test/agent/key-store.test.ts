@@ -63,7 +63,7 @@ describe('a key store', () => {
     expect(key).toMatchObject({ domain: 'example.com', selector: '240128', algorithm: 'rsa2048' });
     if (key === undefined) return;
     const data = Buffer.from('x');
-    expect(verify('sha256', data, publicOf(rsa), sign('sha256', data, key.key))).toBe(true);
+    expect(verify('sha256', data, publicOf(rsa), sign('sha256', data, await key.load()))).toBe(true);
   });
 
   it("is its user's alone", async () => {

@@ -1,14 +1,9 @@
-import { createPrivateKey } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { createKeyRing } from '../../agent/signing/key-ring.ts';
 import { recordUse } from '../../agent/use.ts';
-import { makeKey } from '../tools/sealed.ts';
+import { testKey } from '../oracles/records.ts';
 
-const signing = (selector: string) => {
-  const { domain, algorithm, privateKey } = makeKey('example.com', selector);
-  const key = createPrivateKey({ key: Buffer.from(privateKey, 'base64'), type: 'pkcs8', format: 'der' });
-  return { domain, selector, algorithm, key };
-};
+const signing = (selector: string) => testKey('example.com', selector, 'ed25519');
 
 it('says when keys that sign no more were last used', () => {
   let now = 1_000;

@@ -18,10 +18,15 @@ export interface OracleResult {
 export const lines = (results: readonly OracleResult[]): string[] =>
   results.map(({ selector, domain, result }) => `${selector} ${domain} ${result}`);
 
+/** A signing key whose private half is at hand. */
+export interface TestKey extends SigningKey {
+  readonly key: KeyObject;
+}
+
 const pairs = new Map<string, KeyObject>();
 
 /** The same key for the same three names, within one run. */
-export const testKey = (domain: string, selector: string, algorithm: Algorithm = 'rsa2048'): SigningKey => {
+export const testKey = (domain: string, selector: string, algorithm: Algorithm = 'rsa2048'): TestKey => {
   const facts = algorithms[algorithm];
   const name = `${selector} ${domain} ${algorithm}`;
   const key =
@@ -30,11 +35,11 @@ export const testKey = (domain: string, selector: string, algorithm: Algorithm =
       ? generateKeyPairSync('rsa', { modulusLength: facts.bits }).privateKey
       : generateKeyPairSync('ed25519').privateKey);
   pairs.set(name, key);
-  return { domain, selector, algorithm, key };
+  return { domain, selector, algorithm, key, load: async () => key };
 };
 
 /** The key's record: RSA as SubjectPublicKeyInfo (RFC 6376 §3.6.1), Ed25519 as its 32 bytes (RFC 8463 §4.2). */
-export const recordsOf = (...keys: readonly SigningKey[]): Records =>
+export const recordsOf = (...keys: readonly Omit<TestKey, 'load'>[]): Records =>
   Object.fromEntries(
     keys.map(({ domain, selector, algorithm, key }) => {
       const { keyType } = algorithms[algorithm];

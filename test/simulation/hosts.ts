@@ -2,7 +2,7 @@
 // around it are its power, its network, its clock, its backups. While it has power it signs at every instant with every
 // key that it is told to sign with.
 
-import { createSecretKey, type KeyObject } from 'node:crypto';
+import { createSecretKey } from 'node:crypto';
 import { type Applier, createApplier } from '../../agent/apply.ts';
 import { createBuiltinDriver } from '../../agent/drivers/builtin.ts';
 import type { DriverKey } from '../../agent/drivers/driver.ts';
@@ -98,7 +98,6 @@ export const createHost = (options: {
     keys: new Map(),
   });
   let disk = empty();
-  const objects = new Map<Uint8Array, KeyObject>();
 
   const clock = (): Instant => instant(options.now() + host.skew);
 
@@ -150,10 +149,7 @@ export const createHost = (options: {
     heldKeys: (): DriverKey[] =>
       [...disk.state.keys.values()].flatMap(({ file, ...facts }) => {
         const bytes = disk.keys.get(file);
-        if (bytes === undefined) return [];
-        const key = objects.get(bytes) ?? createSecretKey(bytes);
-        objects.set(bytes, key);
-        return [{ ...facts, key }];
+        return bytes === undefined ? [] : [{ ...facts, load: async () => createSecretKey(bytes) }];
       }),
   };
 

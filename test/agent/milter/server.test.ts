@@ -139,7 +139,7 @@ describe('messages', () => {
   });
 
   it('are put off where a key is unusable, and never go unsigned', async () => {
-    ring.replace([{ ...oldKey, key: createPublicKey(oldKey.key) }]);
+    ring.replace([{ ...oldKey, load: async () => createPublicKey(oldKey.key) }]);
     const answer = await sendThroughMilter(at(await start()), message('Q'));
     expect(answer).toEqual({ verdict: 'tempfail', raw: plain });
     expect(log).toEqual([

@@ -71,8 +71,8 @@ describe('signing', () => {
   });
 
   it.each<[string, SigningKey]>([
-    ['a public key', { ...rsa, key: createPublicKey(rsa.key) }],
-    ['a key of the other type', { ...rsa, key: ed25519.key }],
+    ['a public key', { ...rsa, load: async () => createPublicKey(rsa.key) }],
+    ['a key of the other type', { ...rsa, load: ed25519.load }],
   ])('fails as a whole where one key is unusable: %s', async (_, bad) => {
     const failure = await begin(ringOf(bad, ed25519))
       .finish()
