@@ -19,7 +19,8 @@ export const recordUse = (ring: KeyRing, now: () => number): UseRecorder => {
   >();
   return {
     ring: {
-      replace: (keys) => ring.replace(keys),
+      replace: (keys, stopped) => ring.replace(keys, stopped),
+      stopped: (domain) => ring.stopped(domain),
       signingKeys(domain) {
         const keys = ring.signingKeys(domain);
         for (const key of keys)

@@ -4,8 +4,11 @@ import type { Driver } from './driver.ts';
 
 export const createBuiltinDriver = (ring: KeyRing): Driver => ({
   keyTypes: ['rsa', 'ed25519'],
-  async apply({ keys }) {
-    ring.replace(keys.filter(({ duty }) => duty === 'signing'));
+  async apply({ keys, stopped }) {
+    ring.replace(
+      keys.filter(({ duty }) => duty === 'signing'),
+      stopped,
+    );
     return new Map();
   },
   async close() {},

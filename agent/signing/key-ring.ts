@@ -23,10 +23,13 @@ export interface KeyRing {
    * Puts `keys` in place of all that were there, in one step: a message gets the old set or the new one, never a mixture.
    * @throws unsafe, and leaves the old set, where a domain has two keys of one type: verifiers look at few signatures
    *   (OpenDKIM at three), so an old key and a new one never sign together
+   * @param stopped `domain/selector` → why this key, not in `keys`, must not sign; none where absent
    */
-  replace(keys: readonly SigningKey[]): void;
+  replace(keys: readonly SigningKey[], stopped?: ReadonlyMap<string, string>): void;
   /** The domain's keys, RSA first, then Ed25519; empty where it has none. */
   signingKeys(domain: string): readonly SigningKey[];
+  /** Why a key of this domain must not sign; undefined where all that it has may. A domain that has only such keys is ours all the same. */
+  stopped(domain: string): string | undefined;
 }
 
 const none: readonly SigningKey[] = Object.freeze([]);
@@ -51,13 +54,24 @@ const snapshot = (keys: readonly SigningKey[]): ReadonlyMap<string, readonly Sig
   return sets;
 };
 
+const reasons = (stopped: ReadonlyMap<string, string>): ReadonlyMap<string, string> =>
+  new Map(
+    [...stopped].map(([name, why]) => {
+      const [domain = '', selector = ''] = name.split('/');
+      return [lowerName(domain), `${selector}: ${why}`];
+    }),
+  );
+
 /** A ring without keys. */
 export const createKeyRing = (): KeyRing => {
   let current: ReadonlyMap<string, readonly SigningKey[]> = new Map();
+  let whyStopped: ReadonlyMap<string, string> = new Map();
   return {
-    replace(keys) {
+    replace(keys, stopped = new Map()) {
       current = snapshot(keys);
+      whyStopped = reasons(stopped);
     },
     signingKeys: (domain) => current.get(domain) ?? none,
+    stopped: (domain) => whyStopped.get(domain),
   };
 };

@@ -41,4 +41,20 @@ describe('key ring', () => {
     );
     expect(selectors(ring.signingKeys('example.com'))).toEqual(['240128']);
   });
+
+  it('knows the domains whose key was stopped, and no longer once it was not', () => {
+    const ring = createKeyRing();
+    ring.replace(
+      [testKey('example.com', '240128')],
+      new Map([
+        ['Example.com/240128e', 'its record is gone'],
+        ['example.org/240128', 'its record is revoked'],
+      ]),
+    );
+    expect(ring.stopped('example.com')).toBe('240128e: its record is gone');
+    expect(ring.stopped('example.org')).toBe('240128: its record is revoked');
+    expect(ring.stopped('example.net')).toBeUndefined();
+    ring.replace([testKey('example.com', '240128')]);
+    expect(ring.stopped('example.org')).toBeUndefined();
+  });
 });
