@@ -81,7 +81,7 @@ export const openSmtp = async (port: number, xclient?: string): Promise<SmtpSess
       for (const one of to) expect(await say(`RCPT TO:<${one}>\r\n`), '250');
       expect(await say('DATA\r\n'), '354');
       // RFC 5321 §4.5.2: transparency.
-      const stuffed = text.replace(/^\./gm, '..').replace(/(?:\r\n)?$/, '\r\n');
+      const stuffed = text.replace(/(^|\n)\./g, '$1..').replace(/(?:\r\n)?$/, '\r\n');
       const answer = expect(await say(Buffer.from(`${stuffed}.\r\n`, 'latin1')), '250');
       return /queued as (\S+)/.exec(answer)?.[1] ?? '';
     },
@@ -156,7 +156,7 @@ export const startSmtpSink = async (): Promise<SmtpSink> => {
         const text = end === 0 ? '' : pending.slice(0, end + 2);
         pending = pending.slice(end === 0 ? 3 : end + 5);
         data = false;
-        messages.push({ from, to, raw: Buffer.from(text.replace(/^\./gm, ''), 'latin1') });
+        messages.push({ from, to, raw: Buffer.from(text.replace(/(^|\n)\./g, '$1'), 'latin1') });
         arrived.dispatchEvent(new Event('message'));
         say('250 2.0.0 Ok: kept');
         return true;
