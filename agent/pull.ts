@@ -2,7 +2,7 @@
 // whatever a push lost. Talks HTTP to the control plane; the timer comes from outside.
 
 import { limits } from '../contract/manifest.ts';
-import { signPull } from '../contract/pull.ts';
+import { type StagedParts, signPull } from '../contract/pull.ts';
 import { describe, SelkieError } from '../core/errors.ts';
 import { type Place, samePlace } from '../core/key/evidence.ts';
 import { type Duration, type Instant, milliseconds, seconds } from '../core/time.ts';
@@ -14,12 +14,8 @@ export interface PullOptions {
   readonly url: string;
   readonly host: string;
   readonly identity: Pick<Identity, 'signing'>;
-  /** Where the key store stands now; `staged`: how many parts of an unfinished snapshot it holds. */
-  readonly standing: () => {
-    readonly cursor: Place | null;
-    readonly incarnation: string;
-    readonly staged: number;
-  };
+  /** Where the key store stands now; `staged`: the unfinished snapshot that it holds parts of. */
+  readonly standing: () => Standing;
   readonly receive: Receive;
   readonly now: () => Instant;
   /** A fresh nonce. */
@@ -27,6 +23,25 @@ export interface PullOptions {
   /** For each request. */
   readonly timeout?: Duration;
 }
+
+export interface Standing {
+  readonly cursor: Place | null;
+  readonly incarnation: string;
+  readonly staged: StagedParts | null;
+}
+
+/** Of the key store's state, which knows more, what the control plane is told. */
+const partsOf = ({ id, place, parts, received }: StagedParts): StagedParts => ({
+  id,
+  place,
+  parts,
+  received,
+});
+
+const isSame = (a: Standing, b: Standing): boolean =>
+  samePlace(a.cursor, b.cursor) &&
+  a.staged?.id === b.staged?.id &&
+  a.staged?.received.length === b.staged?.received.length;
 
 /** Bundles taken in one cycle: a snapshot of 100,000 domains has some 500. */
 const mostBundles = 1_000;
@@ -97,16 +112,24 @@ export const pullOnce = async (options: PullOptions): Promise<number> => {
   const base = controlPlaneUrl(options.url);
   const at = (what: string): URL => new URL(`v1/hosts/${encodeURIComponent(host)}/${what}`, base);
   for (let taken = 0; taken < mostBundles; taken += 1) {
-    const { cursor, incarnation, staged } = standing();
+    const before = standing();
+    const { cursor, incarnation, staged } = before;
+    const claims = {
+      iss: host,
+      aud: 'selkie',
+      iat: now() / 1_000,
+      nonce: id(),
+      cursor,
+      incarnation,
+    } as const;
     const pull = await signPull(
-      { iss: host, aud: 'selkie', iat: now() / 1_000, nonce: id(), cursor, incarnation },
+      staged === null ? claims : { ...claims, staged: partsOf(staged) },
       identity.signing,
     );
     const answer = await post(at('pull'), pull, timeout);
     if (answer.status === 204) return taken;
     await post(at('acknowledgements'), await receive(answer.text), timeout);
-    const after = standing();
-    if (samePlace(cursor, after.cursor) && staged === after.staged) return taken + 1;
+    if (isSame(before, standing())) return taken + 1;
   }
   return mostBundles;
 };

@@ -133,10 +133,7 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   const milter = await startSigning(options, uses.ring);
   if (milter !== undefined) closers.push(() => milter.close());
   if (controlPlane !== undefined) {
-    const standing = () => {
-      const { cursor, incarnation, staged } = store.state;
-      return { cursor, incarnation, staged: staged?.received.length ?? 0 };
-    };
+    const standing = () => store.state;
     const pulls = startPulls({
       cycle: () => pullOnce({ url: controlPlane, host: name, identity, standing, receive, now, id }),
       every: options.pullEvery ?? seconds(60),

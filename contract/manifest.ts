@@ -2,7 +2,7 @@
 // bundle.ts seals and opens them. May use zod/mini and core only.
 
 import * as z from 'zod/mini';
-import { type Algorithm, algorithms } from '../core/algorithm.ts';
+import { type Algorithm, type AlgorithmFacts, algorithms } from '../core/algorithm.ts';
 import type { Duty, Place } from '../core/key/evidence.ts';
 import { isDnsName, isDomainName } from '../core/names.ts';
 
@@ -15,6 +15,8 @@ export const limits = {
   bundle: 3 * 1024 * 1024,
   /** Characters of a host's acknowledgement or pull. */
   hostToken: 1024 * 1024,
+  /** Of one snapshot. */
+  snapshotParts: 100_000,
 } as const;
 
 /** What a host is to do with one key. */
@@ -94,7 +96,7 @@ export const manifestSchema: z.ZodMiniType<Manifest> = z
       z.strictObject({
         id: opaque,
         part: z.int().check(z.minimum(1)),
-        parts: z.int().check(z.minimum(1), z.maximum(100_000)),
+        parts: z.int().check(z.minimum(1), z.maximum(limits.snapshotParts)),
       }),
     ),
     nonce: opaque,
@@ -119,23 +121,50 @@ export const manifestSchema: z.ZodMiniType<Manifest> = z
 /** @returns the payload's text: what is hashed and sent, byte by byte */
 export const payloadText = (changes: readonly KeyChange[]): string => JSON.stringify({ changes });
 
-/** Changes in groups that fit a payload each, in their order; at least one group, which may be empty. */
-export const splitChanges = (
-  changes: readonly KeyChange[],
+/**
+ * Characters of a private key in base64, at most: PKCS#8 DER with the public exponent 65537 (RFC 8017 §A.1.2: modulus and
+ * private exponent, and five numbers of half their length; RFC 5958), or 48 octets (RFC 8410 §7).
+ */
+const longestPrivateKey = (algorithm: Algorithm): number => {
+  const { bits }: AlgorithmFacts = algorithms[algorithm];
+  const octets = bits === undefined ? 48 : (bits / 8) * 4.5 + 80;
+  return Math.ceil(octets / 3) * 4;
+};
+
+/**
+ * Characters that a change takes in a payload, at most. So a snapshot is split without its private keys at hand, and each
+ * time in the same way.
+ */
+export const mostRoom = (change: Omit<KeyChange, 'privateKey'>, withKey: boolean): number =>
+  JSON.stringify(change).length +
+  (withKey ? longestPrivateKey(change.algorithm) + ',"privateKey":""'.length : 0) +
+  ','.length;
+
+/** Items in groups that fit a payload each, in their order; at least one group, which may be empty. */
+export const splitBySize = <T>(
+  items: readonly T[],
+  sizeOf: (item: T) => number,
   limit: number = limits.payload,
-): readonly (readonly KeyChange[])[] => {
-  const groups: KeyChange[][] = [[]];
+): readonly (readonly T[])[] => {
+  const groups: T[][] = [[]];
   const frame = payloadText([]).length;
   let size = frame;
-  for (const change of changes) {
-    // All fields are ASCII: characters are bytes.
-    const length = JSON.stringify(change).length + ','.length;
+  for (const item of items) {
+    const length = sizeOf(item);
     if (size + length > limit && size > frame) {
       groups.push([]);
       size = frame;
     }
-    groups.at(-1)?.push(change);
+    groups.at(-1)?.push(item);
     size += length;
   }
   return groups;
 };
+
+/** Changes in groups that fit a payload each, in their order; at least one group, which may be empty. */
+export const splitChanges = (
+  changes: readonly KeyChange[],
+  limit: number = limits.payload,
+): readonly (readonly KeyChange[])[] =>
+  // All fields are ASCII: characters are bytes.
+  splitBySize(changes, (change) => JSON.stringify(change).length + ','.length, limit);

@@ -4,7 +4,7 @@ import type { CryptoKey, JWK } from 'jose';
 import * as z from 'zod/mini';
 import type { Place } from '../core/key/evidence.ts';
 import { type HostClaims, signToken, type VerifyOptions, verifyToken } from './host-token.ts';
-import { opaque, placeSchema } from './manifest.ts';
+import { limits, opaque, placeSchema } from './manifest.ts';
 
 export interface Pull extends HostClaims {
   readonly aud: 'selkie';
@@ -12,7 +12,22 @@ export interface Pull extends HostClaims {
   readonly incarnation: string;
   /** What the host has applied; null: nothing yet. */
   readonly cursor: Place | null;
+  /**
+   * The unfinished snapshot that it holds parts of. It only says which part comes next: whether the host then has all of it
+   * is what its acknowledgement says.
+   */
+  readonly staged?: StagedParts;
 }
+
+/** Parts of a snapshot, numbered from 1. */
+export interface StagedParts {
+  readonly id: string;
+  readonly place: Place;
+  readonly parts: number;
+  readonly received: readonly number[];
+}
+
+const part = z.int().check(z.minimum(1), z.maximum(limits.snapshotParts));
 
 const schema: z.ZodMiniType<Pull> = z.object({
   iss: z.string().check(z.maxLength(253)),
@@ -21,6 +36,14 @@ const schema: z.ZodMiniType<Pull> = z.object({
   nonce: opaque,
   incarnation: opaque,
   cursor: z.nullable(placeSchema),
+  staged: z.exactOptional(
+    z.object({
+      id: opaque,
+      place: placeSchema,
+      parts: part,
+      received: z.array(part).check(z.maxLength(limits.snapshotParts)),
+    }),
+  ),
 });
 
 const kind = { typ: 'selkie-pull+jws', schema, what: 'The pull' };

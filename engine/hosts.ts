@@ -2,6 +2,7 @@
 
 import type { Acknowledgement } from '../contract/acknowledgement.ts';
 import { describe, hasCode, SelkieError } from '../core/errors.ts';
+import { samePlace } from '../core/key/evidence.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { add, days, type Instant, instant, latest, minutes } from '../core/time.ts';
 import type { HostRow, Unit } from './ports.ts';
@@ -111,7 +112,8 @@ const stillOfUse = (lastUse: HostRow['lastUse'], now: Instant): HostRow['lastUse
 const acknowledged = (row: HostRow, ack: Acknowledgement, session: Session): HostRow => {
   const now = session.now();
   const { manifest, cursor: _cursor, trouble: _trouble, queueLifetime: _queues, fenced, ...rest } = row;
-  const snapshot = manifest?.completes === true;
+  // Which parts of a snapshot it had before, a pull said, which may be a replayed one: the cursor shows that it has them all.
+  const snapshot = manifest?.completes === true && samePlace(manifest.upTo, ack.cursor);
   // Only an answer to a snapshot makes a host complete; what it said before a fence or another key store does not count.
   const complete = ack.complete && (snapshot || (row.complete && row.incarnation === ack.incarnation));
   // The host's clock is its own: a use is not later than its report.

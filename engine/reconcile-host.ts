@@ -2,8 +2,10 @@
 // when it pulls: the same object. Keys are read from the vault for the moment of sealing, and nowhere else kept.
 
 import { base64Of } from '../contract/base64.ts';
-import { type KeyChange, splitChanges } from '../contract/manifest.ts';
-import { hasCode, SelkieError } from '../core/errors.ts';
+import { type KeyChange, mostRoom, splitBySize } from '../contract/manifest.ts';
+import type { StagedParts } from '../contract/pull.ts';
+import { snapshotId } from '../contract/snapshot.ts';
+import { hasCode } from '../core/errors.ts';
 import { hostKeyName, type Place, samePlace } from '../core/key/evidence.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { add, type Instant, instant, latest, milliseconds, minutes, seconds } from '../core/time.ts';
@@ -26,7 +28,15 @@ interface Lack {
   /** Null: a snapshot. */
   readonly from: Place | null;
   readonly upTo: Place;
-  readonly changes: readonly { readonly change: DutyChange; readonly withKey: boolean }[];
+  readonly changes: readonly Word[];
+}
+
+/** What the host is told of one key. */
+interface Word {
+  readonly change: DutyChange;
+  readonly withKey: boolean;
+  /** Of a snapshot of an earlier place: the key has gone since, and its secret perhaps too. */
+  readonly gone?: boolean;
 }
 
 /** The last word on each key, in the log's order. */
@@ -40,20 +50,43 @@ const lastWords = (entries: readonly LogEntry[]): readonly DutyChange[] => {
   return [...last.values()];
 };
 
-/** What a host lacks; undefined: nothing. A host that is new, wiped, fenced or of another epoch gets everything. */
-const lackOf = async (world: World, session: Session, row: HostRow): Promise<Lack | undefined> => {
+/**
+ * Everything, as of the end of the log; or as of an earlier place, for a host that has parts of that snapshot already: while
+ * a long one is under way the log goes on, and the host would begin again for ever.
+ */
+const snapshotOf = async (world: World, session: Session, pool: string, at?: Place): Promise<Lack> => {
   const { epoch } = session.head;
-  const { pool, cursor } = row;
-  if (!row.complete || cursor?.epoch !== epoch) {
-    const entries = await world.ledger.log(pool, 0);
+  const entries = await world.ledger.log(pool, 0);
+  const end = { epoch, n: entries.at(-1)?.place.n ?? 0 };
+  const upTo = at !== undefined && at.epoch === epoch && at.n < end.n ? at : end;
+  const changes = lastWords(entries.filter(({ place }) => place.n <= upTo.n));
+  if (upTo.n === end.n)
     return {
       from: null,
-      upTo: { epoch, n: entries.at(-1)?.place.n ?? 0 },
-      changes: lastWords(entries)
-        .filter(({ duty }) => duty !== 'none')
-        .map((change) => ({ change, withKey: true })),
+      upTo,
+      changes: changes.filter(({ duty }) => duty !== 'none').map((change) => ({ change, withKey: true })),
     };
-  }
+  const nameOf = (change: DutyChange): string => hostKeyName(change.domain, change.selector);
+  const gone = new Set(lastWords(entries).flatMap((last) => (last.duty === 'none' ? [nameOf(last)] : [])));
+  return {
+    from: null,
+    upTo,
+    changes: changes
+      .filter(({ duty }) => duty !== 'none')
+      .map((change) => ({ change, withKey: true, gone: gone.has(nameOf(change)) })),
+  };
+};
+
+/** What a host lacks; undefined: nothing. A host that is new, wiped, fenced or of another epoch gets everything. */
+const lackOf = async (
+  world: World,
+  session: Session,
+  row: HostRow,
+  staged?: StagedParts,
+): Promise<Lack | undefined> => {
+  const { epoch } = session.head;
+  const { pool, cursor } = row;
+  if (!row.complete || cursor?.epoch !== epoch) return snapshotOf(world, session, pool, staged?.place);
   // Keys that it could not use come again, and it tests them again.
   const failed = new Set(Object.keys(row.failed));
   const entries = await world.ledger.log(pool, failed.size === 0 ? cursor.n : 0);
@@ -75,9 +108,17 @@ const lackOf = async (world: World, session: Session, row: HostRow): Promise<Lac
   };
 };
 
-const keyChange = async (world: World, { change, withKey }: Lack['changes'][number]): Promise<KeyChange> => {
-  const { domain, selector, algorithm, duty, publicKey } = change;
-  const base = { domain, selector, algorithm, duty, publicKey };
+const withoutKey = ({ domain, selector, algorithm, duty, publicKey }: DutyChange): KeyChange => ({
+  domain,
+  selector,
+  algorithm,
+  duty,
+  publicKey,
+});
+
+const keyChange = async (world: World, { change, withKey, gone }: Word): Promise<KeyChange> => {
+  const base = withoutKey(change);
+  if (gone === true) return { ...base, duty: 'none' };
   return withKey ? { ...base, privateKey: base64Of(await world.vault.read(change.secret)) } : base;
 };
 
@@ -89,9 +130,9 @@ const seal = async (
   changes: readonly KeyChange[],
   lack: Lack,
   snapshot: { id: string; part: number; parts: number },
+  completes: boolean,
 ): Promise<string> => {
   const nonce = world.randomness.id();
-  const completes = lack.from === null && snapshot.part === snapshot.parts;
   // Two sessions' times may go back by a second, which is as fine as the ledger tells time; a host refuses what is
   // older than the newest that it saw, so each manifest is later than the one before.
   let at = session.now();
@@ -117,29 +158,49 @@ const seal = async (
 const question = ({ cursor }: HostRow): Lack | undefined =>
   cursor === undefined ? undefined : { from: cursor, upTo: cursor, changes: [] };
 
+interface Standing {
+  /** Whether the host is asked where it stands, where it lacks nothing. */
+  readonly asks?: (row: HostRow) => boolean;
+  /** What it says that it has of a snapshot. */
+  readonly staged?: StagedParts;
+}
+
 /**
  * The next bundles that a host lacks, in order; none where it lacks nothing, unless it is to be asked where it stands.
- * A delta is one bundle or becomes a snapshot.
+ * A delta is one bundle or becomes a snapshot. Of a snapshot that it has parts of, the others. Keys are read when their
+ * bundle is sealed, so that one payload of them is in memory at a time.
  */
 const nextBundles = async (
   world: World,
   session: Session,
   host: FleetHost,
-  asks: (row: HostRow) => boolean = () => false,
+  { asks = () => false, staged }: Standing,
 ): Promise<readonly (() => Promise<string>)[]> => {
   const row = await hostRow(world, host);
-  const found = (await lackOf(world, session, row)) ?? (asks(row) ? question(row) : undefined);
+  const found = (await lackOf(world, session, row, staged)) ?? (asks(row) ? question(row) : undefined);
   if (found === undefined) return [];
-  const groups = splitChanges(await inParallel(width, found.changes, (change) => keyChange(world, change)));
+  const groups = splitBySize(found.changes, ({ change, withKey }) => mostRoom(withoutKey(change), withKey));
   if (groups.length > 1 && found.from !== null) {
     await changeHost(world, host, (present) => ({ ...present, complete: false }));
-    return nextBundles(world, session, host);
+    return nextBundles(world, session, host, {});
   }
-  const id = world.randomness.id();
-  return groups.map(
-    (changes, index) => () =>
-      seal(world, session, host, changes, found, { id, part: index + 1, parts: groups.length }),
+  const parts = groups.length;
+  const id = snapshotId(
+    found.upTo,
+    groups.map((group) => group.map(({ change }) => change)),
   );
+  const received = new Set(staged?.id === id && staged.parts === parts ? staged.received : []);
+  const missing = groups.flatMap((words, index) =>
+    received.has(index + 1) ? [] : [{ words, part: index + 1 }],
+  );
+  // Another snapshot than the one that it has parts of, or it claims to have all of it: from the beginning.
+  if (staged !== undefined && found.from === null && (received.size === 0 || missing.length === 0))
+    return nextBundles(world, session, host, { asks });
+  return missing.map(({ words, part }, index) => async () => {
+    const changes = await inParallel(width, words, (word) => keyChange(world, word));
+    const completes = found.from === null && index + 1 === missing.length;
+    return seal(world, session, host, changes, found, { id, part, parts }, completes);
+  });
 };
 
 /** @throws stale-fleet, unavailable, throttled: the unit is to be tried again; a silent host is no error */
@@ -154,7 +215,9 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
   }
   try {
     for (let sent = 0; sent < mostBundles; ) {
-      const bundles = await nextBundles(world, session, host, (row) => silenceEnds(row) <= session.now());
+      const bundles = await nextBundles(world, session, host, {
+        asks: (row) => silenceEnds(row) <= session.now(),
+      });
       if (bundles.length === 0) return;
       let row: HostRow | undefined;
       for (const bundle of bundles) {
@@ -177,7 +240,7 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
 
 /**
  * Answers a host's pull: the next bundle, or undefined where it lacks nothing.
- * @throws untrusted, invalid; not-found; unavailable where the host's next snapshot does not fit one answer
+ * @throws untrusted, invalid; not-found
  */
 export const answerPull = async (
   world: World,
@@ -188,13 +251,9 @@ export const answerPull = async (
   const host = fleetHost(world, name);
   const pull = await world.seals.pull(jws, proofBy(host, session));
   // A replayed pull may say an old cursor, or that of another key store, so it sets none: it only has the host asked.
-  const [first, ...more] = await nextBundles(
-    world,
-    session,
-    host,
-    (row) => !samePlace(row.cursor ?? null, pull.cursor),
-  );
-  if (more.length > 0)
-    throw new SelkieError('unavailable', `the snapshot for ${name} is larger than one answer: it is pushed`);
-  return first?.();
+  const [next] = await nextBundles(world, session, host, {
+    asks: (row) => !samePlace(row.cursor ?? null, pull.cursor),
+    ...(pull.staged === undefined ? {} : { staged: pull.staged }),
+  });
+  return next?.();
 };

@@ -27,7 +27,7 @@ describe('one cycle of pulls', () => {
       standing: () => ({
         cursor: { epoch: 1, n: received.filter((bundle) => bundle !== 'same').length },
         incarnation: 'incarnation-1',
-        staged: 0,
+        staged: null,
       }),
       receive: async (bundle) => {
         received.push(bundle);
