@@ -55,3 +55,7 @@ export const messages: Readonly<Record<string, Uint8Array>> = {
   'one megabyte of text': message(head(), line.repeat(Math.ceil(1_048_576 / line.length))),
   'one megabyte of base64': message(head(), `${'QUJD'.repeat(19)}\r\n`.repeat(13_443)),
 };
+
+/** A message of this author. */
+export const messageFrom = (author: string): Uint8Array =>
+  message(head().replace('Jo Doe <jo@example.com>', author), `Hello.\r\n${line}\r\n`);
