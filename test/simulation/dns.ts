@@ -101,7 +101,7 @@ export const createDns = (options: {
   readonly watch: DnsWatch;
 }): SimulatedDns => {
   const { loop, random, lags, watch } = options;
-  const changes = new Map<string, { at: number; zone: SimulatedZone }>();
+  const changes = new Map<string, { sync: number; stalled: boolean; zone: SimulatedZone }>();
   let ids = 0;
   const zones = new Map(
     options.zones.map(({ zone, servers, negativeTtl, wildcard }): [string, SimulatedZone] => [
@@ -189,13 +189,16 @@ export const createDns = (options: {
       const id = `C${ids}`;
       // The provider speaks of its own servers: a secondary may still be behind.
       const sync = loop.now() + Math.floor(random.next() * lags.sync);
-      if (loop.now() >= zone.forgetsUntil) changes.set(id, { at: Math.max(sync, zone.stalledUntil), zone });
+      const stalled = loop.now() < zone.stalledUntil;
+      if (loop.now() >= zone.forgetsUntil) changes.set(id, { sync, stalled, zone });
       return id;
     },
     status: async (_zone, changeId) => {
       const change = changes.get(changeId);
       if (change === undefined) return 'unknown';
-      return change.at <= loop.now() ? 'in-sync' : 'pending';
+      // A stall that has ended early, as all faults do in the end, ends for what it held up.
+      const held = change.stalled && loop.now() < change.zone.stalledUntil;
+      return change.sync <= loop.now() && !held ? 'in-sync' : 'pending';
     },
     fits: (batch) => Math.min(batch.length, 70),
     observe: async (where, name) => {
