@@ -42,6 +42,12 @@ export const tools = {
     from: 'apt: postfix (and root)',
     here: () => program('postfix') !== undefined && process.getuid?.() === 0,
   },
+  python3: { from: 'apt: python3', here: () => program('python3') !== undefined },
+  logger: { from: 'apt: bsdutils', here: () => program('logger') !== undefined },
+  'systemd-notify': { from: 'apt: systemd', here: () => program('systemd-notify') !== undefined },
+  'systemd-analyze': { from: 'apt: systemd', here: () => program('systemd-analyze') !== undefined },
+  'dpkg-deb': { from: 'apt: dpkg', here: () => program('dpkg-deb') !== undefined },
+  rpmbuild: { from: 'apt: rpm', here: () => program('rpmbuild') !== undefined },
   dig: { from: 'apt: bind9-dnsutils', here: () => program('dig') !== undefined },
 } as const;
 
