@@ -29,12 +29,13 @@ export const createDuties = (
   const enforce = async (): Promise<void> => {
     const held = store.heldKeys();
     const named = held.map((key) => ({ key, name: hostKeyName(key.domain, key.selector) }));
-    const kept = new Map(
-      named.flatMap(({ key, name }) => {
+    const kept = new Map([
+      ...named.flatMap(({ key, name }) => {
         const why = stopped.get(name);
         return why === undefined || key.duty !== 'signing' ? [] : [[name, why] as const];
       }),
-    );
+      ...store.lost,
+    ]);
     const keys = named.flatMap(({ key, name }) => (kept.has(name) ? [] : [key]));
     let undone: ReadonlyMap<string, string>;
     try {

@@ -4,8 +4,9 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { JWK } from 'jose';
 import { createNodeKeys } from '../adapters/node-keys.ts';
+import { describe } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
-import { type Duration, instant, minutes, seconds } from '../core/time.ts';
+import { type Duration, instant, milliseconds, minutes, seconds } from '../core/time.ts';
 import { type Applier, createApplier, type Report } from './apply.ts';
 import { createBuiltinDriver } from './drivers/builtin.ts';
 import type { Driver } from './drivers/driver.ts';
@@ -90,6 +91,23 @@ const startSigning = async (
 ): Promise<Milter | undefined> =>
   'milter' in signer ? startMilter({ ...signer.milter, ring, now, log }) : undefined;
 
+/** Each few key files; a store of 100,000 keys is read through in five minutes. */
+const inspectionPause = milliseconds(50);
+
+const inspectAtLeisure = (store: KeyStore, timer: Timer, log: Log): Closer => {
+  let cancel = (): void => {};
+  let ended = false;
+  const goOn = () =>
+    new Promise<boolean>((resolve) => {
+      cancel = timer.after(inspectionPause, () => resolve(!ended));
+    });
+  store.inspect(goOn).catch((error: unknown) => log(`the key files cannot be checked: ${describe(error)}`));
+  return async () => {
+    ended = true;
+    cancel();
+  };
+};
+
 const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agent, 'close'>> => {
   const { dir, name, endpointHost, trusted, controlPlane, log } = options;
   const now = () => instant(options.now());
@@ -98,7 +116,9 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   await privateFolder(dir);
   closers.push(await lockFolder(dir));
   const identity = await loadOrMakeIdentity(dir, endpointHost, now());
-  const store: KeyStore = await openKeyStore(join(dir, 'store'), id);
+  const store: KeyStore = await openKeyStore(join(dir, 'store'), id, {
+    damaged: () => void duties.enforce(),
+  });
 
   const uses = recordUse(createKeyRing(), options.now);
   const driver = 'driver' in options.signer ? options.signer.driver : createBuiltinDriver(uses.ring);
@@ -111,6 +131,7 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
     cancelLook = timer.after(minutes(1), look);
   });
   await duties.enforce();
+  closers.push(inspectAtLeisure(store, timer, log));
   const report = (): Report => {
     const queueLifetime = options.queueLifetime?.();
     return {

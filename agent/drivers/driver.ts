@@ -10,7 +10,7 @@ export interface DriverKey extends SigningKey, Pick<HeldKey, 'publicKey' | 'duty
 export interface Wanted {
   /** All keys that the host holds and may use. Of each domain and key type at most one signs. */
   readonly keys: readonly DriverKey[];
-  /** `domain/selector` → why this signing key, held too, must not sign: its record is gone or revoked. Not in `keys`. */
+  /** `domain/selector` → why this signing key must not or cannot sign: its record is gone or revoked, its file damaged. Not in `keys`. */
   readonly stopped: ReadonlyMap<string, string>;
 }
 

@@ -146,6 +146,8 @@ export const createHost = (options: {
       if ([...disk.keys.keys()].some((file) => !named.has(file)))
         disk = { ...disk, keys: new Map([...disk.keys].filter(([file]) => named.has(file))) };
     },
+    lost: new Map(),
+    inspect: async () => {},
     heldKeys: (): DriverKey[] =>
       [...disk.state.keys.values()].flatMap(({ file, ...facts }) => {
         const bytes = disk.keys.get(file);
@@ -159,6 +161,7 @@ export const createHost = (options: {
       signWith(new Map([...ringOf(disk.state)].filter(([key]) => names.has(key))), 'bundle');
     },
     signingKeys: () => [],
+      stopped: () => undefined,
   });
   const duties = createDuties(store, driver, () => {});
   const applier: Applier = createApplier({
