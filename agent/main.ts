@@ -4,12 +4,14 @@ import { Command } from 'commander';
 import { describe } from '../core/errors.ts';
 import { addEnrol } from './commands/enrol.ts';
 import { addRun } from './commands/run.ts';
+import { addSetup } from './commands/setup.ts';
+import { addUninstall } from './commands/uninstall.ts';
 
 const program = new Command('selkie-agent')
   .description('Keeps the DKIM keys of this mail host in step with Selkie, and signs with them.')
   .showHelpAfterError();
 
-for (const add of [addEnrol, addRun]) add(program);
+for (const add of [addEnrol, addRun, addSetup, addUninstall]) add(program);
 
 await program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`selkie-agent: ${describe(error)}\n`);
