@@ -6,8 +6,8 @@ import { sameMilter } from './address.ts';
 const usual: readonly (readonly [RegExp, string])[] = [
   [/^unix:.*opendkim|^local:.*opendkim/, 'OpenDKIM'],
   [/^(?:unix|local):.*dkimpy/, 'dkimpy-milter'],
-  [/^inet:.*:(?:8891|12301)$/, 'OpenDKIM's usual address'],
-  [/^inet:.*:8892$/, 'dkimpy-milter's usual address'],
+  [/^inet:.*:(?:8891|12301)$/, "OpenDKIM's usual address"],
+  [/^inet:.*:8892$/, "dkimpy-milter's usual address"],
   [/^inet:.*:11332$|^(?:unix|local):.*rspamd/, 'rspamd'],
 ];
 

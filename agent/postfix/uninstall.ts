@@ -52,7 +52,7 @@ const stepOf = (instance: Instance, changed: Changed, milter: string): Step => {
   const from = present(instance, changed);
   if (sameValue(from, after)) return { step: { file, parameter, from, to: before } };
   if (sameValue(from, before)) return undefined;
-  const remark = `${parameter} was changed since setup and is now ${from === undefined ? 'not set' : `“${from}”`}: left as it is.`;
+  const remark = `${parameter} was changed since setup and is now ${from === undefined ? 'not set' : `"${from}"`}: left as it is.`;
   if (!changed.milters || from === undefined) return { remark };
   const rest = withoutMilter(from, milter, instance.queueDirectory);
   if (sameValue(rest, from)) return { remark };
