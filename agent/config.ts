@@ -10,15 +10,25 @@ export const defaultConfigFile = '/etc/selkie-agent.yaml';
 
 const text = z.string().check(z.minLength(1));
 const count = z.int().check(z.minimum(1));
+/** A timer of Node's holds 24 days. */
+const seconds = z.int().check(z.minimum(1), z.maximum(2_000_000));
 
 const milter = z.strictObject({
   /** Where it listens: `unix:/PATH` or `inet:PORT@ADDRESS`. */
   listen: z._default(text, 'inet:8891@127.0.0.1'),
   /** Of a unix socket: octal, in quotes. */
   mode: z._default(z.string().check(z.regex(/^0?[0-7]{3}$/, 'must be octal, in quotes: "0660"')), '0660'),
-  /** Of a unix socket: the group that Postfix is in. */
+  /** Of a unix socket: the group that Postfix is in, by name or number. */
   group: z.exactOptional(text),
   maxConnections: z._default(count, 1024),
+  /** Seconds between messages and in an envelope, as long as the MTA waits for its client; libmilter's 7,210. */
+  idleSeconds: z._default(seconds, 7_210),
+  /** Seconds between two commands of a message's content, which the MTA has whole, and until it reads an answer. */
+  contentSeconds: z._default(seconds, 300),
+  /** Bytes of signed header fields that a message may have; one that has more is handled as `signing.onUnusableKey` says. */
+  headerLimit: z._default(count, 1_048_576),
+  /** Bytes that all connections together may hold, beyond 128 KiB each. */
+  memoryLimit: z._default(count, 67_108_864),
 });
 
 const signing = z.strictObject({
@@ -28,20 +38,28 @@ const signing = z.strictObject({
   ),
   /** Clients whose mail is signed without a login: addresses and CIDR ranges. */
   internalHosts: z._default(z.array(text), ['127.0.0.0/8', '::1']),
-  /** Mail is signed where one of these macros has one of these values, as OpenDKIM's MacroList: `daemon_name: [ORIGINATING]`. */
+  /**
+   * Mail is signed too where one of these macros has one of these values (any, where none is listed), as OpenDKIM's
+   * MacroList: `daemon_name: [ORIGINATING]`.
+   */
   macros: z._default(z.record(text, z.array(text)), {}),
-  /** The field that says whose mail it is; the first that is present: `[Sender, From]` for mailing lists. */
+  /** The field that says whose mail it is; the first that is present: `[Sender, From]` for mailing lists. Of several addresses in it the first counts. */
   identityFields: z._default(z.array(z.enum(['From', 'Sender'])).check(z.minLength(1)), ['From']),
   /**
-   * Who is signed for besides the author's own domain; the first match counts, as in a refile SigningTable.
-   * `match: '*@mail.dev.example.jp'`, `domain: dev.example.jp`.
+   * Who is signed for by another domain than the author's own, as in a refile SigningTable: `*` is any characters, the
+   * first match counts. `match: '*@*.dev.example.jp'`, `domain: dev.example.jp`. An author's domain that has keys needs no row.
    */
   table: z._default(z.array(z.strictObject({ match: text, domain: text })), []),
-  /** `i=` names the author's address (only where it lies within `d=`). */
-  identity: z._default(z.boolean(), false),
-  /** `x=`: days that a signature holds. */
+  /**
+   * When `i=` names the author's address: where its domain is `d=`, or also where it lies below. Not `subdomains` where the
+   * key record says `t=s`: such signatures do not hold (RFC 6376 §3.6.1).
+   */
+  identity: z._default(z.enum(['none', 'domain', 'subdomains']), 'none'),
+  /** `x=`: days that a signature holds; more than mail may lie in queues, here and on its way. */
   expireDays: z.exactOptional(count),
-  /** Fields named in `h=` once more than they are there, so that none can be added. */
+  /** Fields that are signed where present, in place of the default list (RFC 6376 §5.4.1, MIME); From always is. OpenDKIM's SignHeaders. */
+  signHeaders: z.exactOptional(z.array(text)),
+  /** Fields named in `h=` once more than they are there, so that none can be added. They are signed too. */
   oversign: z._default(z.array(text), ['From']),
   /** What happens to mail whose key may not or cannot sign. */
   onUnusableKey: z._default(z.enum(['tempfail', 'unsigned']), 'tempfail'),

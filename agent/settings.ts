@@ -48,13 +48,15 @@ export const loadSettings = async (dir: string): Promise<Settings> => {
 };
 
 /**
- * An address as Postfix and OpenDKIM write it: `inet:8891@127.0.0.1`, `inet:8891` (loopback), `unix:/path` or `local:/path`.
+ * An address as Postfix and OpenDKIM write it: `inet:8891@127.0.0.1`, `inet:8891` (loopback), `inet6:8891@::1`,
+ * `unix:/path` or `local:/path`.
  * @throws SelkieError invalid, with field `milter`
  */
 export const milterAddress = (text: string): MilterAddress => {
   const socket = /^(?:unix|local):(\/.+)$/.exec(text)?.[1];
   if (socket !== undefined) return { path: socket };
-  const [, number, host = '127.0.0.1'] = /^inet:(\d{1,5})(?:@\[?([^\]]+)\]?)?$/.exec(text) ?? [];
+  const [, number, host = text.startsWith('inet6:') ? '::1' : '127.0.0.1'] =
+    /^inet6?:(\d{1,5})(?:@\[?([^\]]+)\]?)?$/.exec(text) ?? [];
   if (number === undefined || !port.safeParse(Number(number)).success)
     throw new SelkieError(
       'invalid',

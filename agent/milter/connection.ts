@@ -1,20 +1,23 @@
-// One MTA's connection: reads its socket, lets the session say what to do, and has messages signed. Writes to that socket
-// and to the log; knows nothing of listening.
+// One MTA's connection: reads its socket, lets the session say what to do, and has messages signed. Writes to that socket;
+// bounds how long it waits for the MTA and what it holds for it. Knows nothing of listening.
 import type { Socket } from 'node:net';
-import { signatureFieldName } from '../../core/dkim/signature-header.ts';
 import { describe, SelkieError } from '../../core/errors.ts';
-import { beginMessage, type MessageSigner, type Signature, type SignerOptions } from '../signing/signer.ts';
-import { foreign, type IsInternal } from './internal-clients.ts';
-import { createSession, type Effect, type Envelope } from './session.ts';
+import type { Memory } from './memory.ts';
+import { createMessages, type MessageOptions, oneLine } from './message.ts';
+import { createSession, type Effect } from './session.ts';
 import { createFramer } from './wire.ts';
 import { decodeCommand } from './wire-command.ts';
 import { encodeReply, type Reply } from './wire-reply.ts';
 
-export interface ConnectionOptions extends SignerOptions {
-  readonly isInternal: IsInternal;
-  readonly log: (line: string) => void;
-  /** Milliseconds of silence after which the MTA is taken for gone. */
+export interface ConnectionOptions extends MessageOptions {
+  /** Milliseconds without a whole command after which the MTA is taken for gone, between messages and in an envelope. */
   readonly idleTimeout: number;
+  /** The same within a message's content, which the MTA has whole, and while it does not read; `idleTimeout` where absent. */
+  readonly contentTimeout?: number;
+  /** Bytes of signed header fields that a message may have; the session's own where absent. */
+  readonly longestHeader?: number;
+  /** Shared by all connections; not bounded where absent. */
+  readonly memory?: Memory;
 }
 
 export interface Connection {
@@ -22,79 +25,53 @@ export interface Connection {
   finish(): void;
 }
 
-const unknownQueueId = '(unknown-jobid)';
-
-/** Nothing of what an MTA or a message says may begin a line of its own in the log. */
-const oneLine = (text: string): string => text.replace(/[^\x20-\x7e]/g, '?').slice(0, 1000);
-
-/**
- * The replies that put signatures on top, in the order of `signatures` from the top: each is inserted at index 0, so the
- * last comes first here. With RSA first in the list, RSA ends on top and Ed25519 beneath it: verifiers that look at few
- * signatures see the one that all of them know. MTAs fold with LF on this wire.
- */
-const insertions = (signatures: readonly Signature[], leadingSpace: boolean): readonly Reply[] =>
-  signatures.toReversed().map(({ value }) => ({
-    reply: 'insert-header',
-    index: 0,
-    name: signatureFieldName,
-    value: (leadingSpace ? value : value.trimStart()).replaceAll('\r\n', '\n'),
-  }));
-
 export const serve = (socket: Socket, options: ConnectionOptions): Connection => {
-  const session = createSession();
+  const { headers, longestHeader, originMacros = {}, idleTimeout } = options;
+  const session = createSession({
+    macros: Object.keys(originMacros),
+    ...(headers === undefined ? {} : { headers }),
+    ...(longestHeader === undefined ? {} : { longestHeader }),
+  });
   const framer = createFramer();
-  let message: MessageSigner | undefined;
+  const messages = createMessages(options);
+  const memory = options.memory?.share();
   /** A signature is being made; the MTA waits for it, and what it sends meanwhile waits too. */
   let signing = false;
+  /** The MTA does not read its replies: nothing more is done for it until it does. */
+  let choked = false;
   /** The MTA said good-bye, or was refused: what follows is not read, also where it lies in the socket already. */
   let ended = false;
   let finishing = false;
+  let timer: NodeJS.Timeout | undefined;
+  let patience = 0;
 
   const write = (...replies: readonly Reply[]): void => {
+    if (socket.destroyed) return;
     // One write: two small ones would meet Nagle's algorithm at the other end's delayed acknowledgement.
-    if (!socket.destroyed) socket.write(Buffer.concat(replies.map(encodeReply)));
+    choked = !socket.write(Buffer.concat(replies.map(encodeReply)));
   };
-  const log = (queueId: string | undefined, text: string): void =>
-    options.log(oneLine(`${queueId ?? unknownQueueId}: ${text}`));
   const fail = (error: unknown): void => {
+    if (ended && socket.destroyed) return;
     ended = true;
-    options.log(oneLine(`milter connection closed: ${describe(error)}`));
+    options.log(oneLine(`milter connection closed: ${describe(error)}`), { event: 'connection-failed' });
+    options.meter?.failedConnection();
     socket.destroy();
   };
 
-  /** Whether the message's body is wanted; else its verdict. */
-  const begin = (envelope: Envelope): Reply => {
-    const { queueId } = envelope;
-    if (envelope.overflow) {
-      log(queueId, 'header too long to sign: message put off');
-      return { reply: 'tempfail' };
-    }
-    const reason = foreign(envelope, options.isInternal);
-    const begun = reason === undefined ? beginMessage(envelope.fields, options) : undefined;
-    if (begun?.kind === 'signing') {
-      message = begun;
-      return { reply: 'continue' };
-    }
-    log(queueId, begun?.reason ?? reason ?? '');
-    return { reply: 'accept' };
-  };
-
-  const finishMessage = async (queueId: string | undefined): Promise<void> => {
-    const signer = message;
-    message = undefined;
-    if (signer === undefined) {
-      write({ reply: 'accept' });
+  /** The MTA did something: it has its time again. */
+  const wait = (): void => {
+    const next = choked || session.inContent ? (options.contentTimeout ?? idleTimeout) : idleTimeout;
+    if (timer !== undefined && next === patience) {
+      timer.refresh();
       return;
     }
-    try {
-      const signatures = await signer.finish();
-      write(...insertions(signatures, session.leadingSpace), { reply: 'accept' });
-      for (const { selector, domain } of signatures)
-        log(queueId, `DKIM-Signature field added (s=${selector}, d=${domain})`);
-    } catch (error) {
-      log(queueId, `${describe(error)}: message put off`);
-      write({ reply: 'tempfail' });
-    }
+    clearTimeout(timer);
+    patience = next;
+    timer = setTimeout(() => {
+      if (signing) wait();
+      else if (choked) fail(new SelkieError('unavailable', `replies were not read for ${patience} ms`));
+      else fail(new SelkieError('unavailable', `nothing came for ${patience} ms`));
+    }, patience);
   };
 
   const perform = (effect: Effect): void => {
@@ -103,25 +80,24 @@ export const serve = (socket: Socket, options: ConnectionOptions): Connection =>
         write(effect.reply);
         return;
       case 'begin': {
-        const answer = begin(effect.envelope);
+        const answer = messages.begin(effect.envelope);
         if (answer.reply !== 'continue') session.settle();
         write(answer);
         return;
       }
       case 'body':
-        message?.body(effect.chunk);
+        messages.body(effect.chunk);
         return;
       case 'finish':
         signing = true;
-        socket.pause();
-        finishMessage(effect.queueId).then(() => {
+        messages.finish(effect.queueId, session.leadingSpace).then((replies) => {
           signing = false;
-          if (!socket.destroyed) run();
-          if (!signing) socket.resume();
+          write(...replies);
+          run();
         }, fail);
         return;
       case 'drop':
-        message = undefined;
+        messages.drop();
         return;
       case 'close':
         ended = true;
@@ -129,18 +105,28 @@ export const serve = (socket: Socket, options: ConnectionOptions): Connection =>
     }
   };
 
-  /** All commands that are here, up to the end of a message, whose signature must be there before the next command. */
+  /**
+   * All commands that are here, up to the end of a message, whose signature must be there before the next command, and no
+   * more than the MTA reads the replies to.
+   */
   const run = (bytes?: Uint8Array): void => {
     try {
       if (bytes !== undefined) framer.push(bytes);
-      while (!signing && !ended) {
+      let took = bytes === undefined;
+      while (!signing && !choked && !ended) {
         const packet = framer.next();
         if (packet === undefined) break;
+        took = true;
         for (const effect of session.take(decodeCommand(packet))) perform(effect);
       }
+      if (!ended && memory?.hold(framer.held + session.held + socket.writableLength) === false)
+        throw new SelkieError('unavailable', 'too much is held for all connections: see milter.memoryLimit');
+      if (took && !ended) wait();
     } catch (error) {
       fail(error);
     }
+    if (signing || choked) socket.pause();
+    else if (!socket.destroyed) socket.resume();
     endIfIdle();
   };
   const endIfIdle = (): void => {
@@ -148,17 +134,23 @@ export const serve = (socket: Socket, options: ConnectionOptions): Connection =>
   };
 
   socket.setNoDelay(true);
-  socket.setTimeout(options.idleTimeout, () => {
-    if (signing) return;
-    fail(new SelkieError('unavailable', `nothing came for ${options.idleTimeout} ms`));
-  });
+  wait();
   socket.on('data', (bytes: Buffer) => {
-    if (ended) return;
-    run(bytes);
+    if (!ended) run(bytes);
+  });
+  socket.on('drain', () => {
+    choked = false;
+    if (!signing && !ended) run();
   });
   socket.on('error', (error: NodeJS.ErrnoException) => {
     // An MTA's process that ends resets its connections: no news.
     if (error.code !== 'ECONNRESET' && error.code !== 'EPIPE') fail(error);
+  });
+  socket.on('close', () => {
+    ended = true;
+    clearTimeout(timer);
+    messages.drop();
+    memory?.release();
   });
 
   return {

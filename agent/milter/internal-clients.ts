@@ -1,5 +1,6 @@
-// Whose mail is signed: that of clients inside (this host, unless told otherwise) and of those that logged in. Anyone may
-// write our domain into a From field; without this, a forgery that comes in from outside would leave with our signature.
+// Whose mail is signed: that of clients inside (this host, unless told otherwise), of those that logged in, and what the MTA
+// marks by a macro. Anyone may write our domain into a From field; without this, a forgery that comes in from outside would
+// leave with our signature.
 import { BlockList, isIPv4, isIPv6 } from 'node:net';
 import { SelkieError } from '../../core/errors.ts';
 import type { Client, Envelope } from './session.ts';
@@ -25,7 +26,7 @@ export const internalClients = (networks: readonly string[]): IsInternal => {
         'invalid',
         `${network} is no address or range: write 192.0.2.0/24 or 2001:db8::/32`,
         {
-          field: 'internal',
+          field: 'signing.internalHosts',
         },
       );
     list.addSubnet(address, prefix, family);
@@ -40,9 +41,24 @@ export const internalClients = (networks: readonly string[]): IsInternal => {
   };
 };
 
-/** Why the message is none of ours, in the words of OpenDKIM's log; undefined where it is. */
-export const foreign = (envelope: Envelope, isInternal: IsInternal): string | undefined => {
-  const { authenticated, client } = envelope;
-  if (authenticated || client === undefined || isInternal(client)) return undefined;
-  return `${client.host} [${client.address}] not internal, not authenticated`;
+/** Macro (without braces) → the values that say "ours", compared with case; none: any value does. OpenDKIM's MacroList. */
+export type OriginMacros = Readonly<Record<string, readonly string[]>>;
+
+/** Why the message is none of ours, in the lines of OpenDKIM's log (with LogWhy); none where it is. */
+export const foreign = (
+  { authenticated, client, macros }: Envelope,
+  isInternal: IsInternal,
+  originMacros: OriginMacros = {},
+): readonly string[] => {
+  const wanted = Object.entries(originMacros);
+  const isMarked = wanted.some(([name, values]) => {
+    const value = macros.get(name);
+    return value !== undefined && (values.length === 0 || values.includes(value));
+  });
+  if (isMarked || authenticated || client === undefined || isInternal(client)) return [];
+  return [
+    ...(wanted.length === 0 ? [] : ['no macros match']),
+    `${client.host} [${client.address}] not internal`,
+    'not authenticated',
+  ];
 };

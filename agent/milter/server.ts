@@ -1,32 +1,36 @@
 // The milter as a server: listens on TCP or a unix socket, bounds the connections, and ends without dropping a message
 // that is in hand. Owns its listening socket and the file of a unix socket.
-import { chmodSync, existsSync, lstatSync, unlinkSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, readFileSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
-import type { Canonicalization } from '../../core/dkim/signature-header.ts';
 import { SelkieError } from '../../core/errors.ts';
-import type { KeyRing } from '../signing/key-ring.ts';
-import { type Connection, serve } from './connection.ts';
+import { type Connection, type ConnectionOptions, serve } from './connection.ts';
 import { internalClients, loopback } from './internal-clients.ts';
+import { sharedMemory } from './memory.ts';
 
-export type MilterAddress =
-  | { readonly host: string; readonly port: number }
-  /** A unix socket; `mode` is 0o660 unless told otherwise: Postfix must be in its group. */
-  | { readonly path: string; readonly mode?: number };
+export interface UnixAddress {
+  readonly path: string;
+  /** 0o660 unless told otherwise. */
+  readonly mode?: number;
+  /** The one that Postfix is in, by name or number; the process's own where absent. */
+  readonly group?: string;
+}
 
-export interface MilterOptions {
+/** `host`: a name, or an address of either family without brackets. */
+export type MilterAddress = { readonly host: string; readonly port: number } | UnixAddress;
+
+export interface MilterOptions extends Omit<ConnectionOptions, 'isInternal' | 'idleTimeout' | 'memory'> {
   readonly listen: MilterAddress;
-  readonly ring: KeyRing;
-  readonly canonicalization?: Canonicalization;
-  /** Milliseconds since 1970, for `t=`. */
-  readonly now: () => number;
-  readonly log: (line: string) => void;
   /** Addresses and CIDR ranges whose mail is signed without a login; this host's loopback unless told otherwise. */
   readonly internal?: readonly string[];
   /** 1,024 unless told otherwise; further ones are closed at once, and the MTA tries again. */
   readonly maxConnections?: number;
   /** Milliseconds; libmilter's 7,210 s unless told otherwise, for MTAs keep a connection as long as their client's. */
   readonly idleTimeout?: number;
+  /** Milliseconds within a message's content, and while the MTA does not read; 300 s unless told otherwise. */
+  readonly contentTimeout?: number;
+  /** Bytes that all connections together may hold, beyond 128 KiB each; 64 MiB unless told otherwise. */
+  readonly memoryLimit?: number;
   /** How long `close` waits for messages in hand, in milliseconds; 10 s unless told otherwise. */
   readonly closeWithin?: number;
 }
@@ -39,7 +43,9 @@ export interface Milter {
 }
 
 const describeAddress = (listen: MilterAddress): string =>
-  'path' in listen ? listen.path : `${listen.host}:${listen.port}`;
+  'path' in listen
+    ? listen.path
+    : `${listen.host.includes(':') ? `[${listen.host}]` : listen.host}:${listen.port}`;
 
 /** Whether somebody answers at a unix socket. */
 const answers = (path: string): Promise<boolean> =>
@@ -60,7 +66,7 @@ const inUse = (listen: MilterAddress): SelkieError =>
   );
 
 /** Removes the socket that a process which ended without cleaning up has left; nothing else. */
-const removeStale = async (listen: MilterAddress & { path: string }): Promise<void> => {
+const removeStale = async (listen: UnixAddress): Promise<void> => {
   // The system would say "permission denied" of it.
   if (!existsSync(dirname(listen.path)))
     throw new SelkieError('invalid', `cannot listen on ${listen.path}: its directory does not exist`, {
@@ -74,6 +80,35 @@ const removeStale = async (listen: MilterAddress & { path: string }): Promise<vo
     });
   if (await answers(listen.path)) throw inUse(listen);
   unlinkSync(listen.path);
+};
+
+/** Of group(5); numbers stand for themselves. A group that only a directory service knows is named by its number. */
+const groupId = (group: string): number => {
+  const line = readFileSync('/etc/group', 'utf8')
+    .split('\n')
+    .find((one) => one.startsWith(`${group}:`));
+  const id = /^\d+$/.test(group) ? group : line?.split(':')[2];
+  if (id === undefined)
+    throw new SelkieError(
+      'invalid',
+      `there is no group ${group} on this host: name the one that Postfix is in, or its number`,
+      { field: 'milter.group' },
+    );
+  return Number(id);
+};
+
+/** Lets in whom the administrator named. Until then only this process's user may connect (umask 022 and stricter). */
+const admit = ({ path, mode, group }: UnixAddress, id: number | undefined): void => {
+  try {
+    if (id !== undefined) chownSync(path, -1, id);
+  } catch (cause) {
+    throw new SelkieError(
+      'invalid',
+      `cannot give ${path} to the group ${group}: make the agent's user a member (usermod -aG ${group} USER)`,
+      { field: 'milter.group', cause },
+    );
+  }
+  chmodSync(path, mode ?? 0o660);
 };
 
 const listening = (server: Server, listen: MilterAddress): Promise<void> =>
@@ -101,32 +136,40 @@ const listening = (server: Server, listen: MilterAddress): Promise<void> =>
   });
 
 /**
- * Starts the milter. Mail of internal and authenticated clients whose From domain has keys in `ring` is signed; other mail
- * passes as it is; mail that should be signed and cannot be is put off (4xx), never sent without a signature.
- * @throws invalid, with `field` milterPort or milterSocket, where the address cannot be listened on
+ * Starts the milter. Mail of internal and authenticated clients whose author's domain has keys in `ring` is signed; other
+ * mail passes as it is; mail that should be signed and cannot be is put off (4xx) unless `onUnusableKey` says otherwise.
+ * @throws invalid, with `field` milterPort or milterSocket, where the address cannot be listened on; milter.group,
+ *   signing.internalHosts
  */
 export const startMilter = async (options: MilterOptions): Promise<Milter> => {
-  const { listen, log } = options;
-  const isInternal = internalClients(options.internal ?? loopback);
+  const { listen, log, internal = loopback, maxConnections = 1024, memoryLimit = 64 << 20 } = options;
+  const shared: ConnectionOptions = {
+    ...options,
+    isInternal: internalClients(internal),
+    idleTimeout: options.idleTimeout ?? 7_210_000,
+    contentTimeout: options.contentTimeout ?? 300_000,
+    memory: sharedMemory(memoryLimit),
+  };
+  const group = 'path' in listen && listen.group !== undefined ? groupId(listen.group) : undefined;
   const open = new Map<Socket, Connection>();
   const server = createServer((socket) => {
-    const connection = serve(socket, {
-      ring: options.ring,
-      ...(options.canonicalization === undefined ? {} : { canonicalization: options.canonicalization }),
-      now: options.now,
-      log,
-      isInternal,
-      idleTimeout: options.idleTimeout ?? 7_210_000,
-    });
+    const connection = serve(socket, shared);
     open.set(socket, connection);
     socket.once('close', () => open.delete(socket));
   });
-  server.maxConnections = options.maxConnections ?? 1024;
-  server.on('drop', () => log(`milter connection refused: ${server.maxConnections} are open`));
+  server.maxConnections = maxConnections;
+  server.on('drop', () =>
+    log(`milter connection refused: ${maxConnections} are open`, { event: 'connection-failed' }),
+  );
 
   if ('path' in listen) await removeStale(listen);
   await listening(server, listen);
-  if ('path' in listen) chmodSync(listen.path, listen.mode ?? 0o660);
+  try {
+    if ('path' in listen) admit(listen, group);
+  } catch (error) {
+    server.close();
+    throw error;
+  }
   server.on('error', (error) => log(`milter: ${error.message}`));
 
   const close = (): Promise<void> =>

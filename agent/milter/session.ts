@@ -3,13 +3,14 @@
 // What is negotiated, and why: replies are left out for header fields and body chunks only, which the MTA streams anyway.
 // SMFIP_NODATA and SMFIP_NR_DATA are never asked for: with them Postfix writes the DATA macros alone and waits for the
 // delayed acknowledgement of TCP, 40 ms a message. The reply at the end of the header lets mail that is not signed go
-// without its body being sent.
+// without its body being sent. Macros are asked for (SMFIR_SETSYMLIST) only where the configuration names some: those that
+// are always of use are in the default lists of Postfix and Sendmail.
 
-import type { HeaderField } from '../../core/dkim/canonical-header.ts';
-import { isSignedField } from '../../core/dkim/header-selection.ts';
+import { canonicalName, type HeaderField } from '../../core/dkim/canonical-header.ts';
+import { defaultHeaders, type HeaderPolicy } from '../../core/dkim/header-selection.ts';
 import { actions, malformed, newestVersion, oldestVersion, steps } from './wire.ts';
 import type { Command, Family } from './wire-command.ts';
-import type { Reply } from './wire-reply.ts';
+import { macroStage, type Reply } from './wire-reply.ts';
 
 export interface Client {
   readonly host: string;
@@ -26,7 +27,9 @@ export interface Envelope {
   readonly client: Client | undefined;
   /** The client logged in (macro `auth_type` or `auth_authen`). */
   readonly authenticated: boolean;
-  /** Those that can be signed, with CRLF in their folds, as they will be on the wire. */
+  /** Of the macros that the session was told to keep those that have a value. */
+  readonly macros: ReadonlyMap<string, string>;
+  /** Those that can be signed, From and Sender, with CRLF in their folds, as they will be on the wire. */
   readonly fields: readonly HeaderField[];
   /** The fields were more than is kept: `fields` is not all. */
   readonly overflow: boolean;
@@ -53,14 +56,25 @@ export interface Session {
   readonly leadingSpace: boolean;
   /** Whether a message is in hand: from MAIL to its verdict or abort. */
   readonly inMessage: boolean;
+  /** Whether its content is on its way: the MTA has all of it, and waits for nobody. */
+  readonly inContent: boolean;
+  /** Bytes of header fields that are held for the message at hand. */
+  readonly held: number;
 }
 
-/** Bytes of signed header fields that a message may have: far beyond any MTA's default. */
-const longestHeader = 8 << 20;
+export interface SessionOptions {
+  /** Which fields are kept; RFC 6376's unless told otherwise. */
+  readonly headers?: HeaderPolicy;
+  /** Names without braces of macros to keep, beside the queue id and the login. */
+  readonly macros?: readonly string[];
+  /** Bytes of signed header fields that a message may have; 1 MiB unless told otherwise: OpenDKIM takes 64 KiB. */
+  readonly longestHeader?: number;
+}
+
 /** What a field takes in memory besides its bytes, so that very many empty ones are bounded too. */
 const fieldOverhead = 100;
 
-/** The macros that are of use; others are not kept, however many an MTA is set to send. */
+/** The macros that are always of use; others are not kept, however many an MTA is set to send. */
 const usedMacros: readonly string[] = ['i', 'auth_type', 'auth_authen'];
 const longestMacro = 1000;
 /** The commands that macros come before: SMFIC_ letters. */
@@ -117,7 +131,18 @@ export const withCrlf = (value: Uint8Array): Uint8Array => {
 
 const reply = (kind: 'continue'): Effect => ({ effect: 'reply', reply: { reply: kind } });
 
-export const createSession = (): Session => {
+const braced = (name: string): string => (name.length === 1 ? name : `{${name}}`);
+
+export const createSession = ({
+  headers = defaultHeaders,
+  macros: extraMacros = [],
+  longestHeader = 1 << 20,
+}: SessionOptions = {}): Session => {
+  const wantedMacros = [...new Set([...usedMacros, ...extraMacros])];
+  const isKept = (name: string): boolean => {
+    const canonical = canonicalName(name);
+    return headers.signed.has(canonical) || canonical === 'sender';
+  };
   let phase: Phase = 'new';
   let settled = false;
   let agreedSteps = 0;
@@ -136,7 +161,7 @@ export const createSession = (): Session => {
   };
   const keepMacros = (stage: string, all: ReadonlyMap<string, string>): void => {
     if (!macroStages.includes(stage)) return;
-    const used = usedMacros.flatMap((name) => {
+    const used = wantedMacros.flatMap((name) => {
       const value = all.get(name);
       return value === undefined ? [] : [[name, value.slice(0, longestMacro)] as const];
     });
@@ -164,14 +189,18 @@ export const createSession = (): Session => {
       throw malformed('the MTA does not let header fields be added (SMFIF_ADDHDRS)');
     agreedSteps = offer.steps & wantedSteps;
     phase = 'ready';
+    // As OpenDKIM: at the end of the header, where the decision is made.
+    const asks = extraMacros.length > 0 && (offer.actions & actions.setMacros) !== 0;
+    const request = { stage: macroStage['end-of-headers'], names: wantedMacros.map(braced).join(' ') };
     return [
       {
         effect: 'reply',
         reply: {
           reply: 'negotiate',
           version: Math.min(offer.version, newestVersion),
-          actions: actions.addHeaders,
+          actions: actions.addHeaders | (asks ? actions.setMacros : 0),
           steps: agreedSteps,
+          ...(asks ? { macros: [request] } : {}),
         },
       },
     ];
@@ -179,7 +208,7 @@ export const createSession = (): Session => {
 
   const header = (name: string, value: Uint8Array): readonly Effect[] => {
     phase = 'header';
-    if (isSignedField(name)) {
+    if (isKept(name)) {
       headerBytes += name.length + value.length + fieldOverhead;
       if (headerBytes <= longestHeader) fields.push({ name, value: withCrlf(value) });
     }
@@ -192,6 +221,12 @@ export const createSession = (): Session => {
       queueId: macro('i'),
       client,
       authenticated: macro('auth_type') !== undefined || macro('auth_authen') !== undefined,
+      macros: new Map(
+        extraMacros.flatMap((name) => {
+          const value = macro(name);
+          return value === undefined ? [] : [[name, value] as const];
+        }),
+      ),
       fields,
       overflow: headerBytes > longestHeader,
     };
@@ -265,12 +300,19 @@ export const createSession = (): Session => {
     },
     settle() {
       settled = true;
+      headerBytes = 0;
     },
     get leadingSpace() {
       return (agreedSteps & steps.leadingSpace) !== 0;
     },
     get inMessage() {
       return inMessage();
+    },
+    get inContent() {
+      return (phase === 'header' || phase === 'body') && !settled;
+    },
+    get held() {
+      return Math.min(headerBytes, longestHeader);
     },
   };
 };

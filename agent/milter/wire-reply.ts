@@ -3,11 +3,29 @@
 import { cString, encodePacket, malformed, type Packet, reader, uint32 } from './wire.ts';
 import type { Offer } from './wire-command.ts';
 
+/** Stages of SMFIR_SETSYMLIST (SMFIM_*): before which command the macros are to come. */
+export const macroStage = {
+  connect: 0,
+  helo: 1,
+  mail: 2,
+  recipient: 3,
+  data: 4,
+  'end-of-message': 5,
+  'end-of-headers': 6,
+} as const;
+
+/** The macros that a milter asks for at one stage, in place of those that the MTA is set to send there. */
+export interface MacroRequest {
+  readonly stage: number;
+  /** Separated by spaces: `i {auth_type}`. */
+  readonly names: string;
+}
+
 /** Replies that end a stage or a message. `progress` only asks for patience. */
 export type Verdict = 'accept' | 'continue' | 'discard' | 'reject' | 'tempfail' | 'skip' | 'progress';
 
 export type Reply =
-  | ({ readonly reply: 'negotiate' } & Offer)
+  | ({ readonly reply: 'negotiate'; readonly macros?: readonly MacroRequest[] } & Offer)
   | { readonly reply: Verdict }
   /** SMFIR_REPLYCODE: the SMTP answer itself, `451 4.7.1 …`. */
   | { readonly reply: 'smtp'; readonly text: string }
@@ -35,7 +53,13 @@ const others = new Set(['+', '-', '2', '4', 'b', 'e', 'f', 'l', 'q']);
 export const encodeReply = (reply: Reply): Uint8Array => {
   switch (reply.reply) {
     case 'negotiate':
-      return encodePacket('O', uint32(reply.version), uint32(reply.actions), uint32(reply.steps));
+      return encodePacket(
+        'O',
+        uint32(reply.version),
+        uint32(reply.actions),
+        uint32(reply.steps),
+        ...(reply.macros ?? []).flatMap(({ stage, names }) => [uint32(stage), cString(names)]),
+      );
     case 'smtp':
       return encodePacket('y', cString(reply.text));
     case 'insert-header':
@@ -62,8 +86,12 @@ export const decodeReply = (packet: Packet): Reply => {
   const verdict = Object.hasOwn(verdicts, packet.letter) ? verdicts[packet.letter] : undefined;
   if (verdict !== undefined) return { reply: verdict };
   switch (packet.letter) {
-    case 'O':
-      return { reply: 'negotiate', version: from.uint32(), actions: from.uint32(), steps: from.uint32() };
+    case 'O': {
+      const offer = { version: from.uint32(), actions: from.uint32(), steps: from.uint32() };
+      const macros: MacroRequest[] = [];
+      while (from.left > 0) macros.push({ stage: from.uint32(), names: from.string() });
+      return { reply: 'negotiate', ...offer, ...(macros.length === 0 ? {} : { macros }) };
+    }
     case 'y':
       return { reply: 'smtp', text: from.string() };
     case 'i':

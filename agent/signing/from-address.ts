@@ -69,7 +69,7 @@ const tokens = (text: string): Token[] => {
 };
 
 /** The name in A-labels, or undefined where it is no domain that mail is signed for. */
-const asciiDomain = (name: string): string | undefined => {
+export const asciiDomain = (name: string): string | undefined => {
   const lower = lowerName(name);
   // Only names that need it: domainToASCII reads its input as a URL's host, with escapes and numeric addresses.
   // biome-ignore lint/suspicious/noControlCharactersInRegex: the range of ASCII is what is asked

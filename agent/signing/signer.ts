@@ -6,10 +6,11 @@ import { type BodyCanonicalization, canonicalBody } from '../../core/dkim/canoni
 import {
   asciiBytes,
   canonicalHeader,
-  canonicalName,
+  type HeaderCanonicalization,
   type HeaderField,
 } from '../../core/dkim/canonical-header.ts';
-import { selectHeaders } from '../../core/dkim/header-selection.ts';
+import { type HeaderPolicy, selectHeaders } from '../../core/dkim/header-selection.ts';
+import { dkimQuotedPrintable } from '../../core/dkim/quoted-printable.ts';
 import {
   type Canonicalization,
   emptySignature,
@@ -17,12 +18,22 @@ import {
   signatureFieldName,
 } from '../../core/dkim/signature-header.ts';
 import { describe, SelkieError } from '../../core/errors.ts';
-import { type Address, fromAddress } from './from-address.ts';
-import type { KeyRing, SigningKey } from './key-ring.ts';
+import { isWithin } from '../../core/names.ts';
+import { type Choice, type ChoiceOptions, chooseKeys } from './choice.ts';
+import type { Address } from './from-address.ts';
+import type { SigningKey } from './key-ring.ts';
 
-export interface SignerOptions {
-  readonly ring: KeyRing;
+/** When `i=` names the author: never, where the author's domain is `d=`, or also where it lies below. */
+export type Identity = 'none' | 'domain' | 'subdomains';
+
+export interface SignerOptions extends ChoiceOptions {
+  /** `relaxed/relaxed` unless told otherwise. */
   readonly canonicalization?: Canonicalization;
+  readonly headers?: HeaderPolicy;
+  /** `none` unless told otherwise. */
+  readonly identity?: Identity;
+  /** `x=`: seconds after `t=`; no `x=` where absent. */
+  readonly expireAfter?: number;
   /** Milliseconds since 1970; `t=` is in whole seconds. */
   readonly now: () => number;
 }
@@ -35,6 +46,14 @@ export interface Signature {
   readonly value: string;
 }
 
+/** What became of a message's keys. */
+export interface Signed {
+  /** In the order of `keys` (RSA first); empty where none could sign. */
+  readonly signatures: readonly Signature[];
+  /** `cannot sign (s=…, d=…): why`, of each key that could not. */
+  readonly failures: readonly string[];
+}
+
 /** A message that will be signed: its keys are chosen, its body is being read. */
 export interface MessageSigner {
   readonly kind: 'signing';
@@ -42,23 +61,9 @@ export interface MessageSigner {
   readonly keys: readonly SigningKey[];
   /** The next bytes of the body; read before this returns. */
   body(chunk: Uint8Array): void;
-  /**
-   * The body is complete: one signature per key, in the order of `keys` (RSA first).
-   * @throws unavailable where a key cannot sign; then there is no signature at all, and the message should wait
-   */
-  finish(): Promise<readonly Signature[]>;
+  /** The body is complete: one signature per key that can sign. Never fails. */
+  finish(): Promise<Signed>;
 }
-
-/** A message that passes as it is. */
-export interface Unsigned {
-  readonly kind: 'unsigned';
-  /** As OpenDKIM's log says it: `no signing table match for 'user@example.com'`. */
-  readonly reason: string;
-}
-
-/** An address fit for a log line, whatever bytes the message had. */
-const printable = (address: Address): string =>
-  `${address.localPart}@${address.domain}`.replace(/[^\x21-\x7e]/g, '?').slice(0, 320);
 
 /** RSA hashes the data inside of `sign`; Ed25519 signs the SHA-256 of it as a message (RFC 8463 §3). */
 const signWith = (privateKey: KeyObject, keyType: 'rsa' | 'ed25519', data: Uint8Array): Promise<string> =>
@@ -77,23 +82,34 @@ const signWith = (privateKey: KeyObject, keyType: 'rsa' | 'ed25519', data: Uint8
 const crlf = asciiBytes('\r\n');
 
 /** The data that a signature signs: the selected fields, then the signature's own, empty and without CRLF (§3.7). */
-const signedData = (fields: readonly Uint8Array[], empty: string): Uint8Array =>
+const signedData = (fields: readonly Uint8Array[], empty: string, kind: HeaderCanonicalization): Uint8Array =>
   Buffer.concat([
     ...fields.flatMap((field) => [field, crlf]),
-    canonicalHeader({ name: signatureFieldName, value: asciiBytes(empty) }, 'relaxed'),
+    canonicalHeader({ name: signatureFieldName, value: asciiBytes(empty) }, kind),
   ]);
+
+/** `i=`; undefined where it must not be said: its domain must be `d=` or below (RFC 6376 §3.5). */
+const identityOf = (author: Address, domain: string, identity: Identity): string | undefined => {
+  const { localPart } = author;
+  if (identity === 'none' || !isWithin(author.domain, domain)) return undefined;
+  if (identity === 'domain' && author.domain !== domain) return undefined;
+  // Bytes that are no UTF-8 came out as U+FFFD: then it is not the author's name any more.
+  if (localPart.includes('\ufffd')) return undefined;
+  return `${dkimQuotedPrintable(Buffer.from(localPart.replaceAll('\r\n', '')))}@${author.domain}`;
+};
 
 const messageSigner = (
   fields: readonly HeaderField[],
-  author: Address,
-  keys: readonly SigningKey[],
-  canonicalization: Canonicalization,
-  now: () => number,
+  { author, keys }: Choice & { kind: 'keys' },
+  { canonicalization = 'relaxed/relaxed', headers, identity = 'none', expireAfter, now }: SignerOptions,
 ): MessageSigner => {
-  const selection = selectHeaders(fields);
-  const canonical = selection.fields.map((field) => canonicalHeader(field, 'relaxed'));
+  const [headerKind, bodyKind] = canonicalization.split('/') as [
+    HeaderCanonicalization,
+    BodyCanonicalization,
+  ];
+  const selection = selectHeaders(fields, headers);
+  const canonical = selection.fields.map((field) => canonicalHeader(field, headerKind));
   const hash = createHash('sha256');
-  const bodyKind = canonicalization.slice('relaxed/'.length) as BodyCanonicalization;
   const body = canonicalBody(bodyKind, (bytes) => hash.update(bytes));
   // Now, while the body is on its way: once the key is retired its file goes away.
   const taken = keys.map((key) => {
@@ -109,29 +125,21 @@ const messageSigner = (
     time: number,
   ): Promise<Signature> => {
     const { domain, selector } = key;
+    const name = identityOf(author, domain, identity);
     const empty = emptySignature({
       algorithm: algorithms[key.algorithm].signature,
       canonicalization,
       domain,
       selector,
+      ...(name === undefined ? {} : { identity: name }),
       time,
+      ...(expireAfter === undefined ? {} : { expires: time + expireAfter }),
       headers: selection.names,
       bodyHash,
     });
-    try {
-      return {
-        domain,
-        selector,
-        value: fillSignature(
-          empty,
-          await signWith(await loading, algorithms[key.algorithm].keyType, signedData(canonical, empty)),
-        ),
-      };
-    } catch (error) {
-      throw new SelkieError('unavailable', `cannot sign (s=${selector}, d=${domain}): ${describe(error)}`, {
-        cause: error,
-      });
-    }
+    const data = signedData(canonical, empty, headerKind);
+    const value = await signWith(await loading, algorithms[key.algorithm].keyType, data);
+    return { domain, selector, value: fillSignature(empty, value) };
   };
 
   return {
@@ -139,11 +147,21 @@ const messageSigner = (
     author,
     keys,
     body: (chunk) => body.write(chunk),
-    finish() {
+    async finish() {
       body.end();
       const bodyHash = hash.digest('base64');
       const time = Math.floor(now() / 1000);
-      return Promise.all(taken.map((one) => signature(one, bodyHash, time)));
+      const signatures: Signature[] = [];
+      const failures: string[] = [];
+      const outcomes = await Promise.allSettled(taken.map((one) => signature(one, bodyHash, time)));
+      for (const [i, outcome] of outcomes.entries()) {
+        if (outcome.status === 'fulfilled') signatures.push(outcome.value);
+        else
+          failures.push(
+            `cannot sign (s=${keys[i]?.selector}, d=${keys[i]?.domain}): ${describe(outcome.reason)}`,
+          );
+      }
+      return { signatures, failures };
     },
   };
 };
@@ -151,21 +169,12 @@ const messageSigner = (
 /**
  * A message's header is complete: decides whether it is signed, and takes its keys from the ring. This is the only look at
  * the ring, so a swap in the middle of a message takes effect with the next one.
- * `fields` may leave out those that are never signed.
+ * `fields` may leave out those that are never signed, but not From and Sender.
  */
 export const beginMessage = (
   fields: readonly HeaderField[],
   options: SignerOptions,
-): MessageSigner | Unsigned => {
-  const from = fields.filter((field) => canonicalName(field.name) === 'from');
-  const [field] = from;
-  if (field === undefined) return { kind: 'unsigned', reason: 'no From field' };
-  // RFC 5322 §3.6: exactly one. Whose message it is would be each reader's guess.
-  if (from.length > 1) return { kind: 'unsigned', reason: `${from.length} From fields` };
-  const author = fromAddress(field.value);
-  if (author === undefined) return { kind: 'unsigned', reason: 'no address in the From field' };
-  const keys = options.ring.signingKeys(author.domain);
-  if (keys.length === 0)
-    return { kind: 'unsigned', reason: `no signing table match for '${printable(author)}'` };
-  return messageSigner(fields, author, keys, options.canonicalization ?? 'relaxed/relaxed', options.now);
+): MessageSigner | Exclude<Choice, { kind: 'keys' }> => {
+  const choice = chooseKeys(fields, options);
+  return choice.kind === 'keys' ? messageSigner(fields, choice, options) : choice;
 };

@@ -2,19 +2,24 @@
 // come in as base64.
 import type { AlgorithmFacts } from '../algorithm.ts';
 import type { BodyCanonicalization } from './canonical-body.ts';
+import type { HeaderCanonicalization } from './canonical-header.ts';
 
 export const signatureFieldName = 'DKIM-Signature';
 
-/** The header is always relaxed: "simple" does not survive an MTA that folds or unfolds. */
-export type Canonicalization = `relaxed/${BodyCanonicalization}`;
+/** `c=`: of the header, of the body. A header's "simple" does not survive an MTA that folds or unfolds. */
+export type Canonicalization = `${HeaderCanonicalization}/${BodyCanonicalization}`;
 
 export interface SignatureTags {
   readonly algorithm: AlgorithmFacts['signature'];
   readonly canonicalization: Canonicalization;
   readonly domain: string;
   readonly selector: string;
+  /** `i=`, in dkim-quoted-printable; its domain is `domain` or below it. */
+  readonly identity?: string;
   /** Whole seconds since 1970. */
   readonly time: number;
+  /** `x=`: whole seconds since 1970, after `time`. */
+  readonly expires?: number;
   /** What `h=` lists. */
   readonly headers: readonly string[];
   /** Base64. */
@@ -37,7 +42,9 @@ export const emptySignature = (tags: SignatureTags): string => {
     ` c=${tags.canonicalization};`,
     ` d=${tags.domain};`,
     ` s=${tags.selector};`,
+    ...(tags.identity === undefined ? [] : [` i=${tags.identity};`]),
     ` t=${tags.time};`,
+    ...(tags.expires === undefined ? [] : [` x=${tags.expires};`]),
     ` h=${firstName}`,
     ...otherNames,
     ` bh=${tags.bodyHash};`,

@@ -30,21 +30,40 @@ describe('internal clients', () => {
     'refuses %j',
     (network) =>
       expect(() => internalClients([network])).toThrow(
-        expect.objectContaining({ code: 'invalid', field: 'internal' }),
+        expect.objectContaining({ code: 'invalid', field: 'signing.internalHosts' }),
       ),
   );
 
+  const envelope = {
+    queueId: 'Q',
+    client: inet('192.0.2.1'),
+    authenticated: false,
+    macros: new Map<string, string>(),
+    fields: [],
+    overflow: false,
+  };
+  const isInternal = internalClients(loopback);
+
   it('says why mail is foreign, unless its client logged in', () => {
-    const envelope = {
-      queueId: 'Q',
-      client: inet('192.0.2.1'),
-      authenticated: false,
-      fields: [],
-      overflow: false,
-    };
-    const isInternal = internalClients(loopback);
-    expect(foreign(envelope, isInternal)).toBe('mx.example.net [192.0.2.1] not internal, not authenticated');
-    expect(foreign({ ...envelope, authenticated: true }, isInternal)).toBeUndefined();
-    expect(foreign({ ...envelope, client: inet('127.0.0.1') }, isInternal)).toBeUndefined();
+    expect(foreign(envelope, isInternal)).toEqual([
+      'mx.example.net [192.0.2.1] not internal',
+      'not authenticated',
+    ]);
+    expect(foreign({ ...envelope, authenticated: true }, isInternal)).toEqual([]);
+    expect(foreign({ ...envelope, client: inet('127.0.0.1') }, isInternal)).toEqual([]);
   });
+
+  it.each<[string, Record<string, string>, Record<string, string[]>, boolean]>([
+    ['its value is listed', { daemon_name: 'ORIGINATING' }, { daemon_name: ['x', 'ORIGINATING'] }, true],
+    ['its value is not', { daemon_name: 'smtpd' }, { daemon_name: ['ORIGINATING'] }, false],
+    ['its case differs', { daemon_name: 'originating' }, { daemon_name: ['ORIGINATING'] }, false],
+    ['any value will do', { daemon_name: 'smtpd' }, { daemon_name: [] }, true],
+    ['it has none', {}, { daemon_name: [] }, false],
+    ['another one has it', { a: 'x', b: 'y' }, { a: ['y'], b: ['y'] }, true],
+    ['its name is one of an object', {}, { constructor: [] }, false],
+  ])('a macro: %s', (_, values, wanted, ours) =>
+    expect(foreign({ ...envelope, macros: new Map(Object.entries(values)) }, isInternal, wanted)).toEqual(
+      ours ? [] : ['no macros match', 'mx.example.net [192.0.2.1] not internal', 'not authenticated'],
+    ),
+  );
 });

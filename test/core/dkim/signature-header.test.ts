@@ -32,6 +32,9 @@ describe('DKIM-Signature', () => {
     ['one header field', { headers: ['From'] }],
     ['a long domain', { domain: `${'a'.repeat(50)}.example.com`, selector: '240128e-2' }],
     ['ed25519', { algorithm: 'ed25519-sha256', canonicalization: 'relaxed/simple' }],
+    ['a simple header', { canonicalization: 'simple/relaxed' }],
+    ['an end', { expires: 1_707_000_000 }],
+    ['an identity', { identity: 'jo=3Bdoe@mail.example.com' }],
   ] satisfies [string, Partial<SignatureTags>][])('%s: lines within 78, every tag readable', (_, change) => {
     const all = { ...tags, ...change };
     const signature = Buffer.alloc(256, 7).toString('base64');
@@ -44,7 +47,9 @@ describe('DKIM-Signature', () => {
       c: all.canonicalization,
       d: all.domain,
       s: all.selector,
+      ...('identity' in all ? { i: all.identity } : {}),
       t: String(all.time),
+      ...('expires' in all ? { x: String(all.expires) } : {}),
       h: all.headers.join(':'),
       bh: all.bodyHash,
       b: signature,
