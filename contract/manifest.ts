@@ -27,6 +27,8 @@ export interface KeyChange {
   readonly duty: Duty;
   /** `p=` of the key record: base64. */
   readonly publicKey: string;
+  /** An adopted key: it is on the hosts that had it before Selkie came, and no bundle brings it. */
+  readonly adopted?: true;
   /** PKCS#8 DER, base64: where the duty is `standby`, and in snapshots. */
   readonly privateKey?: string;
 }
@@ -81,6 +83,7 @@ export const keyFacts = {
 const keyChange: z.ZodMiniType<KeyChange> = z.strictObject({
   ...keyFacts,
   duty: z.enum(['standby', 'signing', 'none']),
+  adopted: z.exactOptional(z.literal(true)),
   privateKey: z.exactOptional(z.string().check(z.maxLength(4_096), z.regex(base64))),
 });
 

@@ -3,15 +3,15 @@
 //
 // Domains are rows that point into tables, and policies are written once each: 100,000 domains are about 3 MB.
 
-import { isAlgorithm } from './algorithm.ts';
+import { isAlgorithm, isMade } from './algorithm.ts';
 import { SelkieError } from './errors.ts';
-import type { Fleet, FleetDomain, FleetHost, FleetZone, Policy } from './policy.ts';
+import type { AdoptedKey, Fleet, FleetDomain, FleetHost, FleetZone, Policy } from './policy.ts';
 
 /** Raised with every change of the shape below, or of a type that it holds. */
-const format = 1;
+const format = 2;
 
-/** [domain, index of its zone, index of its pool, index of its policy, leaving: 1, else 0] */
-type DomainRow = readonly [string, number, number, number, 0 | 1];
+/** [domain, index of its zone, index of its pool, index of its policy, leaving: 1, else 0, adopted keys where there are any] */
+type DomainRow = readonly [string, number, number, number, 0 | 1, (readonly AdoptedKey[])?];
 
 interface Compiled {
   readonly format: number;
@@ -58,6 +58,7 @@ export const compileFleet = (fleet: Fleet): string => {
       pools.number(entry.pool),
       policies.number(entry.policy),
       entry.leaving ? 1 : 0,
+      ...(entry.adopted === undefined ? ([] as const) : ([entry.adopted] as const)),
     ]),
     policies: policies.values,
     hosts: [...fleet.hosts.values()],
@@ -115,9 +116,11 @@ const isPolicy = shaped<Policy>({
   fenceAfter: isLength,
 });
 
+const isAdopted = shaped<AdoptedKey>({ selector: isText, algorithm: isText, publicKey: isText });
+
 const isRow: Test = (row) =>
   Array.isArray(row) &&
-  row.length === 5 &&
+  (row.length === 5 || (row.length === 6 && listOf(isAdopted)(row[5]))) &&
   isText(row[0]) &&
   [row[1], row[2], row[3]].every(isIndex) &&
   (row[4] === 0 || row[4] === 1);
@@ -143,6 +146,7 @@ const parts: { readonly [Part in keyof Compiled]: Test } = {
       encryptionKey: isText,
       signingKey: isText,
       certificate: perhaps(isText),
+      keyTypes: perhaps(listOf((value) => value === 'rsa' || value === 'ed25519')),
     }),
   ),
   domains: listOf(isRow),
@@ -181,12 +185,22 @@ export const loadCompiledFleet = (json: string): Fleet => {
   }
   const { version, zones, pools, policies, hosts, domains } = value as Compiled;
   for (const policy of policies)
-    if (!policy.algorithms.every(isAlgorithm)) throw broken('an algorithm that is not known');
-  const entries = domains.map(([domain, z, p, q, leaving]): FleetDomain => {
+    if (!policy.algorithms.every((name) => isAlgorithm(name) && isMade(name)))
+      throw broken('an algorithm that is not known');
+  const entries = domains.map(([domain, z, p, q, leaving, adopted]): FleetDomain => {
     const [zone, pool, policy] = [zones[z], pools[p], policies[q]];
     if (zone === undefined || pool === undefined || policy === undefined)
       throw broken(`${domain} points nowhere`);
-    return { domain, zone: zone.name, pool, policy, leaving: leaving === 1 };
+    if (adopted?.every(({ algorithm }) => isAlgorithm(algorithm)) === false)
+      throw broken('an algorithm that is not known');
+    return {
+      domain,
+      zone: zone.name,
+      pool,
+      policy,
+      leaving: leaving === 1,
+      ...(adopted === undefined ? {} : { adopted }),
+    };
   });
   return {
     version,

@@ -1,7 +1,7 @@
 // What an operator has decided: the fleet in its resolved form, every default filled in. The file that people write
 // (fleet.yaml) is read on the floor `fleet/`; this is what the engine sees.
 
-import type { Algorithm } from './algorithm.ts';
+import { type Algorithm, algorithms, type KeyType } from './algorithm.ts';
 import { type Duration, days, hours, minutes } from './time.ts';
 
 /** Tags of the key record besides `v=`, `k=` and `p=`: RFC 6376 §3.6.1. */
@@ -51,6 +51,14 @@ export const defaultPolicy: Policy = {
   fenceAfter: minutes(10),
 };
 
+/** A key that signed before Selkie came; its private half is on the hosts and stays there. */
+export interface AdoptedKey {
+  readonly selector: string;
+  readonly algorithm: Algorithm;
+  /** `p=` of its record: base64. */
+  readonly publicKey: string;
+}
+
 export interface FleetDomain {
   readonly domain: string;
   /** Name of the record zone. */
@@ -59,6 +67,8 @@ export interface FleetDomain {
   readonly policy: Policy;
   /** `state: leaving`: its keys drain, are revoked and removed. */
   readonly leaving: boolean;
+  /** The keys that it begins with, at most one of each key type; absent: Selkie makes its first. */
+  readonly adopted?: readonly AdoptedKey[];
 }
 
 export interface FleetZone {
@@ -81,6 +91,8 @@ export interface FleetHost {
   readonly signingKey: string;
   /** PEM of the certificate that the endpoint shows; pinned. */
   readonly certificate?: string;
+  /** What its signer can sign with; absent: every key type. */
+  readonly keyTypes?: readonly KeyType[];
 }
 
 export interface Fleet {
@@ -94,3 +106,7 @@ export interface Fleet {
 
 export const hostsOf = (fleet: Fleet, pool: string): readonly FleetHost[] =>
   [...fleet.hosts.values()].filter((host) => host.pool === pool);
+
+/** Whether a host can sign with a key of this algorithm. */
+export const canSign = (host: Pick<FleetHost, 'keyTypes'>, algorithm: Algorithm): boolean =>
+  host.keyTypes?.includes(algorithms[algorithm].keyType) ?? true;

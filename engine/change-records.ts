@@ -107,7 +107,8 @@ const wantedDeletion = async (work: Work, action: RecordAction): Promise<Change 
     );
     return undefined;
   }
-  if (key.evidence.created === undefined && !holdsOnly(set, record?.values[0] ?? '')) {
+  const ours = key.evidence.created ?? key.evidence.adopted;
+  if (ours === undefined && !holdsOnly(set, record?.values[0] ?? '')) {
     // Our CREATE was never accepted and another's record stands there: there is nothing of ours to remove.
     await work.save(
       withEvidence(work.row, action.selector, {

@@ -1,14 +1,14 @@
 // What will happen if nothing goes wrong: the same planner, run on through a world in which every effect succeeds at
 // once and every host obeys. Waits are the real ones.
 
-import type { Action } from '../core/key/actions.ts';
+import type { Action, Situation } from '../core/key/actions.ts';
+import { adopted } from '../core/key/adoption.ts';
 import type { DomainRow, HostView, Place } from '../core/key/evidence.ts';
 import { plan } from '../core/key/plan.ts';
 import { withEvidence, withRotation, withTurn } from '../core/key/row.ts';
 import { selectorFor } from '../core/key/selector.ts';
 import { dutyTurn, keysOf } from '../core/key/state.ts';
-import type { Policy } from '../core/policy.ts';
-import { add, calendarDate, days, formatInstant, type Instant, minutes } from '../core/time.ts';
+import { add, calendarDate, days, formatInstant, minutes } from '../core/time.ts';
 import { openDomain } from './commands.ts';
 import type { Session, World } from './world.ts';
 
@@ -21,6 +21,7 @@ export interface Foreseen {
 /** Steps that a person wants to read; the others are on the way. */
 const told: ReadonlySet<Action['do']> = new Set([
   'start',
+  'adopt',
   'publish',
   'switch',
   'revoke',
@@ -34,8 +35,12 @@ const mostSteps = 20_000;
 /** Obedient hosts have applied every place. */
 const place: Place = { epoch: 1, n: 0 };
 
-/** The row after an action whose effect succeeded at `at`. */
-const after = (row: DomainRow, action: Action, at: Instant, policy: Policy): DomainRow => {
+/** The row after an action whose effect succeeded at once. */
+const after = (
+  row: DomainRow,
+  action: Action,
+  { now: at, policy, adopted: wanted = [] }: Situation,
+): DomainRow => {
   const now = { at };
   const accepted = { at, changeId: 'forecast' };
   switch (action.do) {
@@ -47,6 +52,10 @@ const after = (row: DomainRow, action: Action, at: Instant, policy: Policy): Dom
           { id: `forecast-${at}`, kind: action.kind, at, algorithms: policy.algorithms, selectors: [] },
         ],
       };
+    case 'adopt': {
+      const found = wanted.map((key) => ({ key, value: '', ttl: policy.ttl, servers: 1, negativeTtl }));
+      return adopted(row, `forecast-${at}`, found, at, place);
+    }
     case 'reserve': {
       const used = [...row.keys, ...row.taken].map((each) => each.selector);
       const selector = selectorFor(calendarDate(at, policy.timeZone), action.algorithm, used);
@@ -147,6 +156,8 @@ const sentence = (action: Action): string => {
   switch (action.do) {
     case 'start':
       return `a ${action.kind} rotation starts`;
+    case 'adopt':
+      return 'the adopted keys are taken over';
     case 'publish':
       return `the record of ${action.selector} is published`;
     case 'switch':
@@ -191,7 +202,7 @@ export const forecast = async (
     const planned = plan({ ...s, row, now, hosts: [obedient] });
     const before = row;
     for (const action of planned.actions) {
-      row = after(row, action, now, s.policy);
+      row = after(row, action, { ...s, now });
       if (told.has(action.do))
         events.push({
           at: formatInstant(now),

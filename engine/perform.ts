@@ -11,6 +11,7 @@ import { dutyTurn, keysOf, stateOf } from '../core/key/state.ts';
 import { queuesOf } from '../core/key/waits.ts';
 import { keyRecordName } from '../core/names.ts';
 import { calendarDate, type Instant } from '../core/time.ts';
+import { adopt } from './adopt.ts';
 import type { DutyChange } from './ports.ts';
 import { proveAbsence, proveKey, proveTombstone } from './prove.ts';
 import { theKey, type Work } from './work.ts';
@@ -20,17 +21,19 @@ type RecordAction = 'publish' | 'entomb' | 'delete';
 export type DomainAction = Exclude<Action, { do: RecordAction | 'tell' | 'fence' }>;
 
 const dutyChange = (work: Work, key: Key, duty: Duty): DutyChange[] => {
-  const { stored } = key.evidence;
-  return stored === undefined
+  const { stored, adopted } = key.evidence;
+  const publicKey = stored?.publicKey ?? adopted?.publicKey;
+  const { selector, algorithm } = key;
+  return publicKey === undefined
     ? []
     : [
         {
           domain: work.row.domain,
-          selector: key.selector,
-          algorithm: key.algorithm,
+          selector,
+          algorithm,
           duty,
-          secret: stored.secret,
-          publicKey: stored.publicKey,
+          publicKey,
+          ...(stored === undefined ? {} : { secret: stored.secret }),
         },
       ];
 };
@@ -201,10 +204,12 @@ const erase = async (work: Work, selector: string): Promise<void> => {
 
 const destroy = async (work: Work, selector: string): Promise<void> => {
   const { vault } = work.world;
-  // A try whose end nobody saved may have left something behind.
-  const secret =
-    theKey(work.row, selector).evidence.stored?.secret ?? (await vault.find(work.row.domain, selector));
-  if (secret !== undefined) await vault.destroy(secret);
+  const { stored, adopted } = theKey(work.row, selector).evidence;
+  if (adopted === undefined) {
+    // A try whose end nobody saved may have left something behind.
+    const secret = stored?.secret ?? (await vault.find(work.row.domain, selector));
+    if (secret !== undefined) await vault.destroy(secret);
+  }
   await work.save(withEvidence(work.row, selector, { destroyed: { at: work.now() } }));
   work.report('step', `nothing is left of ${selector}`, selector);
 };
@@ -231,6 +236,8 @@ export const perform = async (work: Work, action: DomainAction, statusOf: Status
   switch (action.do) {
     case 'start':
       return start(work, action.kind);
+    case 'adopt':
+      return adopt(work);
     case 'reserve':
       return reserve(work, action);
     case 'store':

@@ -141,8 +141,11 @@ export interface DutyChange {
   readonly selector: string;
   readonly algorithm: Algorithm;
   readonly duty: Duty;
-  /** The vault's reference: the bundle carries the key itself where the duty is `standby` or the bundle is a snapshot. */
-  readonly secret: string;
+  /**
+   * The vault's reference: the bundle carries the key itself where the duty is `standby` or the bundle is a snapshot. Absent:
+   * an adopted key, which its hosts have and the vault has not.
+   */
+  readonly secret?: string;
   /** `p=` of the record, for the host's self-test. */
   readonly publicKey: string;
 }

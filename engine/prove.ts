@@ -27,7 +27,7 @@ const said = ({ answer }: ServerAnswer): string => {
 };
 
 /** @throws unavailable, naming the first servers for which `holds` is false */
-const everyServer = (
+export const everyServer = (
   name: string,
   { answers }: Observation,
   holds: (answer: ServerAnswer) => boolean,
@@ -45,20 +45,20 @@ const everyServer = (
 const siblingName = ({ world, row }: Work): string =>
   keyRecordName(`x${world.randomness.id().toLowerCase()}`, row.domain);
 
-const showsExactly =
+export const showsExactly =
   (value: string) =>
   ({ answer }: ServerAnswer): boolean =>
     answer.kind === 'txt' && holdsOnly(answer.set, value);
 
 /**
  * The key record stands on every server exactly as it was written (one record: RFC 6376 §3.6.2.2), and what it says
- * verifies a signature by the key that the vault holds.
+ * verifies a signature by the key that the vault holds. (Of an adopted key: it says what it said at its adoption.)
  */
 export const proveKey = async (work: Work, selector: string): Promise<void> => {
   const { world, row } = work;
   const { algorithm, evidence } = theKey(row, selector);
-  const { publishIntended, stored } = evidence;
-  if (publishIntended === undefined || stored === undefined) return;
+  const { publishIntended, stored, adopted } = evidence;
+  if (publishIntended === undefined || (stored ?? adopted) === undefined) return;
   const name = keyRecordName(selector, row.domain);
   const seen = await world.observer.observe(work.zone, name);
   everyServer(name, seen, showsExactly(publishIntended.value));
@@ -73,17 +73,19 @@ export const proveKey = async (work: Work, selector: string): Promise<void> => {
     ),
   );
 
-  const privateKey = await world.vault.read(stored.secret);
-  if (!world.keys.matches(privateKey, algorithm, parseKeyRecord(publishIntended.value).publicKey))
-    throw new SelkieError(
-      'unavailable',
-      `${name}: a signature by the stored key does not verify with this record`,
-    );
+  if (stored !== undefined) {
+    const privateKey = await world.vault.read(stored.secret);
+    if (!world.keys.matches(privateKey, algorithm, parseKeyRecord(publishIntended.value).publicKey))
+      throw new SelkieError(
+        'unavailable',
+        `${name}: a signature by the stored key does not verify with this record`,
+      );
+  }
   const servers = seen.answers.length;
   await work.save(withTurn(row, selector, { proved: { at: work.now(), servers, negativeTtl } }));
   work.report(
     'step',
-    `${name} is proved: ${servers} of ${servers} name servers show it, and it verifies`,
+    `${name} is proved: ${servers} of ${servers} name servers show it${stored === undefined ? '' : ', and it verifies'}`,
     selector,
   );
 };

@@ -7,7 +7,7 @@ import type { StagedParts } from '../contract/pull.ts';
 import { snapshotId } from '../contract/snapshot.ts';
 import { hasCode } from '../core/errors.ts';
 import { hostKeyName, type Place, samePlace } from '../core/key/evidence.ts';
-import type { FleetHost } from '../core/policy.ts';
+import { canSign, type FleetHost } from '../core/policy.ts';
 import { add, type Instant, instant, latest, milliseconds, minutes, seconds } from '../core/time.ts';
 import { changeHost, fleetHost, hostRow, noteTrouble, proofBy, takeAcknowledgement } from './hosts.ts';
 import { inParallel } from './parallel.ts';
@@ -54,39 +54,45 @@ const lastWords = (entries: readonly LogEntry[]): readonly DutyChange[] => {
  * Everything, as of the end of the log; or as of an earlier place, for a host that has parts of that snapshot already: while
  * a long one is under way the log goes on, and the host would begin again for ever.
  */
-const snapshotOf = async (world: World, session: Session, pool: string, at?: Place): Promise<Lack> => {
+const snapshotOf = async (world: World, session: Session, host: FleetHost, at?: Place): Promise<Lack> => {
   const { epoch } = session.head;
-  const entries = await world.ledger.log(pool, 0);
+  const entries = await world.ledger.log(host.pool, 0);
   const end = { epoch, n: entries.at(-1)?.place.n ?? 0 };
   const upTo = at !== undefined && at.epoch === epoch && at.n < end.n ? at : end;
-  const changes = lastWords(entries.filter(({ place }) => place.n <= upTo.n));
+  const changes = lastWords(entries.filter(({ place }) => place.n <= upTo.n)).filter(
+    ({ duty, algorithm }) => duty !== 'none' && canSign(host, algorithm),
+  );
   if (upTo.n === end.n)
     return {
       from: null,
       upTo,
-      changes: changes.filter(({ duty }) => duty !== 'none').map((change) => ({ change, withKey: true })),
+      changes: changes.map((change) => ({ change, withKey: true })),
     };
   const nameOf = (change: DutyChange): string => hostKeyName(change.domain, change.selector);
   const gone = new Set(lastWords(entries).flatMap((last) => (last.duty === 'none' ? [nameOf(last)] : [])));
   return {
     from: null,
     upTo,
-    changes: changes
-      .filter(({ duty }) => duty !== 'none')
-      .map((change) => ({ change, withKey: true, gone: gone.has(nameOf(change)) })),
+    changes: changes.map((change) => ({ change, withKey: true, gone: gone.has(nameOf(change)) })),
   };
 };
 
-/** What a host lacks; undefined: nothing. A host that is new, wiped, fenced or of another epoch gets everything. */
+/**
+ * What a host lacks; undefined: nothing. A host that is new, wiped, fenced or of another epoch gets everything that it can
+ * sign with. Where the log goes on with a key that it cannot sign with, it is told to have none of it: it may have had one
+ * before its fleet entry said so.
+ */
 const lackOf = async (
   world: World,
   session: Session,
+  host: FleetHost,
   row: HostRow,
   staged?: StagedParts,
 ): Promise<Lack | undefined> => {
   const { epoch } = session.head;
   const { pool, cursor } = row;
-  if (!row.complete || cursor?.epoch !== epoch) return snapshotOf(world, session, pool, staged?.place);
+  if (!row.complete || cursor?.epoch !== epoch)
+    return snapshotOf(world, session, { ...host, pool }, staged?.place);
   // Keys that it could not use come again, and it tests them again.
   const failed = new Set(Object.keys(row.failed));
   const entries = await world.ledger.log(pool, failed.size === 0 ? cursor.n : 0);
@@ -101,25 +107,32 @@ const lackOf = async (
   return {
     from: cursor,
     upTo: { epoch, n: entries.at(-1)?.place.n ?? cursor.n },
-    changes: changes.map((change) => ({
-      change,
-      withKey: change.duty !== 'none' && (offered.has(nameOf(change)) || failed.has(nameOf(change))),
-    })),
+    changes: changes.map((change) =>
+      canSign(host, change.algorithm)
+        ? {
+            change,
+            withKey: change.duty !== 'none' && (offered.has(nameOf(change)) || failed.has(nameOf(change))),
+          }
+        : { change: { ...change, duty: 'none' }, withKey: false },
+    ),
   };
 };
 
-const withoutKey = ({ domain, selector, algorithm, duty, publicKey }: DutyChange): KeyChange => ({
+const withoutKey = ({ domain, selector, algorithm, duty, publicKey, secret }: DutyChange): KeyChange => ({
   domain,
   selector,
   algorithm,
   duty,
   publicKey,
+  ...(secret === undefined ? { adopted: true } : {}),
 });
 
 const keyChange = async (world: World, { change, withKey, gone }: Word): Promise<KeyChange> => {
   const base = withoutKey(change);
   if (gone === true) return { ...base, duty: 'none' };
-  return withKey ? { ...base, privateKey: base64Of(await world.vault.read(change.secret)) } : base;
+  return withKey && change.secret !== undefined
+    ? { ...base, privateKey: base64Of(await world.vault.read(change.secret)) }
+    : base;
 };
 
 /** Seals one bundle; the intent, its manifest's nonce, is saved before it leaves. */
@@ -177,9 +190,11 @@ const nextBundles = async (
   { asks = () => false, staged }: Standing,
 ): Promise<readonly (() => Promise<string>)[]> => {
   const row = await hostRow(world, host);
-  const found = (await lackOf(world, session, row, staged)) ?? (asks(row) ? question(row) : undefined);
+  const found = (await lackOf(world, session, host, row, staged)) ?? (asks(row) ? question(row) : undefined);
   if (found === undefined) return [];
-  const groups = splitBySize(found.changes, ({ change, withKey }) => mostRoom(withoutKey(change), withKey));
+  const groups = splitBySize(found.changes, ({ change, withKey }) =>
+    mostRoom(withoutKey(change), withKey && change.secret !== undefined),
+  );
   if (groups.length > 1 && found.from !== null) {
     await changeHost(world, host, (present) => ({ ...present, complete: false }));
     return nextBundles(world, session, host, {});

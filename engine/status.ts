@@ -1,6 +1,7 @@
 // What people and programs are shown: rows in words, with what stands in the way. Reads, never writes.
 
 import { stepOf } from '../core/key/actions.ts';
+import { adoptionIgnored } from '../core/key/adoption.ts';
 import type { Key } from '../core/key/evidence.ts';
 import { nextRotation, plan } from '../core/key/plan.ts';
 import { rotationState, stateOf, turnOf } from '../core/key/state.ts';
@@ -19,6 +20,7 @@ const keyStatus = (domain: string, key: Key) => ({
   state: stateOf(key),
   record: keyRecordName(key.selector, domain),
   reserved: formatInstant(key.evidence.reserved.at),
+  ...(key.evidence.adopted === undefined ? {} : { adopted: formatInstant(key.evidence.adopted.at) }),
   ...(key.evidence.compromised === undefined ? {} : { compromised: key.evidence.compromised.reason }),
   ...(key.evidence.abandoned === undefined ? {} : { abandoned: key.evidence.abandoned.reason }),
   ...(turnOf(key).active === undefined
@@ -30,6 +32,7 @@ const domainStatus = (work: Work) => {
   const { row } = work;
   const s = work.situation();
   const planned = plan(s);
+  const ignored = adoptionIgnored(row, s.adopted);
   return {
     domain: row.domain,
     zone: row.zone,
@@ -48,6 +51,7 @@ const domainStatus = (work: Work) => {
       ...(rotation.aborted === undefined ? {} : { aborted: rotation.aborted.reason }),
     })),
     taken: row.taken.map(({ selector, reason }) => ({ selector, reason })),
+    ...(ignored === undefined ? {} : { notes: [ignored] }),
     next: planned.actions.map(stepOf),
     blockedBy: planned.blockedBy.map(({ by, says, selector, until }) => ({
       by,

@@ -1,6 +1,7 @@
 // The sweep: finds who is due and puts them on the queue, by zones. Installs a fleet that is newer than the ledger's.
 
 import { SelkieError } from '../core/errors.ts';
+import { adoptionIgnored } from '../core/key/adoption.ts';
 import type { DomainRow } from '../core/key/evidence.ts';
 import { emptyRow } from '../core/key/row.ts';
 import { minutes } from '../core/time.ts';
@@ -60,6 +61,8 @@ const installed = (world: World, session: Session, row: DomainRow): DomainRow | 
     return { ...row, vanished: { at: now }, wakeAt: now };
   }
   const { vanished: _back, ...rest } = row;
+  const ignored = adoptionIgnored(row, wanted.adopted);
+  if (ignored !== undefined) report(world, session, 'trouble', ignored, { domain: row.domain });
   // A domain moves to another zone or pool only with nothing in its hands.
   const place = gone ? { zone: wanted.zone, pool: wanted.pool } : {};
   if (!gone && (wanted.zone !== row.zone || wanted.pool !== row.pool))

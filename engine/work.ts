@@ -21,8 +21,12 @@ export interface Work {
   situation(): Situation;
   /** Writes `next` in place of `row`; the domain stays due until the unit ends. @throws conflict, exists, unsafe */
   save(next: DomainRow, extra?: Omit<Commit, 'domains'>): Promise<void>;
-  /** Writes `next(place)` together with an entry of the pool's log, then wakes the pool's hosts. */
-  append(next: (place: Place) => DomainRow, changes: readonly DutyChange[]): Promise<void>;
+  /** Writes `next(place)` together with an entry of the pool's log, then wakes the pool's hosts. @throws as `save` */
+  append(
+    next: (place: Place) => DomainRow,
+    changes: readonly DutyChange[],
+    extra?: Pick<Commit, 'reserve'>,
+  ): Promise<void>;
   /** Writes when to look again, where that differs. */
   rest(wakeAt: Instant | undefined): Promise<void>;
   /** Reads the row and the pool's hosts again. */
@@ -97,11 +101,11 @@ export const openWork = async (
     now: () => session.now(),
     situation: () => situation(world, session, row, hosts),
     save,
-    append: async (next, changes) => {
+    append: async (next, changes, extra) => {
       for (let tries = 1; ; tries += 1) {
         const place = await world.ledger.nextPlace(row.pool);
         try {
-          await save(next(place), { append: { pool: row.pool, place, changes } });
+          await save(next(place), { ...extra, append: { pool: row.pool, place, changes } });
           break;
         } catch (error) {
           // Either the number or the row was taken; where it was the row, trying again would write over it.

@@ -146,6 +146,7 @@ export const situation = (
   row,
   policy: policyOf(world, row.domain),
   leaving: isLeaving(world, row),
+  adopted: world.fleet.domains.get(row.domain)?.adopted ?? [],
   hosts: hosts.map(hostView),
   epoch: session.head.epoch,
   now: session.now(),

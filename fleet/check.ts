@@ -6,7 +6,7 @@ import type { Source } from './source.ts';
 import { didYouMean } from './suggest.ts';
 
 /** What these hold is never repeated in a message: somebody may have pasted a private key. */
-const silent = new Set(['encryptionKey', 'signingKey', 'certificate', 'note']);
+const silent = new Set(['encryptionKey', 'signingKey', 'certificate', 'note', 'publicKey']);
 
 const kinds: Readonly<Record<string, string>> = {
   string: 'text',

@@ -45,7 +45,7 @@ export const parseFleet = (text: string, origin: Origin): Fleet => {
   const zones = resolve.zones(file.zones);
   const pools = resolve.pools(file.pools);
   const hosts = resolve.hosts(file.hosts, pools);
-  const domains = resolve.domains(file.domains, base, zones, pools);
+  const domains = resolve.domains(file.domains, base, zones, pools, hosts);
   if (problems.length > 0) throw new FleetError(origin.file, problems);
   return { version: origin.version, domains, zones, pools, hosts };
 };

@@ -1,8 +1,9 @@
 // The entries of the file, resolved: names in one form, defaults filled in, references checked. Pure but for the IDNA
 // and certificate checks of its fields. Every problem is collected; none stops the others.
 
-import { deepestZone, isWithin } from '../core/names.ts';
+import { deepestZone, isDnsName, isWithin, keyRecordName } from '../core/names.ts';
 import {
+  canSign,
   defaultPolicy,
   type FleetDomain,
   type FleetHost,
@@ -16,6 +17,22 @@ import type { Path, Problem } from './problems.ts';
 import { defaultsEntry, domainEntry, hostEntry, poolName, zoneEntry } from './schema.ts';
 import type { Source } from './source.ts';
 import { didYouMean } from './suggest.ts';
+
+/** Finds a host of a pool that can sign with no algorithm of a policy: invariant 3. */
+const cannotSign = (hosts: ReadonlyMap<string, FleetHost>) => {
+  // One host of each kind stands for all: a pool may have hundreds, and the file 100,000 domains.
+  const kinds = new Map<string, Map<string, FleetHost>>();
+  for (const host of hosts.values()) {
+    if (host.keyTypes === undefined) continue;
+    const ofPool = kinds.get(host.pool) ?? new Map<string, FleetHost>();
+    ofPool.set(host.keyTypes.join(), ofPool.get(host.keyTypes.join()) ?? host);
+    kinds.set(host.pool, ofPool);
+  }
+  return (pool: string, policy: Policy): FleetHost | undefined =>
+    [...(kinds.get(pool)?.values() ?? [])].find(
+      (host) => !policy.algorithms.some((algorithm) => canSign(host, algorithm)),
+    );
+};
 
 export const resolver = (source: Source, problems: Problem[]) => {
   const blame = (path: Path, message: string): undefined => {
@@ -156,6 +173,7 @@ export const resolver = (source: Source, problems: Problem[]) => {
         signingKey: host.signingKey,
         ...(host.endpoint === undefined ? {} : { endpoint: new URL(host.endpoint).origin }),
         ...(host.certificate === undefined ? {} : { certificate: host.certificate }),
+        ...(host.keyTypes === undefined ? {} : { keyTypes: host.keyTypes }),
       });
     }
     return found;
@@ -201,19 +219,37 @@ export const resolver = (source: Source, problems: Problem[]) => {
     base: Policy,
     knownZones: ReadonlyMap<string, FleetZone>,
     knownPools: readonly string[],
+    hostsOf: ReadonlyMap<string, FleetHost>,
   ): Map<string, FleetDomain> => {
     const found = new Map<string, FleetDomain>();
+    const unable = cannotSign(hostsOf);
     for (const { name, entry, path } of named('domains', value, domainName)) {
       const fields = entry === null ? {} : check(domainEntry, entry, path, source, problems);
       if (fields === undefined) continue;
-      const { zone: givenZone, pool: givenPool, state, ...policyFields } = fields;
+      const { zone: givenZone, pool: givenPool, state, adopted, ...policyFields } = fields;
       const zone = zoneOf(givenZone, name, knownZones, path);
       const pool = poolOf(givenPool, knownPools, path);
       const policy = policyOf(policyFields, base);
       const conflict = conflictIn(policyFields, policy);
       if (conflict !== undefined) blame([...path, conflict.field], conflict.message);
+      const long = adopted?.find(({ selector }) => !isDnsName(keyRecordName(selector, name)));
+      if (long !== undefined)
+        blame([...path, 'adopted'], `'${long.selector}' makes a record name that is no DNS name`);
       if (zone === undefined || pool === undefined) continue;
-      found.set(name, { domain: name, zone, pool, policy, leaving: state === 'leaving' });
+      const host = unable(pool, policy);
+      if (host !== undefined)
+        blame(
+          path,
+          `signs with ${policy.algorithms.join(' and ')} only, and host ${host.name} of pool ${pool} signs with ${host.keyTypes?.join(' and ')} keys only, so its mail would leave unsigned; add an algorithm that it can sign with`,
+        );
+      found.set(name, {
+        domain: name,
+        zone,
+        pool,
+        policy,
+        leaving: state === 'leaving',
+        ...(adopted === undefined || adopted.length === 0 ? {} : { adopted }),
+      });
     }
     return found;
   };

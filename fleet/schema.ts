@@ -3,8 +3,11 @@
 // (a domain's zone, a host's pool) is resolve.ts.
 
 import { z } from 'zod';
-import { type AlgorithmFacts, algorithms, isAlgorithm } from '../core/algorithm.ts';
+import { type AlgorithmFacts, algorithms, isAlgorithm, isMade, type KeyType } from '../core/algorithm.ts';
+import { isDnsName, lowerName } from '../core/names.ts';
+import type { AdoptedKey } from '../core/policy.ts';
 import { days, hours, milliseconds, minutes } from '../core/time.ts';
+import { readAdoptedKey } from './adopted-key.ts';
 import {
   certificateField,
   durationField,
@@ -17,7 +20,7 @@ import {
 } from './fields.ts';
 import { didYouMean } from './suggest.ts';
 
-const algorithmNames = Object.keys(algorithms).filter(isAlgorithm);
+const algorithmNames = Object.keys(algorithms).filter(isAlgorithm).filter(isMade);
 
 const algorithm = z.enum(algorithmNames, {
   error: (found) =>
@@ -103,6 +106,52 @@ export const defaultsEntry = z
   .strictObject(policyFields)
   .describe('The policy of every domain that says nothing else.');
 
+const adoptedKey = z
+  .strictObject({
+    selector: z
+      .string()
+      .transform(lowerName)
+      .refine((text) => isDnsName(text), 'is not a selector, such as mail')
+      .describe('Its selector, s=.'),
+    publicKey: z
+      .string({
+        error: (found) =>
+          found.input === undefined
+            ? 'is missing: run `selkie-agent adopt` on a host that has the key, which prints this entry'
+            : undefined,
+      })
+      .transform((text, context) => {
+        const publicKey = text.replaceAll(/\s/g, '');
+        const read = readAdoptedKey(publicKey);
+        if ('algorithm' in read) return { publicKey, algorithm: read.algorithm };
+        context.addIssue({ code: 'custom', message: read.wrong });
+        return z.NEVER;
+      })
+      .describe('Its public half: what the record says behind p=, base64.'),
+  })
+  .transform(
+    ({ selector, publicKey: { publicKey, algorithm } }): AdoptedKey => ({
+      selector,
+      algorithm,
+      publicKey,
+    }),
+  )
+  .describe('A key that signs already. `selkie-agent adopt` prints it.');
+
+const adoptedKeys = z
+  .array(adoptedKey)
+  .superRefine((list, context) => {
+    for (const [keyType, same] of Map.groupBy(list, (key): KeyType => algorithms[key.algorithm].keyType))
+      if (same.length > 1)
+        context.addIssue({
+          code: 'custom',
+          message: `has ${same.map(({ selector }) => selector).join(' and ')}: at most one ${keyType} key signs for a domain; name the one that most hosts have`,
+        });
+  })
+  .describe(
+    'Keys that it signs with before Selkie has any for it, at most one RSA and one Ed25519: they are taken over with their records as they stand, and the first rotation retires them. No effect once the domain has keys.',
+  );
+
 export const domainEntry = z
   .strictObject({
     zone: z
@@ -116,6 +165,7 @@ export const domainEntry = z
       .describe(
         "'leaving': its keys drain, are revoked and removed. Wait for that before you take the domain out of this file.",
       ),
+    adopted: adoptedKeys.optional(),
     ...policyFields,
   })
   .describe('A domain that mail is signed for (d=). Nothing behind the colon: all by the defaults.');
@@ -177,6 +227,13 @@ export const hostEntry = z
       "The host's Ed25519 public key: its answers are signed by it. 32 bytes, base64url.",
     ),
     certificate: certificateField.optional(),
+    keyTypes: z
+      .array(z.enum(['rsa', 'ed25519'], "may have 'rsa' and 'ed25519'"))
+      .min(1, 'is empty; leave it out where the host signs with every key type')
+      .optional()
+      .describe(
+        'The key types that its signer can sign with: [rsa] where OpenDKIM signs. Others are not sent to it. Default: all.',
+      ),
   })
   .superRefine((host, context) => {
     if (host.endpoint !== undefined && host.certificate === undefined)

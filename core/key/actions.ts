@@ -1,7 +1,7 @@
 // A plan is data: what to do now, when to look again, and what stands in the way in words that a person understands.
 
 import type { Algorithm } from '../algorithm.ts';
-import type { Policy } from '../policy.ts';
+import type { AdoptedKey, Policy } from '../policy.ts';
 import { earliest, type Instant } from '../time.ts';
 import type { DomainRow, HostView } from './evidence.ts';
 
@@ -11,6 +11,8 @@ export interface Situation {
   readonly policy: Policy;
   /** The operator wants the domain to leave, or it vanished from the fleet. */
   readonly leaving: boolean;
+  /** The keys that the fleet file says the domain begins with. */
+  readonly adopted?: readonly AdoptedKey[];
   /** The hosts of the domain's pool. */
   readonly hosts: readonly HostView[];
   readonly epoch: number;
@@ -24,6 +26,8 @@ export type Gate = 'standby' | 'active' | 'stopped' | 'erased';
 export type Action =
   /** Write a new rotation to the ledger. */
   | { readonly do: 'start'; readonly kind: 'first' | 'scheduled' }
+  /** Prove the records of the adopted keys, take them over, and tell hosts to sign with them. */
+  | { readonly do: 'adopt' }
   /** Choose a selector, see that its exact RRset is absent, reserve it. */
   | { readonly do: 'reserve'; readonly rotation: string; readonly algorithm: Algorithm }
   /** Generate, store, read back, compare. */
@@ -95,6 +99,7 @@ export const together = (plans: readonly Plan[]): Plan => {
 export const stepOf = (action: Action): string => {
   switch (action.do) {
     case 'start':
+    case 'adopt':
     case 'switch':
       return action.do;
     case 'reserve':

@@ -37,7 +37,15 @@ export interface Evidence {
     /** `p=`: base64, derived from the stored key. */
     readonly publicKey: string;
   };
-  /** The intent to CREATE exactly this value; from here the name is ours. */
+  /**
+   * In place of `stored`: it signed before Selkie came, every name server showed its record, and the record's set is ours
+   * from here on as it was found (`publishIntended`). Its private half is on hosts, and in no vault.
+   */
+  readonly adopted?: At & {
+    /** `p=` */
+    readonly publicKey: string;
+  };
+  /** The intent to CREATE exactly this value; from here the name is ours. Of an adopted key: what was found. */
   readonly publishIntended?: At & { readonly value: string; readonly ttl: Duration };
   readonly created?: Accepted;
   readonly inSync?: At;
@@ -72,7 +80,7 @@ export interface Turn {
    * long caches may hold what was there before, a denial or a wildcard's answer.
    */
   readonly proved?: At & { readonly servers: number; readonly negativeTtl: Duration };
-  /** Hosts were told to hold it. */
+  /** Hosts were told to hold it. Absent in the first turn of an adopted key, which they held already. */
   readonly offered?: At & { readonly place: Place };
   /** Every ready host wrote, fsynced and test-signed it. */
   readonly standby?: At;
@@ -94,7 +102,7 @@ export interface Key {
   readonly turns: readonly [Turn, ...Turn[]];
 }
 
-export type RotationKind = 'first' | 'scheduled' | 'requested' | 'emergency' | 'rollback';
+export type RotationKind = 'first' | 'adopted' | 'scheduled' | 'requested' | 'emergency' | 'rollback';
 
 /** One key set, switched together. */
 export interface Rotation extends At {

@@ -27,6 +27,8 @@ export interface GateOptions {
   readonly passed: Action;
   /** Whether a host that cannot use the key stops the gate. */
   readonly usable: boolean;
+  /** What to do about a host that cannot use it, for the sentence. */
+  readonly mend?: string;
   /** Fence silent hosts instead of waiting for them. */
   readonly emergency: boolean;
 }
@@ -73,7 +75,11 @@ export const gate = (s: Situation, options: GateOptions): Plan => {
   if (first !== undefined)
     return wait(
       again,
-      { by: 'self-test', selector, says: `${names(failing)} cannot use ${selector}: ${whyOf(first)}` },
+      {
+        by: 'self-test',
+        selector,
+        says: `${names(failing)} cannot use ${selector}: ${whyOf(first)}${options.mend ?? ''}`,
+      },
       { do: 'tell', hosts: failing.map((host) => host.name) },
     );
   return act(options.passed);

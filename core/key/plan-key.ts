@@ -5,8 +5,19 @@ import { formatInstant, type Instant } from '../time.ts';
 import { act, nothing, type Plan, type Shows, type Situation, wait } from './actions.ts';
 import type { Accepted, Key } from './evidence.ts';
 import { gate, hostsBehind } from './gate.ts';
-import { dutyTurn, mayHaveSigned, turnOf } from './state.ts';
+import { dutyTurn, mayBeHeld, mayHaveSigned, turnOf } from './state.ts';
 import { drainEnds, holdEnds, nextLook, nextTelling, storingEnds } from './waits.ts';
+
+/** Until every name server shows it. */
+const untilShown = (s: Situation, { selector }: Key, since: Instant, shows: Shows): Plan => {
+  const name = keyRecordName(selector, s.row.domain);
+  const what = { key: 'the key', tombstone: 'the tombstone', absence: 'nothing' }[shows];
+  return wait(
+    nextLook(since, s.now),
+    { by: 'dns', selector, says: `waiting for every name server to show ${what} at ${name}` },
+    { do: 'prove', selector, shows },
+  );
+};
 
 /** An accepted change, until it is in sync and seen on every name server. */
 const untilSeen = (
@@ -25,12 +36,7 @@ const untilSeen = (
       { by: 'dns', selector, says: `waiting for the provider to have ${name} on all its servers` },
       { do: 'ask', selector, change },
     );
-  const what = { key: 'the key', tombstone: 'the tombstone', absence: 'nothing' }[shows];
-  return wait(
-    nextLook(inSync, s.now),
-    { by: 'dns', selector, says: `waiting for every name server to show ${what} at ${name}` },
-    { do: 'prove', selector, shows },
-  );
+  return untilShown(s, key, inSync, shows);
 };
 
 /** Removal: DELETE, seen to be absent, copies erased, secret destroyed. */
@@ -40,7 +46,7 @@ const planRemoval = (s: Situation, key: Key): Plan => {
     if (e.deleted === undefined) return act({ do: 'delete', selector });
     return untilSeen(s, key, 'deleted', e.deleted, e.deletionInSync?.at, 'absence');
   }
-  if (e.erased === undefined && key.turns.some((turn) => turn.offered !== undefined)) {
+  if (e.erased === undefined && mayBeHeld(key)) {
     if (e.eraseTold === undefined) return act({ do: 'erase', selector });
     return gate(s, {
       selector,
@@ -114,13 +120,19 @@ const planWithdrawal = (s: Situation, key: Key): Plan => {
   return act({ do: 'destroy', selector });
 };
 
+/** Selkie has no copy of an adopted key that it could send. */
+export const adoptedMend =
+  '; an adopted key is never sent: adopt it on that host (selkie-agent adopt), exclude the host, or rotate';
+
 /** Up to the proof that the world sees it. */
 export const planPublication = (s: Situation, key: Key): Plan => {
   const { evidence: e, selector } = key;
+  const { begun, proved } = turnOf(key);
+  // Called back: its record was there all the time, by no change of ours.
+  if (e.adopted !== undefined) return proved === undefined ? untilShown(s, key, begun.at, 'key') : nothing;
   if (e.stored === undefined) return act({ do: 'store', selector });
   if (e.created === undefined) return act({ do: 'publish', selector });
-  if (turnOf(key).proved === undefined) return untilSeen(s, key, 'created', e.created, e.inSync?.at, 'key');
-  return nothing;
+  return proved === undefined ? untilSeen(s, key, 'created', e.created, e.inSync?.at, 'key') : nothing;
 };
 
 /** Everything but publication for the pending rotation. */
@@ -153,6 +165,7 @@ export const planKey = (s: Situation, key: Key, emergency: boolean): Plan => {
       what: `sign with ${selector}`,
       passed: { do: 'latch', selector, gate: 'active' },
       usable: true,
+      ...(e.adopted === undefined ? {} : { mend: adoptedMend }),
       emergency,
     });
   return nothing;

@@ -4,16 +4,19 @@
 
 import { formatInstant, latest } from '../time.ts';
 import { type Action, act, nothing, type Plan, type Situation, stepOf, together, wait } from './actions.ts';
+import { adoptable } from './adoption.ts';
 import type { Key, Rotation, Trouble } from './evidence.ts';
 import { gate } from './gate.ts';
-import { planKey, planPublication } from './plan-key.ts';
+import { adoptedMend, planKey, planPublication } from './plan-key.ts';
 import { isServing, keysOf, pendingRotation, servingKeys, servingRotation, turnOf } from './state.ts';
-import { negativeCacheEnds, nextTry, rotationDue } from './waits.ts';
+import { adoptedDue, negativeCacheEnds, nextTry, rotationDue } from './waits.ts';
 
-/** When the next scheduled rotation starts: known once every key of the serving set is active. */
+/** When the next scheduled rotation starts: known once every key of the serving set is active, or was adopted. */
 export const nextRotation = (s: Situation) => {
   const serving = servingRotation(s.row);
   if (serving === undefined || s.policy.rotateEvery === undefined || s.leaving) return undefined;
+  // Whether every host has them or not: the rotation is what gives all of them the same key.
+  if (serving.kind === 'adopted') return adoptedDue(s.row.domain, serving.at, s.policy.rotateEvery);
   const since = keysOf(s.row, serving).map((key) => turnOf(key).active?.at);
   if (!since.every((at) => at !== undefined)) return undefined;
   const [first, ...rest] = since;
@@ -23,6 +26,7 @@ export const nextRotation = (s: Situation) => {
 };
 
 const planStart = (s: Situation): Plan => {
+  if (adoptable(s.row) && (s.adopted ?? []).length > 0) return act({ do: 'adopt' });
   if (servingKeys(s.row).length === 0) {
     const last = s.row.rotations.at(-1);
     // What an operator aborted starts again only when somebody asks.
@@ -88,6 +92,7 @@ const planPending = (s: Situation, rotation: Rotation): Plan => {
               what: `hold ${key.selector}`,
               passed: { do: 'latch', selector: key.selector, gate: 'standby' },
               usable: true,
+              ...(key.evidence.adopted === undefined ? {} : { mend: adoptedMend }),
               emergency: rotation.kind === 'emergency',
             });
       }),

@@ -6,7 +6,7 @@ import { SelkieError } from '../errors.ts';
 import type { Situation } from './actions.ts';
 import type { DomainRow, Key } from './evidence.ts';
 import { hostsBehind } from './gate.ts';
-import { dutyTurn, isServing, mayHaveSigned } from './state.ts';
+import { dutyTurn, isServing, mayBeHeld, mayHaveSigned } from './state.ts';
 import { drainEnds } from './waits.ts';
 
 type Context = Omit<Situation, 'row'>;
@@ -59,8 +59,11 @@ export const safetyRules: readonly Rule[] = [
     broken: (row) =>
       selectorsWhere(row, (key) =>
         key.turns.some(
-          (turn) =>
-            turn.signIntended !== undefined && (turn.proved === undefined || turn.standby === undefined),
+          (turn, n) =>
+            turn.signIntended !== undefined &&
+            (turn.proved === undefined ||
+              // An adopted key signed already where hosts have it; the others say that they do not.
+              (turn.standby === undefined && (n > 0 || key.evidence.adopted === undefined))),
         ),
       ),
   },
@@ -85,7 +88,11 @@ export const safetyRules: readonly Rule[] = [
     invariant: 5,
     says: 'published before it was stored',
     broken: (row) =>
-      selectorsWhere(row, ({ evidence: e }) => e.publishIntended !== undefined && e.stored === undefined),
+      selectorsWhere(
+        row,
+        ({ evidence: e }) =>
+          e.publishIntended !== undefined && e.stored === undefined && e.adopted === undefined,
+      ),
   },
   {
     invariant: 5,
@@ -93,10 +100,10 @@ export const safetyRules: readonly Rule[] = [
     broken: (row) =>
       selectorsWhere(
         row,
-        ({ evidence: e, turns }) =>
-          e.destroyed !== undefined &&
-          ((e.publishIntended !== undefined && e.removed === undefined) ||
-            (turns.some((turn) => turn.offered !== undefined) && e.erased === undefined)),
+        (key) =>
+          key.evidence.destroyed !== undefined &&
+          ((key.evidence.publishIntended !== undefined && key.evidence.removed === undefined) ||
+            (mayBeHeld(key) && key.evidence.erased === undefined)),
       ),
   },
   {

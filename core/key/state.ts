@@ -41,6 +41,10 @@ export const stateOf = (key: Key): State => {
 /** Whether some host may ever have signed with it. */
 export const mayHaveSigned = (key: Key): boolean => key.turns.some((turn) => turn.signIntended !== undefined);
 
+/** Whether hosts may have a copy of it: they were told to hold it, or it was theirs. */
+export const mayBeHeld = (key: Key): boolean =>
+  key.evidence.adopted !== undefined || key.turns.some((turn) => turn.offered !== undefined);
+
 /** Told to sign and not told to stop. */
 export const isServing = (key: Key): boolean => {
   const turn = dutyTurn(key);

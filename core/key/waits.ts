@@ -6,6 +6,7 @@ import {
   between,
   clamp,
   type Duration,
+  days,
   hours,
   type Instant,
   instant,
@@ -89,6 +90,13 @@ export const rotationDue = (domain: string, activeSince: Instant, rotateEvery: D
   const soonest = activeSince + rotateEvery / 4;
   return instant(Math.ceil((soonest - offset) / rotateEvery) * rotateEvery + offset);
 };
+
+/** Adopted keys are of unknown age: their zone's cohorts follow each other within so long. */
+const adoptedPeriod = days(7);
+
+/** When adopted keys are first rotated: their domain's slot in a week, however long keys live later. */
+export const adoptedDue = (domain: string, adopted: Instant, rotateEvery: Duration): Instant =>
+  rotationDue(domain, adopted, rotateEvery < adoptedPeriod ? rotateEvery : adoptedPeriod);
 
 /** When to look again at something that others bring about: soon at first, then ever more seldom, at most each minute. */
 export const nextLook = (since: Instant, now: Instant): Instant =>

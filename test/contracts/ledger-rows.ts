@@ -69,6 +69,7 @@ export const wholeKey: Whole<Key> = {
   evidence: {
     reserved: { at: t(1) },
     stored: { at: t(2), secret: 'vault:1', fingerprint: '0f'.repeat(32), publicKey: 'AAAA+/=' },
+    adopted: { at: t(2), publicKey: 'AAAA+/=' },
     publishIntended: { at: t(3), value: 'v=DKIM1; k=ed25519; p=AAAA+/=', ttl: hours(1) },
     created: { at: t(4), changeId: '/change/C1' },
     inSync: { at: t(5) },

@@ -15,8 +15,9 @@ const policy = {
   skewBound: 300_000,
   fenceAfter: 600_000,
 };
+const adopted = { selector: 'mail', algorithm: 'rsa1024', publicKey: 'MIGf' };
 const compiled = {
-  format: 1,
+  format: 2,
   version: 1_700_000_000_000,
   zones: [
     {
@@ -36,11 +37,12 @@ const compiled = {
       encryptionKey: 'e',
       signingKey: 's',
       certificate: 'c',
+      keyTypes: ['rsa'],
     },
   ],
   domains: [
     ['a.example.jp', 0, 0, 0, 0],
-    ['b.example.jp', 0, 0, 0, 1],
+    ['b.example.jp', 0, 0, 0, 1, [adopted]],
   ],
 };
 
@@ -75,7 +77,7 @@ const text = [null, 7, '', {}, ['x'], true];
 const length = [null, '1', -1, {}, [1], true];
 const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wrong: readonly unknown[]])[] =
   [
-    ['format', 'needed', [null, '1', 2, 0]],
+    ['format', 'needed', [null, '2', 1, 0]],
     ['version', 'needed', [null, '1', 1.5, {}]],
     ['zones', 'needed', [null, {}, 'example.jp', [7], [[]]]],
     ['zones.0.name', 'needed', text],
@@ -107,16 +109,28 @@ const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wr
     ['hosts.0.encryptionKey', 'needed', text],
     ['hosts.0.signingKey', 'needed', text],
     ['hosts.0.certificate', 'optional', text],
+    ['hosts.0.keyTypes', 'optional', [null, 'rsa', {}, ['rsa2048'], [7]]],
     [
       'domains',
       'needed',
-      [null, {}, [7], [{}], [['a.example.jp', 0, 0, 0, 0, 0]], [['a.example.jp', 0, 0, 0]]],
+      [
+        null,
+        {},
+        [7],
+        [{}],
+        [['a.example.jp', 0, 0, 0, 0, 0]],
+        [['a.example.jp', 0, 0, 0]],
+        [['a.example.jp', 0, 0, 0, 0, [], 0]],
+      ],
     ],
     ['domains.0.0', 'needed', text],
     ['domains.0.1', 'needed', [null, '0', 0.5, -1, 1]],
     ['domains.0.2', 'needed', [null, '0', 0.5, -1, 1]],
     ['domains.0.3', 'needed', [null, '0', 0.5, -1, 1]],
     ['domains.0.4', 'needed', [null, '0', 2, true]],
+    ['domains.1.5.0.selector', 'needed', text],
+    ['domains.1.5.0.algorithm', 'needed', [...text, 'rsa512']],
+    ['domains.1.5.0.publicKey', 'needed', text],
   ];
 
 const pathOf = (dotted: string): Path =>
@@ -126,7 +140,14 @@ it('all fields together are a fleet', () => {
   const fleet = loadCompiledFleet(JSON.stringify(compiled));
   expect([...fleet.domains.values()]).toEqual([
     { domain: 'a.example.jp', zone: 'example.jp', pool: 'outbound', policy, leaving: false },
-    { domain: 'b.example.jp', zone: 'example.jp', pool: 'outbound', policy, leaving: true },
+    {
+      domain: 'b.example.jp',
+      zone: 'example.jp',
+      pool: 'outbound',
+      policy,
+      leaving: true,
+      adopted: [adopted],
+    },
   ]);
   expect([...fleet.zones.values(), ...fleet.hosts.values()]).toEqual([...compiled.zones, ...compiled.hosts]);
 });
@@ -147,9 +168,9 @@ it.each([
   ['"format"', 'no format'],
   ['7', 'no format'],
   ['{}', 'no format'],
-  ['{"format":1}', 'a part is missing'],
-  ['{"format":"1"}', 'format of another kind instead of 1'],
-  ['{"format":2}', 'format 2 instead of 1'],
+  ['{"format":2}', 'a part is missing'],
+  ['{"format":"2"}', 'format of another kind instead of 2'],
+  ['{"format":1}', 'format 1 instead of 2'],
   ['{', 'not JSON'],
   [changed(['pools'], 'outbound'), 'its pools are not whole'],
   [changed(['domains', 0, 1], 9), 'a.example.jp points nowhere'],

@@ -20,7 +20,9 @@ const fleet: Fleet = {
     ],
   ]),
   pools: ['outbound', 'lists'],
-  hosts: new Map([['mx1', { name: 'mx1', pool: 'lists', encryptionKey: 'e', signingKey: 's' }]]),
+  hosts: new Map([
+    ['mx1', { name: 'mx1', pool: 'lists', encryptionKey: 'e', signingKey: 's', keyTypes: ['rsa'] }],
+  ]),
   domains: new Map([
     ['b.jp', { domain: 'b.jp', zone: 'b.jp', pool: 'lists', policy: other, leaving: true }],
     [
@@ -35,6 +37,7 @@ const fleet: Fleet = {
         pool: 'outbound',
         policy: { ...defaultPolicy },
         leaving: false,
+        adopted: [{ selector: 'mail', algorithm: 'rsa1024', publicKey: 'MIGf' }],
       },
     ],
   ]),

@@ -7,7 +7,7 @@ import { safetyRules } from '../../core/key/safety.ts';
 import { pendingRotation, servingKeys, states } from '../../core/key/state.ts';
 import * as waits from '../../core/key/waits.ts';
 import { domain } from '../world/world.ts';
-import { forgotten, interrupted, orderNames, regretted, trespassed } from './lives.ts';
+import { adoptedLife, forgotten, interrupted, orderNames, regretted, trespassed } from './lives.ts';
 import { readPage } from './page.ts';
 import type { RecordedLife } from './recorded-life.ts';
 
@@ -15,6 +15,7 @@ const { section, table, column } = readPage('lifecycle.md');
 
 const actions = Object.keys({
   start: true,
+  adopt: true,
   reserve: true,
   store: true,
   publish: true,
@@ -81,6 +82,14 @@ const observed = async (): Promise<readonly string[]> => {
     for (let [write, writes] = [1, 1]; write <= writes; write += 1) {
       const life = await interrupted(order, write);
       await expectGoodEnd(life, `"${order}" after write ${write}`);
+      observe(life);
+      writes = life.writes;
+      expect(writes).toBeLessThan(mostWrites);
+    }
+  for (const order of orderNames)
+    for (let [write, writes] = [1, 1]; write <= writes; write += 1) {
+      const life = await adoptedLife(order, write);
+      await expectGoodEnd(life, `adopted, "${order}" after write ${write}`);
       observe(life);
       writes = life.writes;
       expect(writes).toBeLessThan(mostWrites);

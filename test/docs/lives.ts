@@ -67,6 +67,25 @@ export const regretted = (later: number): Promise<RecordedLife> => {
   });
 };
 
+/**
+ * A domain that begins with an adopted key, its successor an hour later, and `order` right after write number `at`; none where
+ * `at` is 0.
+ */
+export const adoptedLife = async (order: OrderName, at: number): Promise<RecordedLife> =>
+  live(
+    async (life, write) => {
+      if (write === at) await given(orders[order](life));
+    },
+    (life) => {
+      const publicKey = Buffer.alloc(32, 1).toString('base64');
+      life.dns.put(keyRecordName('mail', domain), {
+        ttl: hours(1),
+        values: [`v=DKIM1; k=ed25519; p=${publicKey}`],
+      });
+      life.change({ adopted: [{ selector: 'mail', algorithm: 'ed25519', publicKey }] });
+    },
+  );
+
 /** Each change that the provider accepts is forgotten once. */
 export const forgotten = (): Promise<RecordedLife> =>
   live(

@@ -25,6 +25,7 @@ export interface Step {
 const savers: Readonly<Record<Exclude<keyof Evidence, 'abandoned'>, Cause>> = {
   reserved: 'reserve',
   stored: 'store',
+  adopted: 'adopt',
   publishIntended: 'publish',
   created: 'publish',
   inSync: 'ask',
@@ -87,7 +88,10 @@ export const stepsOf = (before: DomainRow | undefined, after: DomainRow): readon
   after.keys.flatMap((key): readonly Step[] => {
     const old = before?.keys.find(({ selector }) => selector === key.selector);
     const to = stateOf(key);
-    if (old === undefined) return [{ from: undefined, cause: 'reserve', to, saves: 'reserved' }];
+    if (old === undefined) {
+      const cause = key.evidence.adopted === undefined ? 'reserve' : 'adopt';
+      return [{ from: undefined, cause, to, saves: cause === 'adopt' ? 'adopted' : 'reserved' }];
+    }
     return savedBy(after, old, key).map(([cause, saves]) => ({ from: stateOf(old), cause, to, saves }));
   });
 

@@ -5,6 +5,7 @@ import { calculateJwkThumbprint, type JWK } from 'jose';
 import { signAck } from '../../contract/acknowledgement.ts';
 import { type BundleSigner, openBundle } from '../../contract/bundle.ts';
 import { SelkieError } from '../../core/errors.ts';
+import type { Duty } from '../../core/key/evidence.ts';
 import type { FleetHost } from '../../core/policy.ts';
 import { type Instant, minutes } from '../../core/time.ts';
 import type { HostTransport } from '../../engine/ports.ts';
@@ -27,9 +28,15 @@ export const createSigner = async (): Promise<BundleSigner> => {
 
 export interface SimulatedHost {
   readonly fleet: FleetHost;
+  /** As its fleet entry says. */
+  keyTypes: FleetHost['keyTypes'];
+  /** `domain/selector` → duty. */
+  readonly holds: ReadonlyMap<string, Duty>;
   down: boolean;
   /** It falls silent as soon as it is told to stop signing with a key. */
   downFrom: 'switch' | undefined;
+  /** Adopted keys that it never had: `domain/selector`. */
+  readonly lacks: Set<string>;
   answer(bundle: string): Promise<string>;
 }
 
@@ -48,10 +55,20 @@ export const createHost = async (
 ): Promise<SimulatedHost> => {
   const [sealing, signing] = [await jwkPair('X25519'), await jwkPair('Ed25519')];
   const trusted = [await signer.publicKey()];
+  const failed = new Map<string, string>();
+  const holds = new Map<string, Duty>();
   const host: SimulatedHost = {
-    fleet: { name, pool, endpoint: `https://${name}:8443`, encryptionKey: sealing.x, signingKey: signing.x },
+    keyTypes: undefined,
+    holds,
+    get fleet() {
+      const { keyTypes } = host;
+      const endpoint = `https://${name}:8443`;
+      const entry = { name, pool, endpoint, encryptionKey: sealing.x, signingKey: signing.x };
+      return keyTypes === undefined ? entry : { ...entry, keyTypes };
+    },
     down: false,
     downFrom: undefined,
+    lacks: new Set(),
     answer: async (bundle) => {
       const { manifest, payload } = await openBundle(bundle, {
         encryptionKey: sealing.secret,
@@ -62,6 +79,13 @@ export const createHost = async (
       });
       if (host.downFrom === 'switch' && payload.changes.some(({ duty }) => duty === 'signing'))
         throw new SelkieError('host.unreachable', `${name} does not answer: is it up?`);
+      for (const { domain, selector, duty, adopted } of payload.changes) {
+        const key = `${domain}/${selector}`;
+        if (adopted === true && duty !== 'none' && host.lacks.has(key)) failed.set(key, 'it is not here');
+        else failed.delete(key);
+        if (duty === 'none') holds.delete(key);
+        else holds.set(key, duty);
+      }
       return signAck(
         {
           iss: name,
@@ -70,7 +94,7 @@ export const createHost = async (
           cursor: manifest.place,
           incarnation: `store-of-${name.replaceAll('.', '-')}`,
           complete: true,
-          failed: {},
+          failed: Object.fromEntries(failed),
         },
         signing.secret,
       );

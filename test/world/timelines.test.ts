@@ -1,8 +1,10 @@
 // Golden timelines: what the engine does in a whole life of keys, with its times. `UPDATE_GOLDEN=1` writes them anew;
 // each is then to be read against docs/lifecycle.md.
 
+import { generateKeyPairSync } from 'node:crypto';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
+import type { Policy } from '../../core/policy.ts';
 import { days, hours, minutes, seconds } from '../../core/time.ts';
 import { abortRotation, type RotationOrder, requestRotation, rollBack } from '../../engine/commands.ts';
 import { openSession } from '../../engine/world.ts';
@@ -180,5 +182,66 @@ describe('golden timelines', () => {
     expect(first?.turns[1]?.active).toBeDefined();
     expect(second?.evidence.destroyed).toBeDefined();
     expectGolden('rollback', world);
+  });
+
+  /** Signs with an RSA-1024 key of an OpenDKIM, which its hosts have. */
+  const withAdopted = async (policy: Partial<Policy> = {}): Promise<Simulation> => {
+    const world = await begin(start, policy, hosts);
+    const spki = generateKeyPairSync('rsa', { modulusLength: 1024 }).publicKey;
+    const publicKey = spki.export({ type: 'spki', format: 'der' }).toString('base64');
+    world.dns.put(`mail._domainkey.${domain}`, {
+      ttl: hours(6),
+      values: [`v=DKIM1; h=sha256; k=rsa; s=email; p=${publicKey}`],
+    });
+    world.change({ adopted: [{ selector: 'mail', algorithm: 'rsa1024', publicKey }] });
+    return world;
+  };
+
+  test('an adopted key signs on at once; its first rotation retires it like any other', async () => {
+    const world = await withAdopted();
+    await world.run(days(30));
+    const [first, second] = await keys(world);
+    expect(first).toMatchObject({ selector: 'mail', evidence: { adopted: {}, destroyed: {} } });
+    expect(second?.turns[0].active).toBeDefined();
+    expect(await world.dns.lookup({ name: domain, id: 'Z1' }, `mail._domainkey.${domain}`)).toBeUndefined();
+    expect([...world.vault.destroyed]).toEqual([]);
+    expectGolden('adopted', world);
+  });
+
+  test('an adopted key that one host lacks: it says so, and a rotation mends it', async () => {
+    const world = await withAdopted();
+    world.host('mx2.example.com').lacks.add(`${domain}/mail`);
+    await world.run(hours(1));
+    expect((await keys(world))[0]?.turns[0].active).toBeUndefined();
+    await order(world);
+    await world.run(hours(1));
+    expect((await keys(world)).at(-1)?.turns[0].active).toBeDefined();
+    expectGolden('adopted-host-lacks-it', world);
+  });
+
+  test('an adopted key whose record is another: nothing is taken over before it is right', async () => {
+    const world = await withAdopted();
+    const name = `mail._domainkey.${domain}`;
+    const right = await world.dns.lookup({ name: domain, id: 'Z1' }, name);
+    world.dns.put(name, { ttl: hours(6), values: ['v=DKIM1; p=MIGfMA0GCSqGSIb3'] });
+    await world.run(hours(1));
+    expect(await keys(world)).toEqual([]);
+    world.dns.put(name, right);
+    await world.run(hours(1));
+    expect((await keys(world))[0]?.turns[0].active).toBeDefined();
+    expectGolden('adopted-other-record', world);
+  });
+
+  test('back to the adopted key, which its hosts still hold', async () => {
+    const world = await withAdopted({ rotateEvery: days(90) });
+    await world.run(hours(1));
+    await order(world);
+    await world.run(hours(2));
+    await rollBack(world.world, await openSession(world.world), domain, { reason: 'receivers complain' });
+    await world.run(days(30));
+    const [first, second] = await keys(world);
+    expect(first?.turns[1]?.active).toBeDefined();
+    expect(second?.evidence.destroyed).toBeDefined();
+    expectGolden('adopted-rollback', world);
   });
 });

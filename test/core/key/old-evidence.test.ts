@@ -139,7 +139,7 @@ describe('the corpus of version 0.1', () => {
   });
 
   it('has every kind of rotation', () => {
-    const kinds: Readonly<Record<RotationKind, true>> = {
+    const kinds: Readonly<Record<Exclude<RotationKind, 'adopted'>, true>> = {
       first: true,
       scheduled: true,
       requested: true,

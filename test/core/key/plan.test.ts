@@ -1,10 +1,12 @@
 // The planner on made-up rows: each a valid one, changed in one thing. What it does in whole lives is in old-evidence.
 import { describe, expect, it } from 'vitest';
 import type { Action, Plan } from '../../../core/key/actions.ts';
+import { adopted } from '../../../core/key/adoption.ts';
 import type { Key } from '../../../core/key/evidence.ts';
 import { nextRotation, plan } from '../../../core/key/plan.ts';
 import { planKey } from '../../../core/key/plan-key.ts';
-import { rotationDue } from '../../../core/key/waits.ts';
+import { withEvidence, withNewTurn, withTurn } from '../../../core/key/row.ts';
+import { adoptedDue, rotationDue } from '../../../core/key/waits.ts';
 import { add, days, minutes, seconds } from '../../../core/time.ts';
 import {
   at,
@@ -14,6 +16,7 @@ import {
   host,
   key,
   later,
+  place,
   rotation,
   row,
   situation,
@@ -83,6 +86,84 @@ describe('a rotation begins', () => {
     expect(actions(plan(situation(aborted('compromised'))))).toEqual([{ do: 'start', kind: 'first' }]);
     const retired = row([key('240127e', 'stopped')]);
     expect(actions(plan(situation(retired)))[0]).toEqual({ do: 'start', kind: 'first' });
+  });
+});
+
+describe('adopted keys', () => {
+  const wanted = [{ selector: 'mail', algorithm: 'ed25519', publicKey: 'AAAA' }] as const;
+  const found = { key: wanted[0], value: 'v', ttl: minutes(60), servers: 2, negativeTtl: minutes(15) };
+  const told = adopted(row([]), 'r', [found], t, place);
+  const signs = withTurn(told, 'mail', { active: at });
+
+  it('are what a domain begins with that has no key and never had', () => {
+    expect(plan(situation(row([]), { adopted: wanted }))).toEqual({
+      actions: [{ do: 'adopt' }],
+      blockedBy: [],
+    });
+    expect(actions(plan(situation(row([]), { adopted: [] })))).toEqual([{ do: 'start', kind: 'first' }]);
+    expect(actions(plan(situation(row([]), { adopted: wanted, leaving: true })))).toEqual([]);
+    for (const of of [row([active]), row([], { rotations: [rotation('r', { selectors: [] })] })])
+      expect(actions(plan(situation(of, { adopted: wanted })))).not.toContainEqual({ do: 'adopt' });
+  });
+
+  it('are told to sign at once, and a host that lacks one is told what helps', () => {
+    expect(actions(plan(situation(told)))).toEqual([{ do: 'latch', selector: 'mail', gate: 'active' }]);
+    const lacking = plan(situation(told, { hosts: [failing('mail')] }));
+    expect(lacking.blockedBy).toEqual([
+      {
+        by: 'self-test',
+        selector: 'mail',
+        says: 'mx1 cannot use mail: no Ed25519; an adopted key is never sent: adopt it on that host (selkie-agent adopt), exclude the host, or rotate',
+      },
+    ]);
+  });
+
+  it('are rotated in their domain’s slot of the first week, whether every host has them or not', () => {
+    const first = adoptedDue('example.com', t, every);
+    expect(first).toBe(rotationDue('example.com', t, days(7)));
+    expect(adoptedDue('example.com', t, days(2))).toBe(rotationDue('example.com', t, days(2)));
+    for (const of of [told, signs]) {
+      expect(nextRotation(situation(of))).toBe(first);
+      const hosts = of === told ? [failing('mail')] : [host()];
+      expect(actions(plan(situation(of, { hosts, now: first })))).toContainEqual({
+        do: 'start',
+        kind: 'scheduled',
+      });
+    }
+    expect(nextRotation(situation(signs, { policy: onRequest }))).toBeUndefined();
+  });
+
+  it('called back, are proved as they are: nothing is made and nothing published', () => {
+    const back = withNewTurn(
+      withTurn(signs, 'mail', { stopIntended: { ...at, place }, stopped: at }),
+      'mail',
+      t,
+    );
+    const called = {
+      ...back,
+      keys: [...back.keys, active],
+      rotations: [
+        ...back.rotations,
+        rotation('240127e'),
+        rotation('b', { kind: 'rollback', selectors: ['mail'] }),
+      ],
+    };
+    expect(plan(situation(called))).toEqual({
+      actions: [{ do: 'prove', selector: 'mail', shows: 'key' }],
+      wakeAt: add(t, minutes(1), seconds(30)),
+      blockedBy: [
+        {
+          by: 'dns',
+          selector: 'mail',
+          says: 'waiting for every name server to show the key at mail._domainkey.example.com',
+        },
+      ],
+    });
+  });
+
+  it('removed, are erased on hosts, though they were never offered', () => {
+    const gone = withEvidence(signs, 'mail', { removalIntended: at, removed: at });
+    expect(actions(plan(situation(gone)))).toContainEqual({ do: 'erase', selector: 'mail' });
   });
 });
 

@@ -1,8 +1,9 @@
 // The safety rules, each by one mutation of a valid write. The numbers are those of the invariants.
 import { describe, expect, it } from 'vitest';
 import type { Situation } from '../../../core/key/actions.ts';
+import { adopted } from '../../../core/key/adoption.ts';
 import type { DomainRow, HostView, Key } from '../../../core/key/evidence.ts';
-import { emptyRow, withEvidence, withTurn } from '../../../core/key/row.ts';
+import { emptyRow, withEvidence, withNewTurn, withTurn } from '../../../core/key/row.ts';
 import { assertSafe } from '../../../core/key/safety.ts';
 import { defaultPolicy } from '../../../core/policy.ts';
 import { add, days, instant, minutes } from '../../../core/time.ts';
@@ -265,6 +266,48 @@ describe('what each rule says', () => {
     expect(refusal(row(active), row({ ...retired, evidence }, active), context(4))).toContain(
       '(invariant 6)',
     );
+  });
+});
+
+describe('an adopted key', () => {
+  const wanted = { selector: 'mail', algorithm: 'rsa1024', publicKey: 'p' } as const;
+  const found = { key: wanted, value: 'v', ttl: minutes(60), servers: 2, negativeTtl: minutes(15) };
+  const empty = row();
+  const signs = adopted(empty, 'r', [found], t, place);
+  const refused = (from: DomainRow, to: DomainRow): unknown => {
+    try {
+      return assertSafe(from, to, context());
+    } catch (error) {
+      return error instanceof Error ? error.message : error;
+    }
+  };
+
+  it('is told to sign without a standby, and is in no vault', () => {
+    expect(refused(empty, signs)).toBeUndefined();
+  });
+
+  it('signs only when its record is proved', () => {
+    const [mail] = signs.keys;
+    if (mail === undefined) throw new Error('nothing was adopted');
+    const { proved: _never, ...turn } = mail.turns[0];
+    expect(refused(empty, { ...signs, keys: [{ ...mail, turns: [turn] }] })).toContain('(invariant 2)');
+  });
+
+  it('called back, passes standby like any other', () => {
+    const back = withNewTurn(signs, 'mail', t);
+    const told = withTurn(back, 'mail', { proved, signIntended: { ...at, place } });
+    expect(refused(back, told)).toContain('(invariant 2)');
+  });
+
+  it('is never left without a successor, revoked before its drain, or forgotten before hosts erased it', () => {
+    expect(refused(signs, withTurn(signs, 'mail', { stopIntended: { ...at, place } }))).toContain(
+      '(invariant 3)',
+    );
+    expect(refused(signs, withEvidence(signs, 'mail', { revocationIntended: at }))).toContain(
+      '(invariant 1)',
+    );
+    const gone = withEvidence(signs, 'mail', { revocationIntended: at, revoked: at, removed: at });
+    expect(refused(gone, withEvidence(gone, 'mail', { destroyed: at }))).toContain('(invariant 5)');
   });
 });
 
