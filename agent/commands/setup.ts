@@ -31,7 +31,7 @@ const show = ({ instance, changes, remarks, obstacles }: Plan): void => {
     say(`      ${why}`);
   }
   for (const obstacle of obstacles) say(`  ✗ ${obstacle}`);
-  for (const remark of remarks) say(`  ! ${remark}`);
+  for (const { text, mend } of remarks) say(`  ! ${text}${mend === undefined ? '' : `. Mend: ${mend}`}`);
   if (changes.length === 0 && obstacles.length === 0) say('  nothing to do');
 };
 

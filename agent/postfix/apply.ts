@@ -5,8 +5,9 @@ import type { Instant } from '../../core/time.ts';
 import { complaint, type Exec } from './exec.ts';
 import { backUp, digestOf, type PostfixFile, restore } from './files.ts';
 import { type Journal, joined, readJournal, removeJournal, writeJournal } from './journal.ts';
-import { type Change, type Plan, planInstance, type Wish } from './plan.ts';
+import { type Change, type Plan, planInstance } from './plan.ts';
 import { type Instance, readInstance } from './read.ts';
+import type { Wish } from './wish.ts';
 
 export type Reloaded = 'reloaded' | 'not running';
 

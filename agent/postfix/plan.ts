@@ -1,10 +1,11 @@
 // What has to change in one Postfix instance so that its mail goes through the signer: each change with its reason. Pure;
 // apply.ts performs it, doctor shows it as what is wrong.
 
-import type { MilterAddress } from '../milter/server.ts';
 import { parseMilters, postfixAddress, sameMilter, splitList } from './address.ts';
 import type { Instance, Parameter, Service } from './read.ts';
-import { signerAt } from './signers.ts';
+import { type Remark, remarksOn } from './remarks.ts';
+import { isReinjection, usesMilters } from './services.ts';
+import type { Wish } from './wish.ts';
 
 export interface Change {
   readonly file: 'main.cf' | 'master.cf';
@@ -24,41 +25,10 @@ export interface Plan {
   readonly milter: string;
   readonly changes: readonly Change[];
   /** What is left as it is, and should be known. */
-  readonly remarks: readonly string[];
+  readonly remarks: readonly Remark[];
   /** Why this cannot be applied. */
   readonly obstacles: readonly string[];
 }
-
-export interface Wish {
-  /** Where the signer listens. */
-  readonly milter: MilterAddress;
-  /** Milters that it takes the place of. */
-  readonly replace: readonly string[];
-  /** Other signers that are known to be on this host: address → what it is ("OpenDKIM"). */
-  readonly signers: ReadonlyMap<string, string>;
-}
-
-/**
- * An smtpd that takes mail back from a content filter (FILTER_README, "advanced"): it has no filter, though others have, and
- * listens within this host. A submission service that skips the filter is none: its mail would go unsigned.
- */
-const isReinjection = (instance: Instance, service: Service): boolean =>
-  filtersOf(instance).length > 0 &&
-  instance.inService(service, 'content_filter') === '' &&
-  service.expanded.get('smtpd_sasl_auth_enable') !== 'yes' &&
-  /^(?:127\.[\d.]+:|localhost:|\[::1\]:|100\d\d\/)/.test(service.name);
-
-const filtersOf = (instance: Instance): readonly string[] => [
-  ...new Set(
-    [
-      instance.setting('content_filter'),
-      ...instance.services.map((service) => service.expanded.get('content_filter') ?? ''),
-    ].filter((filter) => filter !== ''),
-  ),
-];
-
-const usesMilters = (instance: Instance, service: Service): boolean =>
-  !splitList(instance.inService(service, 'receive_override_options')).includes('no_milters');
 
 /** Default actions that never let a message through unsigned, nor lose it. */
 const safeActions = new Set(['tempfail', 'shutdown']);
@@ -264,57 +234,6 @@ const serviceChanges = (
             `${service.name} has its own: ${actionReasons[action] ?? 'it does not keep mail until it is signed'}`,
           ),
         ]),
-  ];
-};
-
-const remarksOn = (instance: Instance, milter: string, wish: Wish): readonly string[] => {
-  const queue = instance.queueDirectory;
-  const lists = [
-    instance.setting('smtpd_milters'),
-    instance.setting('non_smtpd_milters'),
-    ...instance.services.flatMap(({ expanded }) => [
-      expanded.get('smtpd_milters') ?? '',
-      expanded.get('non_smtpd_milters') ?? '',
-    ]),
-  ];
-  const addresses = [...new Set(lists.flatMap((list) => parseMilters(list).map(({ address }) => address)))];
-  const twice = addresses.flatMap((address) => {
-    if (sameMilter(address, milter, queue) || wish.replace.some((one) => sameMilter(one, address, queue)))
-      return [];
-    const signer = signerAt(address, wish.signers, queue);
-    return signer === undefined
-      ? []
-      : [
-          `${address} is ${signer}: where it signs too, mail bears two signatures of one domain. Let the agent take its place: selkie-agent setup --replace ${address}`,
-        ];
-  });
-  const silent = instance.services
-    .filter(
-      (service) =>
-        service.daemon === 'smtpd' && !isReinjection(instance, service) && !usesMilters(instance, service),
-    )
-    .map(
-      ({ name }) =>
-        `${name} has receive_override_options=no_milters: what comes in there is not signed. If it should be, take it out with postconf -P.`,
-    );
-  const filters = filtersOf(instance);
-  const pipes = filters.filter((filter) => {
-    const name = `${filter.split(':', 1)[0]}/unix`;
-    return instance.services.some((service) => service.name === name && service.daemon === 'pipe');
-  });
-  const maps = instance.setting('smtpd_milter_maps');
-  return [
-    ...twice,
-    ...silent,
-    ...filters.map(
-      (filter) =>
-        `The content filter ${filter} sees mail that is signed: it may add header fields, but where it changes bodies or subjects of your own mail, signatures break.`,
-    ),
-    ...pipes.map(
-      (filter) =>
-        `The content filter ${filter} hands mail back by sendmail: it is signed once more there, which is harmless.`,
-    ),
-    ...(maps === '' ? [] : [`smtpd_milter_maps (${maps}) can choose other milters for some clients.`]),
   ];
 };
 

@@ -3,25 +3,31 @@ import { SelkieError } from '../../core/errors.ts';
 import type { Config } from '../config.ts';
 import { readIfThere } from '../files.ts';
 import type { MilterAddress } from '../milter/server.ts';
+import { readConf } from '../opendkim/conf.ts';
+import { parseSocket } from '../opendkim/socket.ts';
 import { milterAddress } from '../settings.ts';
 import { anyAddress, postfixAddress } from './address.ts';
-import type { Wish } from './plan.ts';
 import type { Instance } from './read.ts';
 
-/** opendkim.conf(5): where it listens, and whether it signs (Mode, `sv` by default). Undefined where the file does not say. */
-export const opendkimSocket = (
-  conf: string,
-): { readonly listen: MilterAddress; readonly signs: boolean } | undefined => {
-  const value = (name: string): string | undefined =>
-    new RegExp(`^\\s*${name}\\s+([^#\\s]+)`, 'im').exec(conf)?.[1];
-  const socket = value('Socket');
-  if (socket === undefined) return undefined;
-  try {
-    const listen = milterAddress(socket.startsWith('/') ? `unix:${socket}` : socket);
-    return { listen, signs: (value('Mode') ?? 'sv').includes('s') };
-  } catch {
-    return undefined;
-  }
+export interface Wish {
+  /** Where the signer listens. */
+  readonly milter: MilterAddress;
+  /** Milters that it takes the place of. */
+  readonly replace: readonly string[];
+  /** Other signers that are known to be on this host: address → what it is ("OpenDKIM"). */
+  readonly signers: ReadonlyMap<string, string>;
+}
+
+/** Where OpenDKIM listens and whether it signs (Mode, `sv` by default); undefined where there is none, or it does not say. */
+const readOpendkim = async (
+  file: string,
+): Promise<{ readonly listen: MilterAddress; readonly signs: boolean } | undefined> => {
+  if ((await readIfThere(file)) === undefined) return undefined;
+  const conf = await readConf(file);
+  const socket = conf.get('Socket');
+  return socket === undefined
+    ? undefined
+    : { listen: parseSocket(socket), signs: (conf.get('Mode') ?? 'sv').includes('s') };
 };
 
 export interface WishOptions {
@@ -46,7 +52,7 @@ const signerOf = (config: Config, opendkim: MilterAddress | undefined): MilterAd
 
 /** @throws SelkieError invalid, with field `milter` */
 export const wishOf = async (config: Config, options: WishOptions = {}): Promise<Wish> => {
-  const opendkim = opendkimSocket((await readIfThere(config.opendkim.config)) ?? '');
+  const opendkim = await readOpendkim(config.opendkim.config);
   const milter =
     options.milter === undefined ? signerOf(config, opendkim?.listen) : anyAddress(options.milter);
   return {
