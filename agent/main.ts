@@ -2,6 +2,7 @@
 // `selkie-agent`: the mail host's daemon on the command line. Each command is a file of commands/.
 import { Command } from 'commander';
 import { describe } from '../core/errors.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addEnrol } from './commands/enrol.ts';
 import { addRun } from './commands/run.ts';
 import { addSetup } from './commands/setup.ts';
@@ -11,7 +12,7 @@ const program = new Command('selkie-agent')
   .description('Keeps the DKIM keys of this mail host in step with Selkie, and signs with them.')
   .showHelpAfterError();
 
-for (const add of [addEnrol, addRun, addSetup, addUninstall]) add(program);
+for (const add of [addEnrol, addRun, addSetup, addUninstall, addDoctor]) add(program);
 
 await program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`selkie-agent: ${describe(error)}\n`);

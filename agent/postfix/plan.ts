@@ -84,8 +84,9 @@ export const withoutSpace = (value: string): string =>
     .join(',');
 
 const listReason: Readonly<Record<List['parameter'], string>> = {
-  smtpd_milters: 'mail that clients hand in by SMTP passes the signer',
-  non_smtpd_milters: 'mail that is handed in by sendmail, and what Postfix itself writes, passes the signer',
+  smtpd_milters: 'so that mail that clients hand in by SMTP passes the signer',
+  non_smtpd_milters:
+    'so that mail that is handed in by sendmail, and what Postfix itself writes, passes the signer',
 };
 
 const socketTrouble = (instance: Instance, milter: string): readonly string[] => {
@@ -163,7 +164,7 @@ const mainValues = (instance: Instance): readonly Change[] => {
           change(
             'internal_mail_filter_classes',
             [...classes, 'bounce'].join(', '),
-            'bounces (DSNs) are signed too; unsigned ones fail DMARC where others ask for it',
+            'so that bounces (DSNs) are signed too; unsigned ones fail DMARC where others ask for it',
           ),
         ]),
   ];
@@ -221,7 +222,7 @@ const serviceChanges = (
             parameter,
             after,
             true,
-            `${service.name} has its own ${parameter}, which hides main.cf's: ${listReason[parameter]}`,
+            `it hides main.cf's ${parameter} and must have the signer itself, ${listReason[parameter]}`,
           ),
         ]),
     ...(action === undefined || safeActions.has(action)
