@@ -65,10 +65,20 @@ const signing = z.strictObject({
   onUnusableKey: z._default(z.enum(['tempfail', 'unsigned']), 'tempfail'),
 });
 
+const records = z.strictObject({
+  /** Whether a key stops when its record is gone, revoked or another at its authoritative name servers. */
+  check: z._default(z.boolean(), true),
+  /** Recursive resolvers that tell which servers those are; the system's where absent. `192.0.2.53`, `192.0.2.53:5353`. */
+  resolvers: z.exactOptional(z.array(text).check(z.minLength(1))),
+  /** Zone → its name servers as the world sees them, where this host's resolvers know others: behind a split view, say. */
+  nameServers: z.exactOptional(z.record(text, z.array(text).check(z.minLength(1)))),
+});
+
 const schema = z.strictObject({
   driver: z._default(z.enum(['builtin', 'opendkim', 'rspamd']), 'builtin'),
   milter: z.prefault(milter, {}),
   signing: z.prefault(signing, {}),
+  records: z.prefault(records, {}),
   log: z.prefault(
     z.strictObject({
       format: z._default(z.enum(['text', 'json']), 'text'),

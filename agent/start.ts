@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import type { JWK } from 'jose';
+import { type AuthorityOptions, createAuthority } from '../adapters/dns/authority.ts';
 import { createNodeKeys } from '../adapters/node-keys.ts';
 import { describe } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
@@ -10,7 +11,7 @@ import { type Duration, instant, milliseconds, minutes, seconds } from '../core/
 import { type Applier, createApplier, type Report } from './apply.ts';
 import { createBuiltinDriver } from './drivers/builtin.ts';
 import type { Driver } from './drivers/driver.ts';
-import { createDuties } from './duties.ts';
+import { createDuties, type Duties } from './duties.ts';
 import { privateFolder } from './files.ts';
 import { fleetEntry, type Identity, loadOrMakeIdentity } from './identity.ts';
 import { type KeyStore, openKeyStore } from './key-store.ts';
@@ -20,6 +21,7 @@ import { type Milter, type MilterOptions, startMilter } from './milter/server.ts
 import { controlPlaneUrl, pullOnce, startPulls, type Timer } from './pull.ts';
 import { startPushServer } from './push-server.ts';
 import { createReceiver } from './receive.ts';
+import { startRecordCheck } from './record-check.ts';
 import { createKeyRing, type KeyRing } from './signing/key-ring.ts';
 import { recordUse } from './use.ts';
 
@@ -49,6 +51,8 @@ export interface AgentOptions {
   readonly log: Log;
   /** The longest time that mail may lie in this host's queues, where it is known. */
   readonly queueLifetime?: () => Duration | undefined;
+  /** How the authoritative servers of the signing keys' records are found; absent: records are not looked after. */
+  readonly records?: AuthorityOptions;
   readonly pullEvery?: Duration;
   readonly timer?: Timer;
   readonly random?: () => number;
@@ -74,6 +78,13 @@ const systemTimer: Timer = {
   },
 };
 
+/**
+ * How long a start waits for the first look at the records. A host that was restored from an old backup may hold a key that
+ * is revoked since: what it signed before the look would fail, while mail that waits for a moment is only late. Beyond this
+ * an outage of DNS would become one of mail.
+ */
+const firstLook = seconds(5);
+
 type Closer = () => Promise<void>;
 
 const startPushing = (
@@ -84,6 +95,32 @@ const startPushing = (
   port === undefined
     ? undefined
     : startPushServer({ port, tls, receive, log, ...(address === undefined ? {} : { address }) });
+
+/** Ends when the first records were looked at, or the time for it is over. */
+const startLookingAfterRecords = async (
+  { records, now, log, random = Math.random }: AgentOptions,
+  { store, duties, timer }: { readonly store: KeyStore; readonly duties: Duties; readonly timer: Timer },
+  closers: Closer[],
+): Promise<void> => {
+  if (records === undefined) return;
+  const { look } = createAuthority(records);
+  const check = startRecordCheck({
+    held: () => store.state.keys,
+    look,
+    stop: (keys) => duties.stop(keys),
+    now: () => instant(now()),
+    timer,
+    random,
+    log,
+  });
+  closers.push(async () => check.close());
+  let cancel = (): void => {};
+  const enough = new Promise<void>((resolve) => {
+    cancel = timer.after(firstLook, resolve);
+  });
+  await Promise.race([check.settled, enough]);
+  cancel();
+};
 
 const startSigning = async (
   { signer, now, log }: AgentOptions,
@@ -151,6 +188,7 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
 
   const push = await startPushing(options, identity.tls, receive);
   if (push !== undefined) closers.push(() => push.close());
+  await startLookingAfterRecords(options, { store, duties, timer }, closers);
   const milter = await startSigning(options, uses.ring);
   if (milter !== undefined) closers.push(() => milter.close());
   if (controlPlane !== undefined) {

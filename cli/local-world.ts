@@ -202,6 +202,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       pushPort: ports.push,
       signer: { milter: { listen: { host: loopback, port: ports.milter } } },
       trusted: () => [bundleKey],
+      records: { nameServers: { '.': [`${loopback}:${dns.port}`] } },
       now: Date.now,
       log,
     });

@@ -35,6 +35,11 @@ export const nameServersOf = async (
     zone.nameServers === undefined || zone.nameServers.length === 0
       ? await delegated(lowerName(zone.name), options)
       : (await Promise.all(zone.nameServers.map((text) => overridden(text, options)))).flat();
+  return inReach(zone.name, known);
+};
+
+/** Those that this machine can route to, each address once. @throws unavailable where there is none */
+export const inReach = async (zone: string, known: readonly NameServer[]): Promise<readonly NameServer[]> => {
   const seen = new Set<string>();
   const usable: NameServer[] = [];
   for (const found of known) {
@@ -48,7 +53,7 @@ export const nameServersOf = async (
   if (usable.length === 0)
     throw new SelkieError(
       'unavailable',
-      `This machine has no route to any name server of ${zone.name} (${known.map((k) => k.server).join(', ')}).`,
+      `This machine has no route to any name server of ${zone} (${known.map((k) => k.server).join(', ')}).`,
     );
   return usable;
 };
@@ -80,7 +85,7 @@ const overridden = async (text: string, options: DelegationOptions): Promise<Nam
 };
 
 /** A name server's addresses: the parent's glue and what the world resolves, since resolvers use either. */
-const located = async (
+export const located = async (
   server: string,
   glue: readonly string[],
   port: number,
@@ -102,7 +107,7 @@ const addressIn = (record: Answer): string[] =>
   record.type === 'A' || record.type === 'AAAA' ? [record.data] : [];
 
 /** @throws unavailable */
-const recurse = async (question: Question, options: DelegationOptions): Promise<Reply> => {
+export const recurse = async (question: Question, options: DelegationOptions): Promise<Reply> => {
   const failures: string[] = [];
   for (const resolver of [...options.resolvers, ...options.resolvers]) {
     try {
@@ -119,11 +124,12 @@ const recurse = async (question: Question, options: DelegationOptions): Promise<
   );
 };
 
-const root = '.';
+export const root = '.';
 const isBelow = (name: string, ancestor: string): boolean =>
   name !== ancestor && (ancestor === root || isWithin(name, ancestor));
-const parentOf = (name: string): string => (name.includes('.') ? name.slice(name.indexOf('.') + 1) : root);
-const ownerOf = (record: Answer): string => lowerName(record.name) || root;
+export const parentOf = (name: string): string =>
+  name.includes('.') ? name.slice(name.indexOf('.') + 1) : root;
+export const ownerOf = (record: Answer): string => lowerName(record.name) || root;
 
 /** The zone right above `zone`: the SOA that covers its parent name. */
 const parentZone = async (zone: string, options: DelegationOptions): Promise<string> => {
@@ -138,7 +144,7 @@ const parentZone = async (zone: string, options: DelegationOptions): Promise<str
   return owner;
 };
 
-const nsIn = (records: readonly Answer[], owner: string): string[] =>
+export const nsIn = (records: readonly Answer[], owner: string): string[] =>
   records.flatMap((record) =>
     record.type === 'NS' && ownerOf(record) === owner ? [lowerName(record.data)] : [],
   );

@@ -86,7 +86,7 @@ interface Seen {
   readonly negativeTtl?: Duration;
 }
 
-const resolversOf = (given: readonly string[] = getServers()): Endpoint[] =>
+export const resolversOf = (given: readonly string[] = getServers()): Endpoint[] =>
   given.map((text) => {
     const { host, port } = parseServer(text, 53);
     return { address: host, port };
@@ -112,7 +112,8 @@ const insist = async (server: Endpoint, question: Question, timeout: Duration): 
   }
 };
 
-const answerOf = async (
+/** What one server says of the TXT records at `name`. */
+export const answerOf = async (
   server: Endpoint,
   name: string,
   timeout: Duration,

@@ -23,6 +23,7 @@ const run = async ({ dir, config: file, milter }: RunOptions): Promise<void> => 
     dir,
     signer: { milter: { listen: milterAddress(listen) } },
     trusted: () => trusted,
+    ...(config.records.check ? { records: config.records } : {}),
     now: Date.now,
     log: say,
   });
