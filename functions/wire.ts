@@ -20,8 +20,8 @@ import { createSeals } from '../contract/seals.ts';
 import { loadCompiledFleet } from '../core/compiled-fleet.ts';
 import { SelkieError } from '../core/errors.ts';
 import type { FleetZone } from '../core/policy.ts';
-import type { Happening } from '../engine/ports.ts';
 import type { World } from '../engine/world.ts';
+import { say } from './say.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -68,9 +68,6 @@ const route53Clients = (): ((zone: FleetZone) => Route53Client) => {
   };
 };
 
-/** One JSON line each, for CloudWatch. */
-const report = (happening: Happening): void => console.log(JSON.stringify(happening));
-
 /** @throws invalid: a variable or the compiled fleet is missing or damaged */
 export const wire = (environment: Environment): World => ({
   clock: systemClock,
@@ -92,7 +89,7 @@ export const wire = (environment: Environment): World => ({
     client: new DynamoDBClient({ maxAttempts: 4 }),
     table: needed(environment, 'SELKIE_TABLE'),
   }),
-  reporter: { report },
+  reporter: { report: (happening) => say({ ...happening }) },
   worker: systemRandomness.id(),
   fleet: loadCompiledFleet(readFileSync(needed(environment, 'SELKIE_FLEET'), 'utf8')),
 });

@@ -1,5 +1,5 @@
-// The whole of Selkie on AWS, in one stack: what is kept (keys, ledger), what works (three functions), and what sets them
-// to work (clock, queue, API). Which zones the functions may change comes from the fleet.
+// The whole of Selkie on AWS, in one stack: what is kept (keys, ledger), what works (three functions), what sets them to
+// work (clock, queue, API), and what tells people (alarms). Which zones the functions may change comes from the fleet.
 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -24,6 +24,7 @@ import { HttpApi } from './constructs/http-api.ts';
 import { Keys } from './constructs/keys.ts';
 import { Ledger } from './constructs/ledger.ts';
 import { Minute } from './constructs/minute.ts';
+import { Watch } from './constructs/watch.ts';
 import { WorkQueue } from './constructs/work-queue.ts';
 import { zoneAccess } from './zone-access.ts';
 
@@ -31,6 +32,8 @@ export interface SelkieStackProps extends StackProps {
   readonly fleet: Fleet;
   /** The folder of `tick/handler.ts`, `reconcile/handler.ts` and `api/handler.ts`; the product's own by default. */
   readonly functions?: string;
+  /** Hears the alarms, once it has confirmed. */
+  readonly alarmEmail?: string;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -42,12 +45,12 @@ export class SelkieStack extends Stack {
   constructor(
     scope: Construct,
     id: string,
-    { fleet, functions = join(root, 'functions'), ...props }: SelkieStackProps,
+    { fleet, functions = join(root, 'functions'), alarmEmail, ...props }: SelkieStackProps,
   ) {
     super(scope, id, { description: 'Selkie: rotates DKIM keys', ...props });
     const keys = new Keys(this, 'Keys');
     const ledger = new Ledger(this, 'Ledger');
-    const { queue } = new WorkQueue(this, 'Work', { workerTimeout: reconcileTimeout });
+    const { queue, dead } = new WorkQueue(this, 'Work', { workerTimeout: reconcileTimeout });
     const secretPrefix = this.stackName;
     const common = {
       root,
@@ -111,6 +114,16 @@ export class SelkieStack extends Stack {
       ],
     });
     const http = new HttpApi(this, 'Http', api.function);
+    const watch = new Watch(this, 'Watch', {
+      name: this.stackName,
+      tick,
+      reconcile,
+      api,
+      http: http.api,
+      queue,
+      dead,
+      ...(alarmEmail === undefined ? {} : { email: alarmEmail }),
+    });
 
     for (const { role } of [reconcile, api])
       acknowledgeWildcard(
@@ -120,6 +133,10 @@ export class SelkieStack extends Stack {
       );
 
     new CfnOutput(this, 'ApiUrl', { value: http.url, description: 'For `selkie` and `selkie-agent enrol`' });
+    new CfnOutput(this, 'AlarmTopicArn', {
+      value: watch.topic.topicArn,
+      description: 'Subscribe to it, or deploy with -c alarmEmail=ADDRESS',
+    });
     new CfnOutput(this, 'TableName', { value: ledger.table.tableName });
     new CfnOutput(this, 'QueueUrl', { value: queue.queueUrl });
     new CfnOutput(this, 'BundleKeyId', {

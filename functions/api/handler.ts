@@ -1,8 +1,9 @@
 // The HTTP API behind API Gateway, which has authenticated operators by IAM; hosts prove themselves by their own keys.
 import { handle } from 'hono/aws-lambda';
 import { createApi } from '../../adapters/http/api.ts';
+import { sayTrouble } from '../say.ts';
 import { lazily, wire } from '../wire.ts';
 
-const api = lazily(() => handle(createApi(wire(process.env), console.error)));
+const api = lazily(() => handle(createApi(wire(process.env), (line) => sayTrouble(line))));
 
 export const handler: ReturnType<typeof handle> = (event, context) => api()(event, context);

@@ -4,6 +4,7 @@ import type { SQSBatchResponse, SQSEvent } from 'aws-lambda';
 import { parseUnit } from '../../contract/unit.ts';
 import { describe } from '../../core/errors.ts';
 import { workOn } from '../../engine/tick.ts';
+import { sayTrouble } from '../say.ts';
 import { lazily, wire } from '../wire.ts';
 
 const world = lazily(() => wire(process.env));
@@ -14,7 +15,7 @@ export const handler = async (event: SQSEvent): Promise<SQSBatchResponse> => {
     try {
       await workOn(world(), parseUnit(body));
     } catch (error) {
-      console.error(JSON.stringify({ level: 'trouble', says: describe(error), unit: body.slice(0, 500) }));
+      sayTrouble(describe(error), { unit: body.slice(0, 500) });
       batchItemFailures.push({ itemIdentifier: messageId });
     }
   }

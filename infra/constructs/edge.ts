@@ -29,12 +29,13 @@ const requireBanner =
 export class Edge extends Construct {
   readonly role: Role;
   readonly function: NodejsFunction;
+  readonly logGroup: LogGroup;
 
   constructor(scope: Construct, id: string, props: EdgeProps) {
     super(scope, id);
-    const logGroup = new LogGroup(this, 'Log', { retention: RetentionDays.THREE_MONTHS });
+    this.logGroup = new LogGroup(this, 'Log', { retention: RetentionDays.THREE_MONTHS });
     this.role = new Role(this, 'Role', { assumedBy: new ServicePrincipal('lambda.amazonaws.com') });
-    logGroup.grantWrite(this.role);
+    this.logGroup.grantWrite(this.role);
     for (const statement of props.statements) this.role.addToPolicy(statement);
     this.function = new NodejsFunction(this, 'Function', {
       description: props.description,
@@ -48,7 +49,7 @@ export class Edge extends Construct {
       environment: { ...props.environment },
       layers: [props.fleet],
       role: this.role,
-      logGroup,
+      logGroup: this.logGroup,
       awsSdkConnectionReuse: false, // version 3 of the SDK keeps connections anyway
       bundling: {
         format: OutputFormat.ESM,

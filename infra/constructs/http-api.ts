@@ -39,15 +39,17 @@ const logFields = {
 
 export class HttpApi extends Construct {
   readonly url: string;
+  readonly api: Api;
 
   constructor(scope: Construct, id: string, handler: IFunction) {
     super(scope, id);
-    const api = new Api(this, 'Api', {
+    this.api = new Api(this, 'Api', {
       description: 'Selkie: rotates DKIM keys',
       createDefaultStage: false,
       defaultAuthorizer: new HttpIamAuthorizer(),
     });
     const integration = new HttpLambdaIntegration('Integration', handler);
+    const { api } = this;
     api.addRoutes({ path: '/v1/{proxy+}', methods: [HttpMethod.ANY], integration });
     const hostRoutes = hostPaths.flatMap((path) =>
       api.addRoutes({ path, methods: [HttpMethod.POST], integration, authorizer: new HttpNoneAuthorizer() }),

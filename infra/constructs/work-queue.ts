@@ -1,8 +1,7 @@
 // The queue of units of work and its dead-letter queue. A unit that is lost here is found again by the next tick, so the
-// dead-letter queue is for people: its alarm says that some unit fails each time.
+// dead-letter queue is for people: its alarm (watch.ts) says that some unit fails each time.
 
 import { Duration } from 'aws-cdk-lib';
-import { Alarm, ComparisonOperator, TreatMissingData } from 'aws-cdk-lib/aws-cloudwatch';
 import { Queue, QueueEncryption } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 
@@ -13,10 +12,11 @@ export interface WorkQueueProps {
 
 export class WorkQueue extends Construct {
   readonly queue: Queue;
+  readonly dead: Queue;
 
   constructor(scope: Construct, id: string, { workerTimeout }: WorkQueueProps) {
     super(scope, id);
-    const dead = new Queue(this, 'Dead', {
+    this.dead = new Queue(this, 'Dead', {
       encryption: QueueEncryption.SQS_MANAGED,
       enforceSSL: true,
       retentionPeriod: Duration.days(14),
@@ -27,18 +27,7 @@ export class WorkQueue extends Construct {
       // Six times the timeout, as Lambda asks of its event sources: throttled batches are tried again within it.
       visibilityTimeout: Duration.seconds(6 * workerTimeout.toSeconds()),
       retentionPeriod: Duration.days(1),
-      deadLetterQueue: { queue: dead, maxReceiveCount: 5 },
-    });
-    new Alarm(this, 'DeadUnits', {
-      alarmDescription: 'Units of work that failed five times: look at the log of the reconcile function.',
-      metric: dead.metricApproximateNumberOfMessagesVisible({
-        period: Duration.minutes(5),
-        statistic: 'max',
-      }),
-      threshold: 0,
-      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
-      evaluationPeriods: 1,
-      treatMissingData: TreatMissingData.NOT_BREACHING,
+      deadLetterQueue: { queue: this.dead, maxReceiveCount: 5 },
     });
   }
 }

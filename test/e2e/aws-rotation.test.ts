@@ -224,6 +224,10 @@ describeWith(['moto_server', 'named', 'dkimpy'], 'a rotation on AWS', () => {
   }
 
   beforeAll(async () => {
+    vi.spyOn(process.stdout, 'write').mockImplementation((said) => {
+      output.push(String(said).trimEnd());
+      return true;
+    });
     for (const method of ['log', 'info', 'warn', 'error'] as const)
       vi.spyOn(console, method).mockImplementation((...said) => {
         output.push(said.map(String).join(' '));
@@ -360,6 +364,9 @@ describeWith(['moto_server', 'named', 'dkimpy'], 'a rotation on AWS', () => {
     expect(SecretList).toHaveLength(4);
     const said = [...output, agent.said()].join('\n');
     expect(said).toContain('stored and read back');
+    // As the stack's filters read them.
+    const levels = output.map((line) => (JSON.parse(line) as { level: string }).level);
+    expect(levels.filter((level) => !['step', 'trouble', 'alarm'].includes(level))).toEqual([]);
     expect(said).not.toMatch(/PRIVATE KEY/);
     for (const { ARN } of SecretList) {
       const { SecretBinary, SecretString } = await place.secrets.send(

@@ -1,9 +1,11 @@
-import { Match } from 'aws-cdk-lib/assertions';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Match, Template } from 'aws-cdk-lib/assertions';
 import { PolicyStatement, Role } from 'aws-cdk-lib/aws-iam';
 import { AwsSolutionsChecks } from 'cdk-nag';
 import { describe, expect, test } from 'vitest';
 import { ledgerTable } from '../../core/table.ts';
-import { fleetOf, list, plain, stackOf, statementsOf, templateOf } from './synthesised.ts';
+import { fleetOf, list, plain, root, stackOf, statementsOf, templateOf } from './synthesised.ts';
 
 const fleet = fleetOf({ 'example.jp': ['example.jp'] });
 const template = templateOf(fleet);
@@ -59,6 +61,7 @@ describe('what sets it to work', () => {
       RedrivePolicy: Match.absent(),
     });
     template.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      AlarmName: 'selkie-dead-units',
       MetricName: 'ApproximateNumberOfMessagesVisible',
       ComparisonOperator: 'GreaterThanThreshold',
       Threshold: 0,
@@ -115,6 +118,58 @@ describe('what sets it to work', () => {
         'POST /v1/hosts/{host}/acknowledgements': { ThrottlingRateLimit: 50 },
       },
     });
+  });
+});
+
+describe('what tells people', () => {
+  const alarms = Object.values(template.findResources('AWS::CloudWatch::Alarm')).map(
+    ({ Properties }) => Properties,
+  );
+
+  test('each alarm says what to do, in a section that is there, when it begins and when it ends', () => {
+    const operations = readFileSync(join(root, 'docs/operations.md'), 'utf8');
+    expect(alarms.length).toBeGreaterThan(0);
+    for (const { AlarmDescription, AlarmActions, OKActions } of alarms) {
+      const [, anchor = ''] = /docs\/operations\.md#([a-z-]+)$/.exec(AlarmDescription) ?? [];
+      expect(operations, AlarmDescription).toMatch(new RegExp(`^### ${anchor}$`, 'm'));
+      expect(AlarmActions).toHaveLength(1);
+      expect(OKActions).toEqual(AlarmActions);
+    }
+  });
+
+  test('what functions say with a level is counted, of each function', () => {
+    const filters = Object.values(template.findResources('AWS::Logs::MetricFilter')).map(({ Properties }) => [
+      plain(Properties.LogGroupName).replace(/Log.*/, ''),
+      Properties.FilterPattern,
+      Properties.MetricTransformations[0].MetricName,
+    ]);
+    expect(filters.toSorted()).toEqual(
+      ['Api', 'Reconcile', 'Tick']
+        .flatMap((edge) => ['alarm', 'trouble'].map((level) => [edge, level] as const))
+        .map(([edge, level]) => [`<${edge}`, `{ $.level = "${level}" }`, `${level}s`]),
+    );
+  });
+
+  test('a clock that stands still is an alarm though nothing is said', () => {
+    expect(alarms.find(({ AlarmName }) => AlarmName === 'selkie-no-tick')).toMatchObject({
+      TreatMissingData: 'breaching',
+    });
+  });
+
+  test('alarms go to a topic, by TLS only, and to an address where one is told', () => {
+    template.resourceCountIs('AWS::SNS::Topic', 1);
+    template.hasResourceProperties('AWS::SNS::TopicPolicy', {
+      PolicyDocument: {
+        Statement: Match.arrayWith([
+          Match.objectLike({ Effect: 'Deny', Condition: { Bool: { 'aws:SecureTransport': 'false' } } }),
+        ]),
+      },
+    });
+    template.resourceCountIs('AWS::SNS::Subscription', 0);
+    Template.fromStack(stackOf(fleet, { alarmEmail: 'mail@example.jp' })).hasResourceProperties(
+      'AWS::SNS::Subscription',
+      { Protocol: 'email', Endpoint: 'mail@example.jp' },
+    );
   });
 });
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { App } from 'aws-cdk-lib';
 import { Template } from 'aws-cdk-lib/assertions';
 import { defaultPolicy, type Fleet, type FleetDomain, type FleetZone } from '../../core/policy.ts';
-import { SelkieStack } from '../../infra/stack.ts';
+import { SelkieStack, type SelkieStackProps } from '../../infra/stack.ts';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -59,12 +59,13 @@ export const fleetOf = (
 });
 
 /** Without bundling. */
-export const stackOf = (fleet: Fleet): SelkieStack =>
+export const stackOf = (fleet: Fleet, more: Pick<SelkieStackProps, 'alarmEmail'> = {}): SelkieStack =>
   withStandIns(
     (functions) =>
       new SelkieStack(new App({ context: { 'aws:cdk:bundling-stacks': [] } }), 'selkie', {
         fleet,
         functions,
+        ...more,
       }),
   );
 

@@ -1,0 +1,197 @@
+// What tells people: one topic, and alarms that each name their runbook in docs/operations.md. The functions say what
+// happens in lines of JSON with a level; filters of their logs count those.
+
+import { Duration } from 'aws-cdk-lib';
+import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
+import {
+  Alarm,
+  ComparisonOperator,
+  Dashboard,
+  GraphWidget,
+  type IMetric,
+  MathExpression,
+  Metric,
+  TreatMissingData,
+} from 'aws-cdk-lib/aws-cloudwatch';
+import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs';
+import { Topic } from 'aws-cdk-lib/aws-sns';
+import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
+import type { Queue } from 'aws-cdk-lib/aws-sqs';
+import { Construct } from 'constructs';
+import type { Edge } from './edge.ts';
+
+export interface WatchProps {
+  /** Begins the names of metrics and of the dashboard. */
+  readonly name: string;
+  readonly tick: Edge;
+  readonly reconcile: Edge;
+  readonly api: Edge;
+  readonly http: HttpApi;
+  readonly queue: Queue;
+  readonly dead: Queue;
+  /** Hears the alarms, once it has confirmed. */
+  readonly email?: string;
+}
+
+interface Threshold {
+  /** A heading of docs/operations.md. */
+  readonly runbook: string;
+  readonly says: string;
+  readonly metric: IMetric;
+  readonly above: number;
+  /** Periods of the metric in a row. */
+  readonly periods?: number;
+  /** No data is bad news too. */
+  readonly silence?: 'breaching';
+}
+
+const sum = { statistic: 'sum', period: Duration.minutes(5) };
+const most = { statistic: 'max', period: Duration.minutes(5) };
+
+const total = (metrics: Readonly<Record<string, IMetric>>): IMetric =>
+  new MathExpression({
+    expression: Object.keys(metrics).join(' + '),
+    usingMetrics: { ...metrics },
+    period: sum.period,
+    label: 'all functions',
+  });
+
+export class Watch extends Construct {
+  readonly topic: Topic;
+
+  constructor(scope: Construct, id: string, props: WatchProps) {
+    super(scope, id);
+    const { tick, reconcile, api, http, queue, dead, email, name } = props;
+    this.topic = new Topic(this, 'Topic', { displayName: `${name}: DKIM keys`, enforceSSL: true });
+    if (email !== undefined) this.topic.addSubscription(new EmailSubscription(email));
+
+    const edges = { tick, reconcile, api };
+    const said = (level: 'alarm' | 'trouble'): IMetric => {
+      const metricName = `${level}s`;
+      for (const [edge, { logGroup }] of Object.entries(edges))
+        new MetricFilter(this, `${level}-${edge}`, {
+          logGroup,
+          filterPattern: FilterPattern.stringValue('$.level', '=', level),
+          metricNamespace: `Selkie/${name}`,
+          metricName,
+          metricValue: '1',
+          defaultValue: 0,
+        });
+      return new Metric({ namespace: `Selkie/${name}`, metricName, ...sum });
+    };
+    const of = (what: 'metricErrors' | 'metricThrottles'): IMetric =>
+      total(
+        Object.fromEntries(
+          Object.entries(edges).map(([edge, one]) => [`${edge}${what}`, one.function[what](sum)]),
+        ),
+      );
+
+    const graphs = {
+      alarms: said('alarm'),
+      troubles: said('trouble'),
+      dead: dead.metricApproximateNumberOfMessagesVisible(most),
+      waiting: queue.metricApproximateAgeOfOldestMessage(most),
+      errors: of('metricErrors'),
+      throttles: of('metricThrottles'),
+      // Minus, since all alarms here are for too much.
+      idle: new MathExpression({
+        expression: '5 - ticks',
+        usingMetrics: { ticks: tick.function.metricInvocations(sum) },
+        period: sum.period,
+        label: 'minutes without a tick',
+      }),
+      failures: http.metricServerError(sum),
+    };
+    const thresholds: readonly Threshold[] = [
+      {
+        runbook: 'a-person-should-look',
+        says: 'Selkie said something that a person should look at: its log has the sentence.',
+        metric: graphs.alarms,
+        above: 0,
+      },
+      {
+        runbook: 'trouble-that-stays',
+        says: 'Something has been tried again for half an hour without success.',
+        metric: graphs.troubles,
+        above: 0,
+        periods: 6,
+      },
+      {
+        runbook: 'dead-units',
+        says: 'Units of work failed five times.',
+        metric: graphs.dead,
+        above: 0,
+      },
+      {
+        runbook: 'work-that-waits',
+        says: 'Work has waited in the queue for a quarter of an hour.',
+        metric: graphs.waiting,
+        above: Duration.minutes(15).toSeconds(),
+        periods: 2,
+      },
+      { runbook: 'function-errors', says: 'A function failed.', metric: graphs.errors, above: 0, periods: 2 },
+      {
+        runbook: 'functions-throttled',
+        says: 'Lambda refused to start a function.',
+        metric: graphs.throttles,
+        above: 0,
+        periods: 3,
+      },
+      {
+        runbook: 'no-tick',
+        says: 'The clock stands: nothing that is due is begun.',
+        metric: graphs.idle,
+        above: 3,
+        periods: 2,
+        silence: 'breaching',
+      },
+      {
+        runbook: 'api-failures',
+        says: 'The API answered 5xx.',
+        metric: graphs.failures,
+        above: 0,
+        periods: 2,
+      },
+    ];
+    for (const threshold of thresholds) this.alarm(name, threshold);
+
+    const graph = (title: string, ...left: IMetric[]): GraphWidget =>
+      new GraphWidget({ title, left, width: 12, height: 6 });
+    new Dashboard(this, 'Dashboard', {
+      dashboardName: name,
+      widgets: [
+        [
+          graph('Alarms and troubles', graphs.alarms, graphs.troubles),
+          graph('Work', graphs.waiting, graphs.dead),
+        ],
+        [
+          graph('Functions', graphs.errors, graphs.throttles, graphs.idle),
+          graph('API', http.metricCount(sum), graphs.failures, http.metricClientError(sum)),
+        ],
+        [
+          graph(
+            'Seconds a call',
+            ...Object.values(edges).map((edge) =>
+              edge.function.metricDuration({ ...most, statistic: 'p99' }),
+            ),
+          ),
+        ],
+      ],
+    });
+  }
+
+  private alarm(name: string, { runbook, says, metric, above, periods = 1, silence }: Threshold): void {
+    const alarm = new Alarm(this, runbook, {
+      alarmName: `${name}-${runbook}`,
+      alarmDescription: `${says} What to do: docs/operations.md#${runbook}`,
+      metric,
+      threshold: above,
+      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
+      evaluationPeriods: periods,
+      treatMissingData: silence === 'breaching' ? TreatMissingData.BREACHING : TreatMissingData.NOT_BREACHING,
+    });
+    alarm.addAlarmAction(new SnsAction(this.topic));
+    alarm.addOkAction(new SnsAction(this.topic));
+  }
+}
