@@ -48,6 +48,11 @@ export const tools = {
   'systemd-analyze': { from: 'apt: systemd', here: () => program('systemd-analyze') !== undefined },
   'dpkg-deb': { from: 'apt: dpkg', here: () => program('dpkg-deb') !== undefined },
   rpmbuild: { from: 'apt: rpm', here: () => program('rpmbuild') !== undefined },
+  /** Changes to its own user, as root only. */
+  rspamd: {
+    from: 'apt: rspamd (and root)',
+    here: () => program('rspamd') !== undefined && process.getuid?.() === 0,
+  },
   dig: { from: 'apt: bind9-dnsutils', here: () => program('dig') !== undefined },
 } as const;
 
