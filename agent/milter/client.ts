@@ -129,7 +129,7 @@ class Conversation implements MilterConnection {
         command: 'header' as const,
         name,
         value: Buffer.from(
-          (leadingSpace ? value : value.replace(/^[ \t]/, '')).replaceAll('\r\n', '\n'),
+          (leadingSpace ? value : value.replace(/^ /, '')).replaceAll('\r\n', '\n'),
           'latin1',
         ),
       })),

@@ -107,7 +107,20 @@ const allowed: Readonly<Record<Command['command'], readonly Phase[]>> = {
   'quit-new-connection': negotiated,
 };
 
-const [lf, cr] = [10, 13];
+const [tab, lf, cr, sp] = [9, 10, 13, 32];
+
+/**
+ * The value with the space behind the colon, which an MTA that does not keep it (SMFIP_HDR_LEADSPC) has eaten. A guess, as
+ * OpenDKIM's: `Subject:x` looks the same. Only "simple" header canonicalisation sees the difference.
+ */
+const withSpace = (value: Uint8Array): Uint8Array => {
+  const first = value[0];
+  if (first === tab || first === lf || first === cr) return value;
+  const bytes = new Uint8Array(value.length + 1);
+  bytes[0] = sp;
+  bytes.set(value, 1);
+  return bytes;
+};
 
 /** A copy with CRLF for each LF that stands alone: MTAs fold with LF on this wire, and with CRLF on the other. */
 export const withCrlf = (value: Uint8Array): Uint8Array => {
@@ -210,7 +223,8 @@ export const createSession = ({
     phase = 'header';
     if (isKept(name)) {
       headerBytes += name.length + value.length + fieldOverhead;
-      if (headerBytes <= longestHeader) fields.push({ name, value: withCrlf(value) });
+      const whole = (agreedSteps & steps.leadingSpace) === 0 ? withSpace(value) : value;
+      if (headerBytes <= longestHeader) fields.push({ name, value: withCrlf(whole) });
     }
     return unless(steps.noReplyToHeader);
   };
