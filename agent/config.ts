@@ -96,8 +96,8 @@ const schema = z.strictObject({
     z.strictObject({
       /** Where the maps and keys are written; rspamd's user must be able to read it. */
       folder: z._default(text, '/var/lib/rspamd/selkie'),
-      /** Of the worker that signs (`worker "normal"`): the canary goes there. */
-      url: z._default(text, 'http://127.0.0.1:11333'),
+      /** Where mail enters rspamd, each way: what it signs with is observed there. `inet:PORT@ADDRESS`, `unix:/PATH`, `http://…`. */
+      entrances: z._default(z.array(text).check(z.minLength(1)), ['inet:11332@127.0.0.1']),
     }),
     {},
   ),

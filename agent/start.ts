@@ -17,17 +17,19 @@ import { fleetEntry, type Identity, loadOrMakeIdentity } from './identity.ts';
 import { type KeyStore, openKeyStore } from './key-store.ts';
 import { lockFolder } from './lock.ts';
 import type { Log } from './log.ts';
+import type { Metrics } from './metrics.ts';
 import { type Milter, type MilterOptions, startMilter } from './milter/server.ts';
 import { controlPlaneUrl, pullOnce, startPulls, type Timer } from './pull.ts';
 import { startPushServer } from './push-server.ts';
 import { createReceiver } from './receive.ts';
 import { startRecordCheck } from './record-check.ts';
+import { askMilter } from './self-check.ts';
 import { createKeyRing, type KeyRing } from './signing/key-ring.ts';
 import { recordUse } from './use.ts';
 
 /** What signs this host's mail: our own milter, or somebody else's signer behind its driver. */
 export type Signer =
-  | { readonly milter: Omit<MilterOptions, 'ring' | 'now' | 'log'> }
+  | { readonly milter: Omit<MilterOptions, 'ring' | 'now' | 'log' | 'meter'> }
   | { readonly driver: Driver };
 
 export interface AgentOptions {
@@ -49,6 +51,8 @@ export interface AgentOptions {
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly log: Log;
+  /** Counts what is signed, and shows how this host stands. */
+  readonly metrics?: Metrics;
   /** The longest time that mail may lie in this host's queues, where it is known. */
   readonly queueLifetime?: () => Duration | undefined;
   /** How the authoritative servers of the signing keys' records are found; absent: records are not looked after. */
@@ -64,6 +68,8 @@ export interface Agent {
   /** For the fleet file, without a pool. */
   readonly entry: Omit<FleetHost, 'pool'>;
   readonly ports: { readonly push?: number; readonly milter?: number };
+  /** What keeps this host from signing all of its mail as it should, a sentence each; empty: nothing. */
+  trouble(): Promise<readonly string[]>;
   /** Ends everything; messages and bundles in hand are finished. Again is the same. */
   close(): Promise<void>;
 }
@@ -71,7 +77,7 @@ export interface Agent {
 /** How far the control plane's clock may differ from this host's. */
 const skew = minutes(5);
 
-const systemTimer: Timer = {
+export const systemTimer: Timer = {
   after(delay, run) {
     const timer = setTimeout(run, delay);
     return () => clearTimeout(timer);
@@ -123,10 +129,36 @@ const startLookingAfterRecords = async (
 };
 
 const startSigning = async (
-  { signer, now, log }: AgentOptions,
+  { signer, now, log, metrics }: AgentOptions,
   ring: KeyRing,
 ): Promise<Milter | undefined> =>
-  'milter' in signer ? startMilter({ ...signer.milter, ring, now, log }) : undefined;
+  'milter' in signer
+    ? startMilter({
+        ...signer.milter,
+        ring,
+        now,
+        log,
+        ...(metrics === undefined ? {} : { meter: metrics.meter }),
+      })
+    : undefined;
+
+/** Milliseconds in which our own milter answers itself. */
+const selfCheckWithin = 5_000;
+
+const troubleOf = async (
+  { signer }: AgentOptions,
+  milter: Milter | undefined,
+  { store, duties }: { readonly store: KeyStore; readonly duties: Duties },
+): Promise<readonly string[]> => {
+  const keys = [...duties.unusable].flatMap(([name, why]) =>
+    store.state.keys.get(name)?.duty === 'signing' ? [`key ${name}: ${why}`] : [],
+  );
+  if (!('milter' in signer)) return keys;
+  const { listen } = signer.milter;
+  const target = 'path' in listen ? { path: listen.path } : { ...listen, port: milter?.port ?? listen.port };
+  const state = await askMilter(target, selfCheckWithin);
+  return typeof state === 'object' ? [state.trouble, ...keys] : keys;
+};
 
 /** Each few key files; a store of 100,000 keys is read through in five minutes. */
 const inspectionPause = milliseconds(50);
@@ -184,7 +216,9 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
     now,
     report,
   });
-  const receive = createReceiver({ host: name, identity, applier, trusted, now, skew });
+  options.metrics?.watch({ store, folder: join(dir, 'store', 'keys'), duties });
+  const receiver = createReceiver({ host: name, identity, applier, trusted, now, skew });
+  const receive = options.metrics?.countBundles(receiver) ?? receiver;
 
   const push = await startPushing(options, identity.tls, receive);
   if (push !== undefined) closers.push(() => push.close());
@@ -193,8 +227,9 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   if (milter !== undefined) closers.push(() => milter.close());
   if (controlPlane !== undefined) {
     const standing = () => store.state;
+    const cycle = () => pullOnce({ url: controlPlane, host: name, identity, standing, receive, now, id });
     const pulls = startPulls({
-      cycle: () => pullOnce({ url: controlPlane, host: name, identity, standing, receive, now, id }),
+      cycle: options.metrics?.countContacts(cycle) ?? cycle,
       every: options.pullEvery ?? seconds(60),
       timer,
       random: options.random ?? Math.random,
@@ -208,6 +243,7 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   });
   return {
     entry: { name, ...entry },
+    trouble: () => troubleOf(options, milter, { store, duties }),
     ports: {
       ...(push === undefined ? {} : { push: push.port }),
       ...(milter?.port === undefined ? {} : { milter: milter.port }),

@@ -1,40 +1,18 @@
 // `selkie-agent run`: the daemon.
 import type { Command } from 'commander';
 import { describe } from '../../core/errors.ts';
-import { defaultConfigFile, loadConfig } from '../config.ts';
-import { loadSettings, milterAddress } from '../settings.ts';
-import { startAgent } from '../start.ts';
-import { trustedKeys } from '../trust.ts';
-import { defaultStateFolder, say } from './terminal.ts';
+import { defaultConfigFile } from '../config.ts';
+import { type DaemonOptions, startDaemon } from '../daemon.ts';
+import { defaultStateFolder } from './terminal.ts';
 
-interface RunOptions {
-  readonly dir: string;
-  readonly config?: string;
-  readonly milter?: string;
-}
-
-const run = async ({ dir, config: file, milter }: RunOptions): Promise<void> => {
-  const config = await loadConfig(file);
-  const settings = await loadSettings(dir);
-  const trusted = await trustedKeys(dir);
-  const listen = milter ?? config.milter.listen;
-  const agent = await startAgent({
-    ...settings,
-    dir,
-    signer: { milter: { listen: milterAddress(listen) } },
-    trusted: () => trusted,
-    ...(config.records.check ? { records: config.records } : {}),
-    now: Date.now,
-    log: say,
-  });
-  say(`selkie-agent: ${settings.name} signs at ${listen}`);
-  if (agent.ports.push !== undefined) say(`selkie-agent: bundles are taken at port ${agent.ports.push}`);
+const run = async (options: DaemonOptions): Promise<void> => {
+  const daemon = await startDaemon(options);
   const end = (): void => {
-    agent.close().then(
+    daemon.close().then(
       () => process.exit(0),
       (error: unknown) => {
         process.stderr.write(`selkie-agent: ${describe(error)}\n`);
-        process.exitCode = 1;
+        process.exit(1);
       },
     );
   };
@@ -45,7 +23,7 @@ const run = async ({ dir, config: file, milter }: RunOptions): Promise<void> => 
 export const addRun = (program: Command): void => {
   program
     .command('run')
-    .description('run the agent: milter, push server and pulls')
+    .description('run the agent: its signer, push server and pulls')
     .option('--dir <folder>', 'state folder', defaultStateFolder)
     .option('--config <file>', `configuration; default: ${defaultConfigFile}, if it is there`)
     .option(

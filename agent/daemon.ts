@@ -1,0 +1,136 @@
+// `selkie-agent run`, put together from the configuration file: what signs, where the log goes, figures, what systemd is told,
+// how long Postfix's queues hold mail. The wiring file for a host of its own; start.ts wires the agent itself.
+import { randomUUID } from 'node:crypto';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type Config, loadConfig } from './config.ts';
+import type { Driver } from './drivers/driver.ts';
+import { createOpendkimDriver } from './drivers/opendkim/driver.ts';
+import { createRspamdDriver } from './drivers/rspamd/driver.ts';
+import { createLog } from './log-sinks.ts';
+import { startMetricsServer } from './metrics/server.ts';
+import { createMetrics } from './metrics.ts';
+import { milterOptions } from './milter/options.ts';
+import { createNotifier } from './notify.ts';
+import { systemExec } from './postfix/exec.ts';
+import { watchQueues } from './postfix/queue-facts.ts';
+import { loadSettings } from './settings.ts';
+import { type Agent, type AgentOptions, type Signer, startAgent, systemTimer } from './start.ts';
+import { trustedKeys } from './trust.ts';
+
+export interface DaemonOptions {
+  readonly dir: string;
+  /** The configuration file; the default one, if it is there, where absent. */
+  readonly config?: string;
+  /** Where the milter listens, in place of what the configuration says. */
+  readonly milter?: string;
+}
+
+export interface Daemon {
+  /** Ends everything; messages in hand are finished, and the log is written out. */
+  close(): Promise<void>;
+}
+
+const driverOf = async (config: Config, dir: string): Promise<Driver | undefined> => {
+  const now = Date.now;
+  switch (config.driver) {
+    case 'builtin':
+      return undefined;
+    case 'opendkim':
+      return createOpendkimDriver({ config: config.opendkim.config, folder: join(dir, 'opendkim'), now });
+    case 'rspamd':
+      return createRspamdDriver({
+        folder: config.rspamd.folder,
+        entrances: config.rspamd.entrances,
+        onUnusableKey: config.signing.onUnusableKey,
+        now,
+        pause: sleep,
+        id: randomUUID,
+      });
+  }
+};
+
+const recordsOf = ({ records }: Config): Pick<AgentOptions, 'records'> =>
+  records.check
+    ? {
+        records: {
+          ...(records.resolvers === undefined ? {} : { resolvers: records.resolvers }),
+          ...(records.nameServers === undefined ? {} : { nameServers: records.nameServers }),
+        },
+      }
+    : {};
+
+const signsWith = (config: Config, listen: string): string =>
+  config.driver === 'builtin' ? `signs at ${listen}` : `keeps the keys of ${config.driver}`;
+
+/** @throws SelkieError invalid where configuration or enrolment are not in order, and whatever `startAgent` throws */
+export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
+  const { dir } = options;
+  const config = await loadConfig(options.config);
+  const settings = await loadSettings(dir);
+  const trusted = await trustedKeys(dir);
+  const listen = options.milter ?? config.milter.listen;
+  const driver = await driverOf(config, dir);
+  const signer: Signer = driver === undefined ? { milter: milterOptions(config, listen) } : { driver };
+
+  const sink = createLog(config.log, { now: Date.now });
+  const { log } = sink;
+  const closers: (() => Promise<void> | void)[] = [() => sink.close()];
+  const close = async (): Promise<void> => {
+    for (const one of closers.splice(0).toReversed()) await one();
+  };
+  let agent: Agent | undefined;
+  const trouble = async (): Promise<readonly string[]> => (await agent?.trouble()) ?? [];
+  try {
+    const metrics = createMetrics({
+      now: Date.now,
+      driver: config.driver,
+      lostLines: () => sink.dropped,
+    });
+    if (config.metrics !== undefined) {
+      const server = await startMetricsServer({
+        listen: config.metrics,
+        text: () => metrics.text(),
+        health: async () => ({ trouble: await trouble() }),
+        log,
+      });
+      closers.push(() => server.close());
+      log(`selkie-agent: figures at http://${config.metrics}/metrics`);
+    }
+    const queues = watchQueues({
+      exec: systemExec(),
+      now: Date.now,
+      timer: systemTimer,
+      log,
+      ...(config.postfix === undefined ? {} : { configDirectories: config.postfix.configDirectories }),
+    });
+    closers.push(() => queues.close());
+    const notifier = createNotifier({
+      // A key that may not sign is nothing that a new start would mend; a milter that does not answer is.
+      trouble: async () => (await trouble()).find((sentence) => sentence.startsWith('the milter')),
+      timer: systemTimer,
+      log,
+    });
+    agent = await startAgent({
+      ...settings,
+      ...recordsOf(config),
+      dir,
+      signer,
+      trusted: () => trusted,
+      now: Date.now,
+      log,
+      metrics,
+      queueLifetime: () => queues.lifetime(),
+    });
+    const { ports, close: closeAgent } = agent;
+    closers.push(closeAgent, () => notifier.stopping());
+    const says = `${settings.name} ${signsWith(config, listen)}`;
+    log(`selkie-agent: ${says}`);
+    if (ports.push !== undefined) log(`selkie-agent: bundles are taken at port ${ports.push}`);
+    notifier.ready(says);
+    return { close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+};
