@@ -1,11 +1,15 @@
 // The port between the agent and whatever signs on this host: our own milter, an OpenDKIM, an rspamd. One contract suite
 // (test/contracts/driver.ts) runs on every driver.
 import type { AlgorithmFacts } from '../../core/algorithm.ts';
-import type { HeldKey } from '../key-store.ts';
+import type { Duty } from '../../core/key/evidence.ts';
 import type { SigningKey } from '../signing/key-ring.ts';
 
 /** A key of the key store, with its duty. */
-export interface DriverKey extends SigningKey, Pick<HeldKey, 'publicKey' | 'duty'> {}
+export interface DriverKey extends SigningKey {
+  /** What `p=` of its record says. */
+  readonly publicKey: string;
+  readonly duty: Exclude<Duty, 'none'>;
+}
 
 export interface Wanted {
   /** All keys that the host holds and may use. Of each domain and key type at most one signs. */

@@ -68,6 +68,10 @@ export const servingKeys = (keyTable: string, type: TableType): ReadonlyMap<stri
     ),
   );
 
+/** Whether any row is ours. */
+export const namesOurs = ({ keyTable, signingTable }: Tables): boolean =>
+  /(^|\s)selkie\//m.test(keyTable) || /(^|\s)selkie\//m.test(signingTable);
+
 interface NamedKey extends KeyPlace {
   readonly name: string;
 }

@@ -7,7 +7,7 @@ import { signingRow, signingTableFaults } from '../../opendkim/signing-table.ts'
 import { parseTable } from '../../opendkim/table.ts';
 import { openCanary } from './canary.ts';
 import { type BuiltTables, servingKeys, type Tables, tablesAddress, tablesSelector } from './rows.ts';
-import { backUp, readTableFile, replaceTable, type TableFile } from './table-files.ts';
+import { backUp, readTableFile, replaceTables, type TableFile } from './table-files.ts';
 import { absence, type OpendkimView } from './view.ts';
 
 export interface PresentTables extends Tables {
@@ -84,23 +84,25 @@ export const putTables = async (
   await backUp(present.keyFile, now, backups);
   await backUp(present.signingFile, now, backups);
   await step('backed up');
-  await replaceTable(present.keyFile, present.keyTable, built.keyTableMeanwhile);
-  await step('KeyTable written');
-  await replaceTable(present.signingFile, present.signingTable, built.signingTable);
-  await step('SigningTable written');
+  await replaceTables(
+    [
+      [present.keyFile, built.keyTableMeanwhile],
+      [present.signingFile, built.signingTable],
+    ],
+    ({ path }) => step(path === present.keyFile.path ? 'KeyTable written' : 'SigningTable written'),
+  );
 };
 
 /** The way back, after which everything is as `present` says. What stands there now is what `putTables` wrote. */
-export const restoreTables = async (present: PresentTables, built: BuiltTables): Promise<void> => {
-  if (present.signingFile.exists)
-    await replaceTable(present.signingFile, built.signingTable, present.signingTable);
-  if (present.keyFile.exists) await replaceTable(present.keyFile, built.keyTableMeanwhile, present.keyTable);
-};
+export const restoreTables = (present: PresentTables, built: BuiltTables): Promise<void> =>
+  replaceTables([
+    [{ ...present.signingFile, exists: true, text: built.signingTable }, present.signingTable],
+    [{ ...present.keyFile, exists: true, text: built.keyTableMeanwhile }, present.keyTable],
+  ]);
 
 /** Takes the rows out of KeyTable that neither the disk's SigningTable nor one in force names. */
 export const purgeKeyTable = async (present: PresentTables, built: BuiltTables): Promise<void> => {
-  if (present.keyTable !== built.keyTable && present.signingTable === built.signingTable)
-    await replaceTable(present.keyFile, present.keyTable, built.keyTable);
+  if (present.signingTable === built.signingTable) await replaceTables([[present.keyFile, built.keyTable]]);
 };
 
 /**

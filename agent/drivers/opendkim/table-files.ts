@@ -43,11 +43,12 @@ const likeness = async (path: string): Promise<{ mode: number; uid?: number; gid
   }
 };
 
-const writeLike = async (
+/** Content on the disk under a name of its own, to be renamed. */
+const draftLike = async (
   path: string,
   text: string,
   { mode, uid, gid }: { mode: number; uid?: number; gid?: number },
-): Promise<void> => {
+): Promise<string> => {
   const draft = `${path}.${randomBytes(6).toString('hex')}${unfinished}`;
   try {
     const file = await open(draft, 'wx', 0o600);
@@ -59,7 +60,7 @@ const writeLike = async (
     }
     await chmod(draft, mode);
     if (uid !== undefined && gid !== undefined && process.getuid?.() === 0) await chown(draft, uid, gid);
-    await rename(draft, path);
+    return draft;
   } catch (error) {
     await rm(draft, { force: true }).catch(() => undefined);
     throw error;
@@ -80,42 +81,90 @@ const explain = (path: string, error: unknown): SelkieError => {
 };
 
 const dated = /^\d{8}-\d{6}$/;
+/** What a crash left of `draftLike`. */
+const leftover = /^[0-9a-f]{12}\.tmp$/;
 
-/** Keeps a copy of what is there now: `.org` the first time, then by date, the newest `keep` of them. */
+/**
+ * Keeps a copy of what is there now: `.org` the first time, then by date, the newest `keep` of them. None of what the newest
+ * copy says already: attempts that fail again and again would push out what a person wants back.
+ */
 export const backUp = async (file: TableFile, now: number, keep: number): Promise<void> => {
   if (!file.exists) return;
   const [folder, name] = [dirname(file.path), basename(file.path)];
   try {
-    const like = await likeness(file.path);
-    const present = await readdir(folder);
-    const copy = `${name}.${present.includes(`${name}.org`) ? dateSuffix(now) : 'org'}`;
-    // What was there at the second's beginning is what a person wants back.
-    if (!present.includes(copy)) await writeLike(join(folder, copy), file.text, like);
-    const dates = present
-      .filter((other) => other.startsWith(`${name}.`) && dated.test(other.slice(name.length + 1)))
-      .sort();
+    const present = (await readdir(folder)).filter((other) => other.startsWith(`${name}.`));
+    const suffixes = present.map((other) => other.slice(name.length + 1));
+    for (const suffix of suffixes)
+      if (leftover.test(suffix)) await rm(join(folder, `${name}.${suffix}`), { force: true });
+    const dates = suffixes.filter((suffix) => dated.test(suffix)).sort();
+    const suffix = suffixes.includes('org') ? dateSuffix(now) : 'org';
+    const newest = dates.at(-1) ?? (suffixes.includes('org') ? 'org' : undefined);
+    // Twice in a second: what was there at its beginning is what a person wants back.
+    if (newest === suffix) return;
+    if (newest !== undefined && (await readIfThere(join(folder, `${name}.${newest}`))) === file.text) return;
+    const copy = join(folder, `${name}.${suffix}`);
+    await rename(await draftLike(copy, file.text, await likeness(file.path)), copy);
     for (const old of dates.slice(0, Math.max(0, dates.length + 1 - keep)))
-      await rm(join(folder, old), { force: true });
+      await rm(join(folder, `${name}.${old}`), { force: true });
   } catch (error) {
     throw explain(file.path, error);
   }
 };
 
+/** A text that lies ready beside the file that it is to replace. */
+export interface Draft {
+  /**
+   * Puts it in place, on the disk when this returns.
+   * @throws SelkieError conflict where somebody else wrote the file since it was read
+   */
+  commit(): Promise<void>;
+  discard(): Promise<void>;
+}
+
 /**
- * Puts the text in place, on the disk when this returns.
- * @param expected what the file held when the text was made from it
- * @throws SelkieError conflict where somebody else wrote it meanwhile; denied, unavailable where it cannot be written: it
- *   is as it was
+ * Everything that a full disk or a missing permission forbids is done here, before anything changes.
+ * @param file as it was read when the text was made from it
+ * @throws SelkieError denied, unavailable
  */
-export const replaceTable = async (file: TableFile, expected: string, text: string): Promise<void> => {
-  const present = await readTableFile(file.path);
-  if (present.text !== expected)
-    throw new SelkieError('conflict', `${file.path} was changed by somebody else just now.`);
-  if (present.exists && present.text === text) return;
+export const draftTable = async (file: TableFile, text: string): Promise<Draft> => {
+  if (file.exists && file.text === text) return { commit: async () => {}, discard: async () => {} };
   try {
-    await writeLike(file.path, text, await likeness(file.path));
-    await syncFolder(dirname(file.path));
+    const draft = await draftLike(file.path, text, await likeness(file.path));
+    return {
+      async commit() {
+        const present = await readTableFile(file.path);
+        if (present.text !== file.text)
+          throw new SelkieError(
+            'conflict',
+            `${file.path} was changed by somebody else just now; it is read again soon.`,
+          );
+        try {
+          await rename(draft, file.path);
+          await syncFolder(dirname(file.path));
+        } catch (error) {
+          throw explain(file.path, error);
+        }
+      },
+      discard: () => rm(draft, { force: true }),
+    };
   } catch (error) {
     throw explain(file.path, error);
+  }
+};
+
+/** Both texts in place of both files, in this order; on failure as much as was not done is left out. */
+export const replaceTables = async (
+  changes: readonly (readonly [TableFile, string])[],
+  between: (file: TableFile) => Promise<void> = async () => {},
+): Promise<void> => {
+  const drafts: (readonly [TableFile, Draft])[] = [];
+  try {
+    for (const [file, text] of changes) drafts.push([file, await draftTable(file, text)]);
+    for (const [file, draft] of drafts) {
+      await draft.commit();
+      await between(file);
+    }
+  } finally {
+    for (const [, draft] of drafts) await draft.discard().catch(() => undefined);
   }
 };
