@@ -109,7 +109,10 @@ const fold = (
       (one) => one?.publicKey === change.publicKey && one.algorithm === change.algorithm,
     );
     if (held === undefined) {
-      const absent = next.failed.get(name) ?? 'The key is not on this host, and the bundle did not bring it.';
+      const absent =
+        change.adopted === true
+          ? notAdopted(name, [next.keys.get(name), present.get(name)])
+          : (next.failed.get(name) ?? 'The key is not on this host, and the bundle did not bring it.');
       next.failed.set(name, test !== undefined && 'failed' in test ? test.failed : absent);
       next.keys.delete(name);
       continue;
@@ -124,6 +127,33 @@ const fold = (
       if (key.duty === 'signing' && (signers.get(signerOf(key)) ?? name) !== name)
         next.keys.set(name, { ...key, duty: 'standby' });
   return next;
+};
+
+/** Nothing brings an adopted key; what a person can do. */
+const notAdopted = (name: string, held: readonly (HeldKey | undefined)[]): string =>
+  held.some((key) => key !== undefined)
+    ? `This host holds another key as ${name} than the record shows: adopt the right one with selkie-agent adopt.`
+    : `This host never had the adopted key ${name}: adopt it here with selkie-agent adopt, or wait for the first rotation.`;
+
+/** A whole snapshot's set, and beside it the adopted keys that it does not speak of. */
+const withAdopted = (set: KeySet, { adopted, keys: present }: StoreState): KeySet => {
+  if (adopted === undefined) return set;
+  const signers = new Set([...set.keys.values()].filter(({ duty }) => duty === 'signing').map(signerOf));
+  const keys = new Map(set.keys);
+  for (const name of adopted) {
+    const key = present.get(name);
+    if (key === undefined || keys.has(name)) continue;
+    keys.set(name, signers.has(signerOf(key)) ? { ...key, duty: 'standby' } : key);
+  }
+  return { ...set, keys };
+};
+
+/** Of what these changes speak, the control plane has spoken. */
+const heard = ({ adopted, ...state }: StoreState, changes: readonly KeyChange[]): StoreState => {
+  if (adopted === undefined) return state;
+  const spoken = new Set(changes.map(({ domain, selector }) => hostKeyName(domain, selector)));
+  const left = [...adopted].filter((name) => !spoken.has(name));
+  return left.length === 0 ? state : { ...state, adopted: new Set(left) };
 };
 
 const nothing: KeySet = { keys: new Map(), failed: new Map() };
@@ -141,7 +171,7 @@ const withPart = (
   const before = same ? state.staged : null;
   const set = fold(before ?? nothing, changes, tested, state.keys);
   const received = [...new Set([...(before?.received ?? []), part])];
-  if (received.length === parts) return { ...state, ...set, cursor: place, staged: null };
+  if (received.length === parts) return { ...state, ...withAdopted(set, state), cursor: place, staged: null };
   const staged: Staged = { ...set, id, place, parts, received };
   return { ...state, staged };
 };
@@ -187,12 +217,13 @@ export const createApplier = ({ host, store, duties, keys, now, report }: Applie
     }
     try {
       const tested = await test(payload.changes);
+      const before = heard(state, payload.changes);
       const next =
         manifest.from === null
-          ? withPart(state, manifest, payload.changes, tested)
+          ? withPart(before, manifest, payload.changes, tested)
           : // A delta moves on from where the staged snapshot was to lead: it will not be finished.
             {
-              ...state,
+              ...before,
               ...fold(state, payload.changes, tested, state.keys),
               cursor: manifest.place,
               staged: null,

@@ -40,6 +40,8 @@ export interface StoreState extends KeySet {
   readonly cursor: Place | null;
   readonly newest: Newest | null;
   readonly staged: Staged | null;
+  /** Of `keys`, those that this host adopted and the control plane has not spoken of yet: a snapshot without them leaves them. */
+  readonly adopted?: ReadonlySet<string>;
 }
 
 export const emptyState = (incarnation: string): StoreState => ({
@@ -93,6 +95,8 @@ const indexSchema = z.strictObject({
   ...keySet,
   /** Names in `failed` of keys that signed. */
   lost: z.exactOptional(z.array(z.string())),
+  /** Names in `keys`. */
+  adopted: z.exactOptional(z.array(z.string())),
   staged: z.nullable(
     z.strictObject({
       id: opaque,
@@ -112,7 +116,7 @@ const writeSet = ({ keys, failed }: KeySet): IndexedSet => ({
 });
 
 export const indexText = (
-  { keys, failed, staged, ...state }: StoreState,
+  { keys, failed, staged, adopted, ...state }: StoreState,
   lost: ReadonlySet<string>,
 ): string =>
   JSON.stringify({
@@ -120,6 +124,7 @@ export const indexText = (
     ...state,
     ...writeSet({ keys, failed }),
     ...(lost.size === 0 ? {} : { lost: [...lost] }),
+    ...(adopted === undefined ? {} : { adopted: [...adopted] }),
     staged: staged === null ? null : { ...staged, ...writeSet(staged) },
   });
 
@@ -147,7 +152,15 @@ const held = ({ keys, failed }: IndexedSet, facts: ReadonlyMap<string, KeyFacts>
 
 /** @param what the index, as a sentence begins @throws SelkieError invalid */
 export const parseIndex = (text: string, what: string): Index => {
-  const { version: _, keys, failed, staged, lost = [], ...rest } = checkJson(indexSchema, text, what);
+  const {
+    version: _,
+    keys,
+    failed,
+    staged,
+    lost = [],
+    adopted,
+    ...rest
+  } = checkJson(indexSchema, text, what);
   const entries = [keys, staged?.keys ?? {}].flatMap((set) => Object.values(set));
   return {
     files: entries.map(([file]) => file),
@@ -161,6 +174,7 @@ export const parseIndex = (text: string, what: string): Index => {
       return {
         ...rest,
         ...current,
+        ...(adopted === undefined ? {} : { adopted: new Set(adopted) }),
         // As in `sound`.
         cursor: whole ? rest.cursor : null,
         staged: staged === null ? null : { ...staged, ...held(staged, facts) },

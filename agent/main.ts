@@ -2,6 +2,7 @@
 // `selkie-agent`: the mail host's daemon on the command line. Each command is a file of commands/.
 import { Command } from 'commander';
 import { describe } from '../core/errors.ts';
+import { addAdopt } from './commands/adopt.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEnrol } from './commands/enrol.ts';
 import { addRun } from './commands/run.ts';
@@ -12,7 +13,7 @@ const program = new Command('selkie-agent')
   .description('Keeps the DKIM keys of this mail host in step with Selkie, and signs with them.')
   .showHelpAfterError();
 
-for (const add of [addEnrol, addRun, addSetup, addUninstall, addDoctor]) add(program);
+for (const add of [addAdopt, addEnrol, addRun, addSetup, addUninstall, addDoctor]) add(program);
 
 await program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`selkie-agent: ${describe(error)}\n`);

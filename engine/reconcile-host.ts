@@ -60,7 +60,8 @@ const snapshotOf = async (world: World, session: Session, host: FleetHost, at?: 
   const end = { epoch, n: entries.at(-1)?.place.n ?? 0 };
   const upTo = at !== undefined && at.epoch === epoch && at.n < end.n ? at : end;
   const changes = lastWords(entries.filter(({ place }) => place.n <= upTo.n)).filter(
-    ({ duty, algorithm }) => duty !== 'none' && canSign(host, algorithm),
+    // A host that was away all the time may still hold an adopted key, which no snapshot brought: it is told that it ended.
+    ({ duty, algorithm, secret }) => (duty === 'none' ? secret === undefined : canSign(host, algorithm)),
   );
   if (upTo.n === end.n)
     return {
