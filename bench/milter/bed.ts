@@ -1,0 +1,91 @@
+// What the milter benches share: a folder in memory, keys for ten domains, and both milters on demand.
+
+import type { KeyObject } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
+import { freePort } from '../../test/tools/free-port.ts';
+import { makeSigner, type TestSigner } from '../../test/tools/sealed.ts';
+import { defaultDomains } from './load.ts';
+import {
+  enrol,
+  fillStore,
+  type HeldChange,
+  type Listen,
+  type RunningMilter,
+  removeFolder,
+  signingKeys,
+  startAgentProgram,
+  startOpenDkim,
+} from './servers.ts';
+
+export interface Bed {
+  readonly folder: string;
+  /** Seconds of each round. */
+  readonly seconds: number;
+  readonly rounds: number;
+  readonly keys: readonly { readonly domain: string; readonly key: KeyObject }[];
+  readonly signer: TestSigner;
+  readonly pushPort: number;
+  /** Where the agent's state is. */
+  readonly state: string;
+  agent(listen?: Listen): Promise<RunningMilter>;
+  opendkim(listen?: Listen): Promise<RunningMilter>;
+  close(): Promise<void>;
+}
+
+export const changeOf = (
+  { domain, key }: { readonly domain: string; readonly key: KeyObject },
+  selector = '240128',
+  duty: 'standby' | 'signing' = 'signing',
+): HeldChange => ({
+  domain,
+  selector,
+  algorithm: 'rsa2048',
+  duty,
+  publicKey: createPublicKey(key).export({ type: 'spki', format: 'der' }).toString('base64'),
+  privateKey: key.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
+});
+
+export const makeBed = async (options: {
+  readonly parent: string;
+  readonly seconds: number;
+  readonly rounds: number;
+}): Promise<Bed> => {
+  const folder = mkdtempSync(join(options.parent, 'selkie-bench-'));
+  const signer = await makeSigner();
+  const pushPort = await freePort();
+  const keys = signingKeys(defaultDomains);
+  const state = join(folder, 'state');
+  await enrol(state, signer, pushPort);
+  await fillStore(
+    state,
+    keys.map((key) => changeOf(key)),
+  );
+  const running: RunningMilter[] = [];
+  let made = 0;
+  const own = (): string => {
+    made += 1;
+    return mkdtempSync(join(folder, `${made}-`));
+  };
+  const keep = async (milter: Promise<RunningMilter>): Promise<RunningMilter> => {
+    const kept = await milter;
+    running.push(kept);
+    return kept;
+  };
+  return {
+    folder,
+    seconds: options.seconds,
+    rounds: options.rounds,
+    keys,
+    signer,
+    pushPort,
+    state,
+    agent: (listen = 'unix') => keep(startAgentProgram(own(), state, listen)),
+    opendkim: (listen = 'unix') => keep(startOpenDkim(own(), keys, listen)),
+    async close() {
+      for (const milter of running) await milter.close();
+      removeFolder(folder);
+    },
+  };
+};
