@@ -30,6 +30,8 @@ export interface Rspamd {
   /** The URL of the normal workers. */
   readonly url: string;
   readonly log: () => string;
+  /** Of the main process; its workers are its children. */
+  readonly pid: number | undefined;
   /** Ends it, and leaves its folders. */
   stop(): Promise<void>;
   /** Starts it again after `stop`. */
@@ -156,6 +158,9 @@ export const startRspamd = async (options: RspamdOptions = {}): Promise<Rspamd> 
     milterPort,
     url: `http://127.0.0.1:${normalPort}`,
     log: () => readFileSync(log, 'utf8'),
+    get pid() {
+      return child?.pid;
+    },
     start,
     stop,
     async close() {

@@ -16,7 +16,8 @@ export const parseEntrance = (text: string): Entrance => {
   const unix = /^unix:(\/.+)$/.exec(text)?.[1];
   if (unix !== undefined) return { path: unix };
   const [, port = '', host = ''] = /^inet:(\d{1,5})@(.+)$/.exec(text) ?? [];
-  if (port !== '' && (isIP(host) > 0 || /^[a-z0-9.-]+$/i.test(host))) return { host, port: Number(port) };
+  if (Number(port) > 0 && Number(port) < 65_536 && (isIP(host) > 0 || /^[a-z0-9.-]+$/i.test(host)))
+    return { host, port: Number(port) };
   throw new SelkieError(
     'invalid',
     `"${text}" is no place where mail enters rspamd: say inet:11332@127.0.0.1 or unix:/PATH (its milter), or http://127.0.0.1:11333 (its normal workers).`,

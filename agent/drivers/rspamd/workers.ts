@@ -48,7 +48,7 @@ export const everyWorker = async <E>(options: WorkersOptions<E>): Promise<string
       }
       if (missing().length === 0) return undefined;
       if (now() >= until)
-        return `rspamd has not read its maps in all workers yet (${missing().slice(0, 8).join(', ')}).`;
+        return `rspamd has not read its maps in all workers yet (${missing().slice(0, 8).join(', ')}); if this stays so, local.d/dkim_signing.conf does not have the lines that selkie-agent setup shows.`;
       await pause(between);
     }
   };
