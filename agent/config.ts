@@ -17,7 +17,10 @@ const milter = z.strictObject({
   /** Where it listens: `unix:/PATH` or `inet:PORT@ADDRESS`. */
   listen: z._default(text, 'inet:8891@127.0.0.1'),
   /** Of a unix socket: octal, in quotes. */
-  mode: z._default(z.string().check(z.regex(/^0?[0-7]{3}$/, 'must be octal, in quotes: "0660"')), '0660'),
+  mode: z._default(
+    z.string().check(z.refine((mode) => /^0?[0-7]{3}$/.test(mode), 'must be octal, in quotes: "0660"')),
+    '0660',
+  ),
   /** Of a unix socket: the group that Postfix is in, by name or number. */
   group: z.exactOptional(text),
   maxConnections: z._default(count, 1024),

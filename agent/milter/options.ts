@@ -16,7 +16,10 @@ const ofSetting = <T>(field: string, make: () => T): T => {
     return make();
   } catch (error) {
     if (!(error instanceof SelkieError)) throw error;
-    throw new SelkieError('invalid', `${field}: ${error.message}`, { field, cause: error });
+    throw new SelkieError('invalid', `${field}: ${error.message}`, {
+      field: error.field ?? field,
+      cause: error,
+    });
   }
 };
 

@@ -1,5 +1,5 @@
 import { createPublicKey } from 'node:crypto';
-import { existsSync, mkdtempSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -186,6 +186,37 @@ describe('addresses', () => {
     ]);
     await milter.close();
     expect(existsSync(path)).toBe(false);
+  });
+
+  it('a unix socket, for the group that Postfix is in, by name or number', async () => {
+    const path = join(folder, 'milter');
+    const [name = '', , id] = readFileSync('/etc/group', 'utf8').split('\n').at(-2)?.split(':') ?? [];
+    // Only root may give a file to a group that it is not in.
+    const group = process.getuid?.() === 0 ? name : `${process.getgid?.()}`;
+    const milter = await start({ listen: { path, group } });
+    expect(statSync(path).gid).toBe(process.getuid?.() === 0 ? Number(id) : process.getgid?.());
+    expect(statSync(path).mode & 0o777).toBe(0o660);
+    await milter.close();
+    await start({ listen: { path, mode: 0o666, group: `${statSync(folder).gid}` } });
+    expect(statSync(path).gid).toBe(statSync(folder).gid);
+    expect(statSync(path).mode & 0o777).toBe(0o666);
+  });
+
+  it('a group that this host does not have is named, and nothing is left behind', async () => {
+    const path = join(folder, 'milter');
+    await expect(start({ listen: { path, group: 'nosuchgroup' } })).rejects.toMatchObject({
+      code: 'invalid',
+      field: 'milter.group',
+      message: expect.stringContaining('there is no group nosuchgroup on this host'),
+    });
+    expect(existsSync(path)).toBe(false);
+  });
+
+  it('an IPv6 address, and names it in brackets', async () => {
+    const milter = await start({ listen: { host: '::1', port: 0 } });
+    const { port = 0 } = milter;
+    expect((await sendThroughMilter({ host: '::1', port }, message('Q'))).verdict).toBe('accept');
+    await expect(start({ listen: { host: '::1', port } })).rejects.toThrow(`[::1]:${port} is in use`);
   });
 
   it('a stale unix socket is taken over', async () => {

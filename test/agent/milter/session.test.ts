@@ -9,6 +9,7 @@ import {
 } from '../../../agent/milter/session.ts';
 import { steps } from '../../../agent/milter/wire.ts';
 import type { Command } from '../../../agent/milter/wire-command.ts';
+import { headerPolicy } from '../../../core/dkim/header-selection.ts';
 
 const bytes = (text: string): Uint8Array => Buffer.from(text, 'latin1');
 const allSteps = 0x1fffff;
@@ -75,6 +76,18 @@ describe('negotiation', () => {
     const [effect] = createSession().take(offer());
     if (effect?.effect !== 'reply' || effect.reply.reply !== 'negotiate') throw new Error('no negotiation');
     expect(effect.reply.steps & (steps.noData | steps.noReplyToData)).toBe(0);
+  });
+  it('asks for macros only where some are wanted, at the end of the header, in place of the list there', () => {
+    const asking = (change: Partial<Command & { command: 'negotiate' }>) => {
+      const [effect] = createSession({ macros: ['daemon_name', 'i', 'x'] }).take(offer(change));
+      if (effect?.effect !== 'reply' || effect.reply.reply !== 'negotiate') throw new Error('no negotiation');
+      return { actions: effect.reply.actions, macros: effect.reply.macros };
+    };
+    expect(asking({})).toEqual({
+      actions: 0x101,
+      macros: [{ stage: 6, names: 'i {auth_type} {auth_authen} {daemon_name} x' }],
+    });
+    expect(asking({ actions: 0xff })).toEqual({ actions: 1, macros: undefined });
   });
   it.each([
     ['version 1', { version: 1 }, 'version 1 is too old'],
@@ -171,6 +184,20 @@ describe('what the signer is told', () => {
     ]);
     expect(overflow).toBe(false);
   });
+  it.each<[string, string, number, string]>([
+    ['as it comes', ' x', allSteps, ' x'],
+    ['as it comes, without one', 'x', allSteps, 'x'],
+    ['put back', 'x', 0, ' x'],
+    ['put back before another', ' x', 0, '  x'],
+    ['put back, of an empty field', '', 0, ' '],
+    ['never eaten before a tab', '\tx', 0, '\tx'],
+    ['never eaten before a fold', '\n x', 0, '\r\n x'],
+  ])('the space behind the colon: %s', (_, value, offered, expected) => {
+    const session = createSession();
+    session.take(offer({ steps: offered }));
+    const { fields } = envelopeOf(session, mail, header('Subject', value), eoh);
+    expect(Buffer.from(fields[0]?.value ?? []).toString()).toBe(expected);
+  });
   it('copies, not views of the packet', () => {
     const value = bytes(' jo@example.com');
     const session = started(mail, { command: 'header', name: 'From', value });
@@ -216,6 +243,41 @@ describe('what the signer is told', () => {
   ])('whether the client logged in: %s', (_, commands, authenticated) =>
     expect(envelopeOf(started(), ...commands, from, eoh).authenticated).toBe(authenticated),
   );
+  it('the macros that it was told to keep, and no others', () => {
+    const session = createSession({ macros: ['daemon_name', 'x'] });
+    for (const command of [offer(), macros('C', { daemon_name: 'smtpd', j: 'mx' }), connect])
+      session.take(command);
+    expect(Object.fromEntries(envelopeOf(session, mail, from, eoh).macros)).toEqual({ daemon_name: 'smtpd' });
+    session.take(abort);
+    // A later stage says it otherwise; an empty value is none.
+    expect(
+      Object.fromEntries(
+        envelopeOf(session, mail, from, macros('N', { daemon_name: 'other', x: '' }), eoh).macros,
+      ),
+    ).toEqual({ daemon_name: 'other' });
+  });
+  it('fields by the policy, and Sender whatever it says', () => {
+    const session = createSession({ headers: headerPolicy(['From', 'X-Other'], ['From', 'To']) });
+    session.take(offer());
+    const all = ['Subject', 'Sender', 'TO', 'x-other'].map((name) => header(name, ' x'));
+    expect(envelopeOf(session, mail, ...all, from, eoh).fields.map(({ name }) => name)).toEqual([
+      'Sender',
+      'TO',
+      'x-other',
+      'From',
+    ]);
+  });
+  it('how much is held for it, until its verdict', () => {
+    const session = started(mail);
+    expect([session.held, session.inContent]).toEqual([0, false]);
+    session.take(header('To', 'x'.repeat(10_000)));
+    expect(session.held).toBeGreaterThan(10_000);
+    expect(session.held).toBeLessThan(10_200);
+    session.take(eoh);
+    expect([session.held > 10_000, session.inContent]).toEqual([true, true]);
+    session.settle();
+    expect([session.held, session.inContent]).toEqual([0, false]);
+  });
   it('the client, the same for all of the connection, none after QUIT_NC', () => {
     const session = started(mail, from, eoh, eom, mail, from);
     expect(envelopeOf(session, eoh).client).toEqual({

@@ -163,6 +163,20 @@ describe('replies', () => {
       '\0\0\0\x06\0\0\0\x01\0\x18\0\x80',
       { reply: 'negotiate', version: 6, actions: 1, steps: 0x180080 },
     ],
+    [
+      'O',
+      '\0\0\0\x06\0\0\x01\x01\0\x18\0\x80\0\0\0\x06i {auth_type}\0\0\0\0\0j\0',
+      {
+        reply: 'negotiate',
+        version: 6,
+        actions: 0x101,
+        steps: 0x180080,
+        macros: [
+          { stage: 6, names: 'i {auth_type}' },
+          { stage: 0, names: 'j' },
+        ],
+      },
+    ],
     ['a', '', { reply: 'accept' }],
     ['c', '', { reply: 'continue' }],
     ['d', '', { reply: 'discard' }],
