@@ -127,7 +127,7 @@ const connection = (offer: Offer): fc.Arbitrary<Script> =>
 
 /** One connection of an MTA, which may carry several of its clients. */
 export const conversation: fc.Arbitrary<Script> = fc
-  .record({ version: fc.integer({ min: 2, max: 7 }), steps: fc.nat(0x1fffff) })
+  .record({ version: fc.integer({ min: 2, max: 7 }), steps: fc.nat(0x3fffffff) })
   .chain((offer) =>
     fc
       .array(connection(offer), { minLength: 1, maxLength: 2 })

@@ -1,5 +1,7 @@
 // Messages through a real Postfix: what it hands to the milter and what it puts on the wire must be one and the same to a
 // verifier, in the strict form ("simple") as well. Bounces, rotations and whole loads: test/e2e.
+import { chmodSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Milter, startMilter } from '../../../agent/milter/server.ts';
 import { createKeyRing } from '../../../agent/signing/key-ring.ts';
@@ -11,6 +13,7 @@ import { lines, recordsOf, testKey } from '../../oracles/records.ts';
 import { describeWith } from '../../tools/machine.ts';
 import { type Postfix, startPostfix } from '../../tools/postfix.ts';
 import { type SmtpSink, sendSmtp, startSmtpSink } from '../../tools/smtp.ts';
+import { temporaryFolder } from '../../tools/temporary-folder.ts';
 
 const keys = [testKey('example.com', '240128'), testKey('example.com', '240128e', 'ed25519')];
 const records = recordsOf(...keys);
@@ -126,6 +129,35 @@ describeWith(['postfix', 'dkimpy', 'opendkim'], 'through Postfix', () => {
       expect(Buffer.from(wire).toString('latin1')).toContain('\r\n\r\nHel\rlo. \r');
       for (const { verify } of [mailauth, dkimpy]) expect(lines(await verify(wire, records))).toEqual(passes);
     }));
+
+  it('a unix socket lets Postfix in by its group, and by nothing else', async () => {
+    const folder = temporaryFolder();
+    chmodSync(folder, 0o755);
+    const path = join(folder, 'milter');
+    const ring = createKeyRing();
+    ring.replace(keys);
+    const postfix = await startPostfix({ deliverTo: sink.port, settings: { smtpd_milters: `unix:${path}` } });
+    const listen = (mode: number) =>
+      startMilter({
+        listen: { path, group: 'postfix', mode },
+        ring,
+        now: () => Date.now(),
+        log: () => undefined,
+      });
+    let milter = await listen(0o600);
+    try {
+      // milter_default_action: the mail waits.
+      await expect(delivered(postfix, messages.plain ?? '')).rejects.toThrow(/^SMTP: 451/);
+      await milter.close();
+      milter = await listen(0o660);
+      expect(lines(await mailauth.verify(await delivered(postfix, messages.plain ?? ''), records))).toEqual(
+        passes,
+      );
+    } finally {
+      await milter.close();
+      await postfix.close();
+    }
+  });
 
   it('who is signed for, as Postfix tells of its clients', async () =>
     through('relaxed/relaxed', {}, async (postfix, log) => {
