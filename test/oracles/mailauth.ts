@@ -22,3 +22,10 @@ export const verify = async (raw: Uint8Array, records: Records): Promise<OracleR
         ],
   );
 };
+
+/** Verifies them all, in their order. */
+export const verifyAll = async (raws: readonly Uint8Array[], records: Records): Promise<OracleResult[][]> => {
+  const results: OracleResult[][] = [];
+  for (const raw of raws) results.push(await verify(raw, records));
+  return results;
+};

@@ -7,6 +7,8 @@ export interface SmtpMessage {
   readonly to: readonly string[];
   /** Header, empty line, body; CRLF. */
   readonly raw: Uint8Array;
+  /** RFC 6531: the header may be in UTF-8. */
+  readonly utf8?: boolean;
 }
 
 const latin1 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1');
@@ -73,11 +75,11 @@ export const openSmtp = async (port: number, xclient?: string): Promise<SmtpSess
     expect(await say('EHLO client.example.com\r\n'), '250');
   }
   return {
-    async send({ from, to, raw }) {
+    async send({ from, to, raw, utf8 = false }) {
       const text = latin1(raw);
       // biome-ignore lint/suspicious/noControlCharactersInRegex: it asks for what is beyond ASCII
       const eightBit = /[^\x00-\x7f]/.test(text) ? ' BODY=8BITMIME' : '';
-      expect(await say(`MAIL FROM:<${from}>${eightBit}\r\n`), '250');
+      expect(await say(`MAIL FROM:<${from}>${eightBit}${utf8 ? ' SMTPUTF8' : ''}\r\n`), '250');
       for (const one of to) expect(await say(`RCPT TO:<${one}>\r\n`), '250');
       expect(await say('DATA\r\n'), '354');
       // RFC 5321 §4.5.2: transparency.
