@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { describe } from '../core/errors.ts';
 import { type Config, loadConfig } from './config.ts';
 import type { Driver } from './drivers/driver.ts';
 import { createOpendkimDriver } from './drivers/opendkim/driver.ts';
@@ -16,7 +17,7 @@ import { systemExec } from './postfix/exec.ts';
 import { watchQueues } from './postfix/queue-facts.ts';
 import { loadSettings } from './settings.ts';
 import { type Agent, type AgentOptions, type Signer, startAgent, systemTimer } from './start.ts';
-import { trustedKeys } from './trust.ts';
+import { succeed, trustedKeys } from './trust.ts';
 
 export interface DaemonOptions {
   readonly dir: string;
@@ -27,6 +28,11 @@ export interface DaemonOptions {
 }
 
 export interface Daemon {
+  /**
+   * Has the configuration read again: who is signed for, and how, holds for connections from now on; what else is new, is
+   * named in the log and waits for the next start. Never fails: with a mistake in the file all goes on as it was.
+   */
+  reload(): Promise<void>;
   /** Ends everything; messages in hand are finished, and the log is written out. */
   close(): Promise<void>;
 }
@@ -63,12 +69,26 @@ const recordsOf = ({ records }: Config): Pick<AgentOptions, 'records'> =>
 const signsWith = (config: Config, listen: string): string =>
   config.driver === 'builtin' ? `signs at ${listen}` : `keeps the keys of ${config.driver}`;
 
+/** Sections that a running agent can take over. */
+const live: readonly string[] = ['signing'] satisfies (keyof Config)[];
+
+/** The other sections that have changed. */
+const changed = (before: Config, after: Config): readonly string[] => {
+  const sections = new Map<string, unknown>(Object.entries(after));
+  const names = new Set([...Object.keys(before), ...sections.keys()]);
+  const old = new Map<string, unknown>(Object.entries(before));
+  return [...names].filter(
+    (name) => !live.includes(name) && JSON.stringify(old.get(name)) !== JSON.stringify(sections.get(name)),
+  );
+};
+
 /** @throws SelkieError invalid where configuration or enrolment are not in order, and whatever `startAgent` throws */
 export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
   const { dir } = options;
   const config = await loadConfig(options.config);
   const settings = await loadSettings(dir);
-  const trusted = await trustedKeys(dir);
+  // None would be no reason to start: nobody could speak to this host.
+  await trustedKeys(dir);
   const listen = options.milter ?? config.milter.listen;
   const driver = await driverOf(config, dir);
   const signer: Signer = driver === undefined ? { milter: milterOptions(config, listen) } : { driver };
@@ -116,7 +136,9 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
       ...recordsOf(config),
       dir,
       signer,
-      trusted: () => trusted,
+      // Read each time: a manifest or an administrator may have changed it.
+      trusted: () => trustedKeys(dir),
+      succeed: (succession) => succeed(dir, succession),
       now: Date.now,
       log,
       metrics,
@@ -128,7 +150,24 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
     log(`selkie-agent: ${says}`);
     if (ports.push !== undefined) log(`selkie-agent: bundles are taken at port ${ports.push}`);
     notifier.ready(says);
-    return { close };
+    const { configure } = agent;
+    const reload = async (): Promise<void> => {
+      notifier.reloading();
+      try {
+        const next = await loadConfig(options.config);
+        configure(milterOptions({ milter: config.milter, signing: next.signing }, listen));
+        const waits = changed(config, next);
+        log(
+          waits.length === 0
+            ? 'selkie-agent: the configuration was read again'
+            : `selkie-agent: the configuration was read again; what is new in ${waits.join(', ')} waits for the next start`,
+        );
+      } catch (error) {
+        log(`selkie-agent: the configuration stays as it was: ${describe(error)}`);
+      }
+      notifier.ready(says);
+    };
+    return { reload, close };
   } catch (error) {
     await close();
     throw error;

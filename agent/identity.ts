@@ -1,7 +1,8 @@
-// Who this host is: its keys and its certificate, made once, kept in the state folder. The public halves go into the fleet
-// file (`selkie-agent enrol`). Touches `<state folder>/identity` only.
+// Who this host is: its keys and its certificate, kept in a folder of the state folder. The public halves go into the fleet
+// file (`selkie-agent enrol`). Touches `<state folder>/identity` only, and its neighbours of the same form: identities.ts says
+// how one follows another.
 import { createPrivateKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
-import { rename, rm } from 'node:fs/promises';
+import { rename, rm, stat } from 'node:fs/promises';
 import { isIPv6 } from 'node:net';
 import { join } from 'node:path';
 import type { JWK } from 'jose';
@@ -11,6 +12,7 @@ import type { FleetHost } from '../core/policy.ts';
 import type { Instant } from '../core/time.ts';
 import { selfSigned } from './certificate.ts';
 import { privateFolder, readIfThere, syncFolder, unfinished, writeSynced } from './files.ts';
+import { giveTo } from './owner.ts';
 
 export interface Identity {
   /** X25519 private key: opens bundles. */
@@ -33,12 +35,20 @@ const files = {
 
 const pem = (key: KeyObject): string => key.export({ type: 'pkcs8', format: 'pem' }).toString();
 
+/** Folders of identities: the present one, the one that is to follow, and the one that was before, for a while. */
+export const places = { present: 'identity', next: 'identity.next', old: 'identity.old' } as const;
+
+type Place = (typeof places)[keyof typeof places];
+
 /**
  * The host's identity, if it has one.
  * @throws SelkieError invalid where a file of it is missing or damaged; unsafe where others may read it
  */
-export const loadIdentity = async (dir: string): Promise<Identity | undefined> => {
-  const folder = join(dir, 'identity');
+export const loadIdentity = async (
+  dir: string,
+  place: Place = places.present,
+): Promise<Identity | undefined> => {
+  const folder = join(dir, place);
   const read = (name: string) => readIfThere(join(folder, name));
   const [encryption, signing, key, cert] = await Promise.all(Object.values(files).map(read));
   if ([encryption, signing, key, cert].every((text) => text === undefined)) return undefined;
@@ -75,9 +85,11 @@ export const loadOrMakeIdentity = async (
   dir: string,
   endpointHost: string,
   now: Instant,
+  place: Place = places.present,
 ): Promise<Identity> => {
   await privateFolder(dir);
-  const present = await loadIdentity(dir);
+  await finishSwitch(dir);
+  const present = await loadIdentity(dir, place);
   if (present !== undefined) return present;
   const tls = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const made = {
@@ -86,18 +98,54 @@ export const loadOrMakeIdentity = async (
     [files.tlsKey]: pem(tls.privateKey),
     [files.tlsCert]: selfSigned(tls, endpointHost, now),
   };
-  const folder = join(dir, 'identity');
+  const folder = join(dir, place);
   const draft = `${folder}${unfinished}`;
   await rm(draft, { recursive: true, force: true });
   await privateFolder(draft);
   for (const [name, content] of Object.entries(made)) await writeSynced(join(draft, name), content);
+  await giveTo(dir, draft, ...Object.keys(made).map((name) => join(draft, name)));
   await syncFolder(draft);
   await rename(draft, folder);
   await syncFolder(dir);
-  const identity = await loadIdentity(dir);
+  const identity = await loadIdentity(dir, place);
   if (identity === undefined)
     throw new SelkieError('unavailable', `The identity in ${folder} cannot be read back.`);
   return identity;
+};
+
+const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+
+/** A crash between the two renames of a switch: the present one has become the old one, and nobody the present one. */
+const finishSwitch = async (dir: string): Promise<void> => {
+  const [present, next, old] = [places.present, places.next, places.old].map((place) => join(dir, place));
+  if (present === undefined || next === undefined || old === undefined) return;
+  if ((await isThere(present)) || !(await isThere(next)) || !(await isThere(old))) return;
+  await rename(next, present);
+  await syncFolder(dir);
+};
+
+/** The next identity becomes the present one, and that the old one; what was old before is erased. */
+export const switchIdentity = async (dir: string): Promise<void> => {
+  await rm(join(dir, places.old), { recursive: true, force: true });
+  await rename(join(dir, places.present), join(dir, places.old));
+  await syncFolder(dir);
+  await finishSwitch(dir);
+};
+
+/** Erases an identity; gone from the disk's folder when this returns. */
+export const eraseIdentity = async (
+  dir: string,
+  place: typeof places.next | typeof places.old,
+): Promise<void> => {
+  await rm(join(dir, place), { recursive: true, force: true });
+  await syncFolder(dir);
 };
 
 /** What the fleet file says of this host; without a port, it can only pull. */

@@ -5,15 +5,18 @@ import { describe } from '../core/errors.ts';
 import { addAdopt } from './commands/adopt.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEnrol } from './commands/enrol.ts';
+import { addKeys } from './commands/keys.ts';
 import { addRun } from './commands/run.ts';
 import { addSetup } from './commands/setup.ts';
+import { addTrust } from './commands/trust.ts';
 import { addUninstall } from './commands/uninstall.ts';
 
 const program = new Command('selkie-agent')
   .description('Keeps the DKIM keys of this mail host in step with Selkie, and signs with them.')
   .showHelpAfterError();
 
-for (const add of [addAdopt, addEnrol, addRun, addSetup, addUninstall, addDoctor]) add(program);
+for (const add of [addAdopt, addEnrol, addRun, addSetup, addUninstall, addDoctor, addTrust, addKeys])
+  add(program);
 
 await program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`selkie-agent: ${describe(error)}\n`);

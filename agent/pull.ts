@@ -3,7 +3,7 @@
 
 import { limits } from '../contract/manifest.ts';
 import { type StagedParts, signPull } from '../contract/pull.ts';
-import { describe, SelkieError } from '../core/errors.ts';
+import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import { type Place, samePlace } from '../core/key/evidence.ts';
 import { type Duration, type Instant, milliseconds, seconds } from '../core/time.ts';
 import type { Identity } from './identity.ts';
@@ -13,7 +13,10 @@ export interface PullOptions {
   /** Of the control plane's API; https, or http on loopback. */
   readonly url: string;
   readonly host: string;
-  readonly identity: Pick<Identity, 'signing'>;
+  /** The present one first. Where the control plane does not know it, the others: one may be in the fleet file already. */
+  readonly identities: () => Promise<readonly Pick<Identity, 'signing'>[]>;
+  /** RFC 7638 thumbprints of the bundle keys that this host trusts. */
+  readonly trusts?: () => Promise<readonly string[]>;
   /** Where the key store stands now; `staged`: the unfinished snapshot that it holds parts of. */
   readonly standing: () => Standing;
   readonly receive: Receive;
@@ -108,25 +111,38 @@ const post = async (url: URL, body: string, timeout: Duration): Promise<{ status
  * @throws SelkieError unavailable, denied: the control plane; untrusted, invalid: what it gave
  */
 export const pullOnce = async (options: PullOptions): Promise<number> => {
-  const { host, identity, standing, receive, now, id, timeout = seconds(30) } = options;
+  const { host, standing, receive, now, id, timeout = seconds(30) } = options;
   const base = controlPlaneUrl(options.url);
   const at = (what: string): URL => new URL(`v1/hosts/${encodeURIComponent(host)}/${what}`, base);
-  for (let taken = 0; taken < mostBundles; taken += 1) {
-    const before = standing();
-    const { cursor, incarnation, staged } = before;
+  const ask = async ({ cursor, incarnation, staged }: Standing) => {
+    const trusts = await options.trusts?.();
     const claims = {
       iss: host,
       aud: 'selkie',
-      iat: now() / 1_000,
-      nonce: id(),
       cursor,
       incarnation,
+      ...(staged === null ? {} : { staged: partsOf(staged) }),
+      ...(trusts === undefined ? {} : { trusts }),
     } as const;
-    const pull = await signPull(
-      staged === null ? claims : { ...claims, staged: partsOf(staged) },
-      identity.signing,
-    );
-    const answer = await post(at('pull'), pull, timeout);
+    let refused: unknown;
+    for (const { signing } of await options.identities()) {
+      try {
+        return await post(
+          at('pull'),
+          await signPull({ ...claims, iat: now() / 1_000, nonce: id() }, signing),
+          timeout,
+        );
+      } catch (error) {
+        if (!hasCode(error, 'denied')) throw error;
+        // What is said of the present identity is what counts.
+        refused ??= error;
+      }
+    }
+    throw refused;
+  };
+  for (let taken = 0; taken < mostBundles; taken += 1) {
+    const before = standing();
+    const answer = await ask(before);
     if (answer.status === 204) return taken;
     await post(at('acknowledgements'), await receive(answer.text), timeout);
     if (isSame(before, standing())) return taken + 1;

@@ -7,6 +7,7 @@ import { SelkieError } from '../core/errors.ts';
 import { isDnsName } from '../core/names.ts';
 import { privateFolder, readIfThere, replaceFile } from './files.ts';
 import type { MilterAddress } from './milter/server.ts';
+import { giveTo } from './owner.ts';
 
 export interface Settings {
   /** The host's name in the fleet file. */
@@ -34,6 +35,7 @@ export const saveSettings = async (dir: string, settings: Settings): Promise<voi
   const sound = check(schema, settings, 'The enrolment');
   await privateFolder(dir);
   await replaceFile(fileOf(dir), `${JSON.stringify(sound, null, 2)}\n`);
+  await giveTo(dir, fileOf(dir));
 };
 
 /** @throws SelkieError invalid where the host is not enrolled */

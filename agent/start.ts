@@ -5,6 +5,7 @@ import { join } from 'node:path';
 import type { JWK } from 'jose';
 import { type AuthorityOptions, createAuthority } from '../adapters/dns/authority.ts';
 import { createNodeKeys } from '../adapters/node-keys.ts';
+import type { Succession } from '../contract/manifest.ts';
 import { describe } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { type Duration, instant, milliseconds, minutes, seconds } from '../core/time.ts';
@@ -13,23 +14,25 @@ import { createBuiltinDriver } from './drivers/builtin.ts';
 import type { Driver } from './drivers/driver.ts';
 import { createDuties, type Duties } from './duties.ts';
 import { privateFolder } from './files.ts';
-import { fleetEntry, type Identity, loadOrMakeIdentity } from './identity.ts';
+import { type Identities, openIdentities } from './identities.ts';
+import { fleetEntry, type Identity } from './identity.ts';
 import { type KeyStore, openKeyStore } from './key-store.ts';
 import { lockFolder } from './lock.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
-import { type Milter, type MilterOptions, startMilter } from './milter/server.ts';
+import { type Milter, type MilterPolicy, startMilter } from './milter/server.ts';
 import { controlPlaneUrl, pullOnce, startPulls, type Timer } from './pull.ts';
 import { startPushServer } from './push-server.ts';
 import { createReceiver } from './receive.ts';
 import { startRecordCheck } from './record-check.ts';
 import { askMilter } from './self-check.ts';
 import { createKeyRing, type KeyRing } from './signing/key-ring.ts';
+import { thumbprints } from './trust.ts';
 import { recordUse } from './use.ts';
 
 /** What signs this host's mail: our own milter, or somebody else's signer behind its driver. */
 export type Signer =
-  | { readonly milter: Omit<MilterOptions, 'ring' | 'now' | 'log' | 'meter'> }
+  | { readonly milter: MilterPolicy }
   | { readonly driver: Driver };
 
 export interface AgentOptions {
@@ -45,7 +48,9 @@ export interface AgentOptions {
   readonly pushAddress?: string;
   readonly signer: Signer;
   /** Bundle keys trusted at present. */
-  readonly trusted: () => readonly JWK[];
+  readonly trusted: () => readonly JWK[] | Promise<readonly JWK[]>;
+  /** Does what a trusted manifest says of bundle keys; absent: `trusted` alone decides. */
+  readonly succeed?: (succession: Succession) => Promise<void>;
   /** URL of the control plane's API; absent: no pulls. */
   readonly controlPlane?: string;
   /** Milliseconds since 1970. */
@@ -65,11 +70,13 @@ export interface AgentOptions {
 }
 
 export interface Agent {
-  /** For the fleet file, without a pool. */
+  /** For the fleet file, without a pool: of the present identity. */
   readonly entry: Omit<FleetHost, 'pool'>;
   readonly ports: { readonly push?: number; readonly milter?: number };
   /** What keeps this host from signing all of its mail as it should, a sentence each; empty: nothing. */
   trouble(): Promise<readonly string[]>;
+  /** Of our own milter: what holds for connections from now on. Another address is taken at the next start only. */
+  configure(policy: MilterPolicy): void;
   /** Ends everything; messages and bundles in hand are finished. Again is the same. */
   close(): Promise<void>;
 }
@@ -95,12 +102,19 @@ type Closer = () => Promise<void>;
 
 const startPushing = (
   { pushPort: port, pushAddress: address, log }: AgentOptions,
-  tls: Identity['tls'],
+  identities: Identities,
   receive: (bundle: string) => Promise<string>,
 ) =>
   port === undefined
     ? undefined
-    : startPushServer({ port, tls, receive, log, ...(address === undefined ? {} : { address }) });
+    : startPushServer({
+        port,
+        tls: identities.present.tls,
+        others: async () => (await identities.all()).map(({ tls }) => tls),
+        receive,
+        log,
+        ...(address === undefined ? {} : { address }),
+      });
 
 /** Ends when the first records were looked at, or the time for it is over. */
 const startLookingAfterRecords = async (
@@ -184,7 +198,17 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   if (controlPlane !== undefined) controlPlaneUrl(controlPlane);
   await privateFolder(dir);
   closers.push(await lockFolder(dir));
-  const identity = await loadOrMakeIdentity(dir, endpointHost, now());
+  const timer = options.timer ?? systemTimer;
+  let showIdentity = (_: Identity): void => {};
+  const identities = await openIdentities({
+    dir,
+    endpointHost,
+    now,
+    timer,
+    log,
+    switched: (identity) => showIdentity(identity),
+  });
+  closers.push(async () => identities.close());
   const store: KeyStore = await openKeyStore(join(dir, 'store'), id, {
     damaged: () => void duties.enforce(),
   });
@@ -192,7 +216,6 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   const uses = recordUse(createKeyRing(), options.now);
   const driver = 'driver' in options.signer ? options.signer.driver : createBuiltinDriver(uses.ring);
   closers.push(() => driver.close());
-  const timer = options.timer ?? systemTimer;
   let cancelLook = (): void => {};
   closers.push(async () => cancelLook());
   const duties = createDuties(store, driver, log, (look) => {
@@ -217,17 +240,30 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
     report,
   });
   options.metrics?.watch({ store, folder: join(dir, 'store', 'keys'), duties });
-  const receiver = createReceiver({ host: name, identity, applier, trusted, now, skew });
+  const trusts = async () => thumbprints(await trusted());
+  const receiver = createReceiver({
+    host: name,
+    identities: identities.all,
+    proved: identities.proved,
+    applier,
+    trusted: async () => trusted(),
+    ...(options.succeed === undefined ? {} : { succeed: options.succeed }),
+    trusts,
+    now,
+    skew,
+  });
   const receive = options.metrics?.countBundles(receiver) ?? receiver;
 
-  const push = await startPushing(options, identity.tls, receive);
+  const push = await startPushing(options, identities, receive);
   if (push !== undefined) closers.push(() => push.close());
+  showIdentity = ({ tls }) => push?.show(tls);
   await startLookingAfterRecords(options, { store, duties, timer }, closers);
   const milter = await startSigning(options, uses.ring);
   if (milter !== undefined) closers.push(() => milter.close());
   if (controlPlane !== undefined) {
     const standing = () => store.state;
-    const cycle = () => pullOnce({ url: controlPlane, host: name, identity, standing, receive, now, id });
+    const ask = { url: controlPlane, host: name, identities: identities.all, trusts };
+    const cycle = () => pullOnce({ ...ask, standing, receive, now, id });
     const pulls = startPulls({
       cycle: options.metrics?.countContacts(cycle) ?? cycle,
       every: options.pullEvery ?? seconds(60),
@@ -237,13 +273,14 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
     });
     closers.push(() => pulls.close());
   }
-  const entry = fleetEntry(identity, {
+  const entry = fleetEntry(identities.present, {
     endpointHost,
     ...(push === undefined ? {} : { pushPort: push.port }),
   });
   return {
     entry: { name, ...entry },
     trouble: () => troubleOf(options, milter, { store, duties }),
+    configure: (policy) => milter?.configure(policy),
     ports: {
       ...(push === undefined ? {} : { push: push.port }),
       ...(milter?.port === undefined ? {} : { milter: milter.port }),

@@ -5,7 +5,7 @@ import * as z from 'zod/mini';
 import type { Place } from '../core/key/evidence.ts';
 import type { Duration, Instant } from '../core/time.ts';
 import { type HostClaims, signToken, type VerifyOptions, verifyToken } from './host-token.ts';
-import { opaque, placeSchema } from './manifest.ts';
+import { opaque, placeSchema, thumbprintSchema } from './manifest.ts';
 
 export interface Acknowledgement extends HostClaims {
   /** Of the manifest that is acknowledged. */
@@ -22,6 +22,8 @@ export interface Acknowledgement extends HostClaims {
   readonly queueLifetime?: Duration;
   /** `domain/selector` → when a message was last signed with it, by the host's clock. */
   readonly lastUse?: Readonly<Record<string, Instant>>;
+  /** RFC 7638 thumbprints of the bundle keys that the host now trusts. */
+  readonly trusts?: readonly string[];
 }
 
 const keyName = z.string().check(z.maxLength(320), z.regex(/^[a-z0-9._-]+\/[a-z0-9._-]+$/));
@@ -39,6 +41,7 @@ const schema: z.ZodMiniType<Acknowledgement> = z.object({
   failed: z.record(keyName, z.string().check(z.maxLength(500))),
   queueLifetime: z.exactOptional(length),
   lastUse: z.exactOptional(z.record(keyName, point)),
+  trusts: z.exactOptional(z.array(thumbprintSchema).check(z.maxLength(64))),
 });
 
 const kind = { typ: 'selkie-ack+jws', schema, what: 'The acknowledgement' };

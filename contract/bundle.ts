@@ -115,8 +115,8 @@ export const sealBundle = async ({ host, manifest, payload, signer }: SealOption
 };
 
 export interface OpenOptions {
-  /** The host's X25519 private key. */
-  readonly encryptionKey: CryptoKey | JWK;
+  /** The host's X25519 private key; several while one follows another. */
+  readonly encryptionKey: CryptoKey | JWK | readonly (CryptoKey | JWK)[];
   /** This host's name. */
   readonly host: string;
   /** P-256 public keys; one of them signed the manifest. */
@@ -126,20 +126,31 @@ export interface OpenOptions {
   readonly skew: Duration;
 }
 
-const decrypt = async (jwe: string, key: CryptoKey | JWK): Promise<Uint8Array> => {
+/** All keys are tried in each case, so that the time of a refusal does not tell how many there are or how far it came. */
+const decrypt = async (
+  jwe: string,
+  keys: readonly (CryptoKey | JWK)[],
+): Promise<{ readonly plaintext: Uint8Array; readonly sealedTo: number }> => {
   header(jwe, sealHeader, "The bundle's header");
-  try {
-    const { plaintext } = await compactDecrypt(jwe, key, {
-      keyManagementAlgorithms: [keyManagement],
-      contentEncryptionAlgorithms: [encryption],
-    });
-    return plaintext;
-  } catch {
+  const tries = await Promise.allSettled(
+    keys.map((key) =>
+      compactDecrypt(jwe, key, {
+        keyManagementAlgorithms: [keyManagement],
+        contentEncryptionAlgorithms: [encryption],
+      }),
+    ),
+  );
+  const sealedTo = tries.findIndex(({ status }) => status === 'fulfilled');
+  const opened = tries[sealedTo];
+  if (opened?.status !== 'fulfilled')
     throw untrusted("The bundle is damaged, or not sealed to this host's encryption key.");
-  }
+  return { plaintext: opened.value.plaintext, sealedTo };
 };
 
-const verify = async (jws: string, trusted: readonly JWK[]): Promise<Uint8Array> => {
+const verify = async (
+  jws: string,
+  trusted: readonly JWK[],
+): Promise<{ readonly payload: Uint8Array; readonly kid: string }> => {
   const { kid } = header(jws, manifestHeader, "The manifest's header");
   // Thumbprints are computed: what a key says of itself in `kid` proves nothing.
   const named = await Promise.all(
@@ -155,13 +166,13 @@ const verify = async (jws: string, trusted: readonly JWK[]): Promise<Uint8Array>
     const verified = await compactVerify(jws, await importJWK({ kty, crv, x, y } as JWK, 'ES256'), {
       algorithms: ['ES256'],
     });
-    return verified.payload;
+    return { payload: verified.payload, kid };
   } catch {
     throw untrusted("The manifest's signature does not hold.");
   }
 };
 
-const judge = (manifest: Manifest, { host, now, skew }: OpenOptions): void => {
+const judge = (manifest: Manifest, kid: string, { host, now, skew }: OpenOptions): void => {
   if (manifest.aud !== host)
     throw untrusted(`The bundle is for host ${shown(manifest.aud, 253)}; this is ${host}.`);
   const issued = instant(seconds(manifest.iat));
@@ -171,29 +182,34 @@ const judge = (manifest: Manifest, { host, now, skew }: OpenOptions): void => {
       'The manifest is not yet valid: the clocks of the control plane and of this host differ.',
     );
   if (expires + skew <= now) throw untrusted('The manifest has expired.');
+  // Its successor does that, and so proves that somebody can still speak to this host.
+  if (manifest.trust?.retire?.includes(kid) === true)
+    throw untrusted('The manifest retires the bundle key that signed it.');
 };
 
 /**
- * What a bundle says, proved. Whether it is older than another is for the host to judge, which knows its newest.
+ * What a bundle says, proved; `sealedTo`: the place of the encryption key that it is sealed to. Whether it is older than another is for the host to judge, which knows its newest.
  * @throws SelkieError untrusted: for another host, another algorithm or type, an unknown key, a signature, a time or a hash that does not hold
  * @throws SelkieError invalid: too long, or not of the right form
  */
 export const openBundle = async (
   jwe: string,
   options: OpenOptions,
-): Promise<{ manifest: Manifest; payload: Payload }> => {
+): Promise<{ manifest: Manifest; payload: Payload; sealedTo: number }> => {
   if (jwe.length > limits.bundle)
     throw new SelkieError('invalid', `The bundle is over ${limits.bundle} characters.`);
-  const plaintext = text(await decrypt(jwe, options.encryptionKey), 'The bundle');
-  const document = checkJson(documentSchema, plaintext, 'The bundle');
+  const { encryptionKey: given } = options;
+  const keys = Array.isArray(given) ? (given as readonly (CryptoKey | JWK)[]) : [given as CryptoKey | JWK];
+  const { plaintext, sealedTo } = await decrypt(jwe, keys);
+  const document = checkJson(documentSchema, text(plaintext, 'The bundle'), 'The bundle');
   if (document.manifest.length > limits.signingInput * 2)
     throw new SelkieError('invalid', 'The manifest is too long.');
-  const claims = text(await verify(document.manifest, options.trusted), 'The manifest');
-  const manifest = checkJson(manifestSchema, claims, 'The manifest');
-  judge(manifest, options);
+  const { payload, kid } = await verify(document.manifest, options.trusted);
+  const manifest = checkJson(manifestSchema, text(payload, 'The manifest'), 'The manifest');
+  judge(manifest, kid, options);
   if (encoder.encode(document.payload).length > limits.payload)
     throw new SelkieError('invalid', `The payload is over ${limits.payload} bytes.`);
   if ((await sha256(document.payload)) !== manifest.sha256)
     throw untrusted('The payload is not the one that the manifest was signed for.');
-  return { manifest, payload: checkJson(payloadSchema, document.payload, 'The payload') };
+  return { manifest, payload: checkJson(payloadSchema, document.payload, 'The payload'), sealedTo };
 };

@@ -17,6 +17,8 @@ export const limits = {
   hostToken: 1024 * 1024,
   /** Of one snapshot. */
   snapshotParts: 100_000,
+  /** Bundle keys that one manifest names, of each kind. */
+  bundleKeys: 8,
 } as const;
 
 /** What a host is to do with one key. */
@@ -51,8 +53,29 @@ export interface Manifest {
   /** Seconds since 1970, with milliseconds as a fraction (RFC 7519 §2): the order of two manifests in one second counts. */
   readonly iat: number;
   readonly exp: number;
+  /** Where one bundle key follows another. */
+  readonly trust?: Succession;
   /** SHA-256 of the payload's text, hex. */
   readonly sha256: string;
+}
+
+/** A public P-256 key as RFC 7517 and RFC 7518 §6.2.1 write it. */
+export interface PublicBundleKey {
+  readonly kty: 'EC';
+  readonly crv: 'P-256';
+  readonly x: string;
+  readonly y: string;
+}
+
+/**
+ * What the signer of a manifest says of other bundle keys: the old one signs the new one in, the new one signs the old one
+ * out. A host that does not know of succession refuses the manifest: it is strict.
+ */
+export interface Succession {
+  /** To be trusted from now on, besides the signer. */
+  readonly add?: readonly PublicBundleKey[];
+  /** RFC 7638 thumbprints of keys that are trusted no more; never the signer's own. */
+  readonly retire?: readonly string[];
 }
 
 const base64 = /^(?:[A-Za-z0-9+/]{4})+(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$|^[A-Za-z0-9+/]{2,3}={1,2}$/;
@@ -65,6 +88,24 @@ export const selectorName = z
 export const placeSchema: z.ZodMiniType<Place> = z.strictObject({
   epoch: z.int().check(z.minimum(1)),
   n: z.int().check(z.minimum(0)),
+});
+
+const coordinate = z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/));
+
+/** Further members (`kid`, `use`) are dropped: a key is named by its thumbprint. */
+export const bundleKeySchema: z.ZodMiniType<PublicBundleKey> = z.object({
+  kty: z.literal('EC'),
+  crv: z.literal('P-256'),
+  x: coordinate,
+  y: coordinate,
+});
+
+/** RFC 7638 with SHA-256: base64url. */
+export const thumbprintSchema = z.string().check(z.regex(/^[A-Za-z0-9_-]{43}$/));
+
+const succession: z.ZodMiniType<Succession> = z.strictObject({
+  add: z.exactOptional(z.array(bundleKeySchema).check(z.maxLength(limits.bundleKeys))),
+  retire: z.exactOptional(z.array(thumbprintSchema).check(z.maxLength(limits.bundleKeys))),
 });
 
 /** Nonces, incarnations, ids of snapshots. */
@@ -105,6 +146,7 @@ export const manifestSchema: z.ZodMiniType<Manifest> = z
     nonce: opaque,
     iat: z.number().check(z.minimum(0)),
     exp: z.number().check(z.minimum(0)),
+    trust: z.exactOptional(succession),
     sha256: z.string().check(z.regex(/^[0-9a-f]{64}$/)),
   })
   .check(

@@ -4,7 +4,7 @@ import type { CryptoKey, JWK } from 'jose';
 import * as z from 'zod/mini';
 import type { Place } from '../core/key/evidence.ts';
 import { type HostClaims, signToken, type VerifyOptions, verifyToken } from './host-token.ts';
-import { limits, opaque, placeSchema } from './manifest.ts';
+import { limits, opaque, placeSchema, thumbprintSchema } from './manifest.ts';
 
 export interface Pull extends HostClaims {
   readonly aud: 'selkie';
@@ -17,6 +17,8 @@ export interface Pull extends HostClaims {
    * is what its acknowledgement says.
    */
   readonly staged?: StagedParts;
+  /** RFC 7638 thumbprints of the bundle keys that it trusts. */
+  readonly trusts?: readonly string[];
 }
 
 /** Parts of a snapshot, numbered from 1. */
@@ -44,6 +46,7 @@ const schema: z.ZodMiniType<Pull> = z.object({
       received: z.array(part).check(z.maxLength(limits.snapshotParts)),
     }),
   ),
+  trusts: z.exactOptional(z.array(thumbprintSchema).check(z.maxLength(64))),
 });
 
 const kind = { typ: 'selkie-pull+jws', schema, what: 'The pull' };

@@ -132,6 +132,7 @@ const acknowledged = (row: HostRow, ack: Acknowledgement, session: Session): Hos
     lastSeen: now,
     ...(ack.cursor === null ? {} : { cursor: ack.cursor }),
     ...(ack.queueLifetime === undefined ? {} : { queueLifetime: ack.queueLifetime }),
+    ...(ack.trusts === undefined ? {} : { trusts: ack.trusts }),
     ...(manifest === undefined ? {} : { manifest }),
     ...(fenced === undefined || complete ? {} : { fenced }),
   };

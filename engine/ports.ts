@@ -178,6 +178,8 @@ export interface HostRow {
   readonly queueLifetime?: Duration;
   readonly lastUse: Readonly<Record<string, Instant>>;
   readonly lastSeen?: Instant;
+  /** Thumbprints of the bundle keys that it trusts, where it says so. */
+  readonly trusts?: readonly string[];
   readonly excluded?: { readonly at: Instant; readonly reason: string };
   readonly fenced?: { readonly at: Instant; readonly reason: string };
   /** Why the last delivery failed. */

@@ -254,6 +254,14 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
   }
 };
 
+/** Whether a host is to hear of bundle keys; those of a host that does not say which ones it trusts come with other news. */
+const mustHearOfKeys = async ({ seals }: World, trusts: readonly string[] | undefined): Promise<boolean> => {
+  if (trusts === undefined) return false;
+  const known = new Set(trusts);
+  const keys = await seals.bundleKeys();
+  return keys.some(({ kid }) => !known.has(kid)) || (seals.retired ?? []).some((kid) => known.has(kid));
+};
+
 /**
  * Answers a host's pull: the next bundle, or undefined where it lacks nothing.
  * @throws untrusted, invalid; not-found
@@ -267,8 +275,9 @@ export const answerPull = async (
   const host = fleetHost(world, name);
   const pull = await world.seals.pull(jws, proofBy(host, session));
   // A replayed pull may say an old cursor, or that of another key store, so it sets none: it only has the host asked.
+  const news = await mustHearOfKeys(world, pull.trusts);
   const [next] = await nextBundles(world, session, host, {
-    asks: (row) => !samePlace(row.cursor ?? null, pull.cursor),
+    asks: (row) => news || !samePlace(row.cursor ?? null, pull.cursor),
     ...(pull.staged === undefined ? {} : { staged: pull.staged }),
   });
   return next?.();

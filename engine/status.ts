@@ -96,6 +96,7 @@ export const hostsStatus = async (world: World) => {
     ...(row.excluded === undefined ? {} : { excluded: row.excluded.reason }),
     ...(row.fenced === undefined ? {} : { fenced: row.fenced.reason }),
     ...(row.lastSeen === undefined ? {} : { lastSeen: formatInstant(row.lastSeen) }),
+    ...(row.trusts === undefined ? {} : { trusts: row.trusts }),
     ...(row.trouble === undefined ? {} : { trouble: row.trouble.message }),
   }));
 };

@@ -7,6 +7,7 @@ import { limits } from '../../contract/manifest.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { FleetHost } from '../../core/policy.ts';
 import type { HostTransport } from '../../engine/ports.ts';
+import { endpointName } from './endpoint-name.ts';
 
 export interface HttpsTransportOptions {
   /** For all of one delivery: connecting, sending, waiting, reading. Milliseconds. */
@@ -114,6 +115,8 @@ const post = (url: URL, host: FleetHost, bundle: string, signal: AbortSignal): P
       ca: [pin.toString()],
       rejectUnauthorized: true,
       checkServerIdentity: sameKey(host.name, pin),
+      // It has two certificates while its keys roll; one that does not know the name shows its only one.
+      servername: endpointName(pin),
       minVersion: 'TLSv1.3',
       headers: { 'content-type': 'application/jose', 'content-length': Buffer.byteLength(bundle) },
       signal,

@@ -62,9 +62,9 @@ const receiver = async () => {
   const bundleKeys = await world.seals.bundleKeys();
   const receive = createReceiver({
     host: host.name,
-    identity: { encryption: host.encryptionPrivate, signing: host.signingPrivate },
+    identities: async () => [{ encryption: host.encryptionPrivate, signing: host.signingPrivate }],
     applier: createApplier({ host: host.name, store, duties, keys: createNodeKeys(), now: simulation.now }),
-    trusted: () => bundleKeys,
+    trusted: async () => bundleKeys,
     now: simulation.now,
     skew: minutes(5),
   });
@@ -86,7 +86,7 @@ const pull = async (): Promise<number> =>
   pullOnce({
     url,
     host: host.name,
-    identity: { signing: host.signingPrivate },
+    identities: async () => [{ signing: host.signingPrivate }],
     receive: await receiver(),
     standing: () => store.state,
     now: simulation.now,

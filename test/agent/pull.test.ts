@@ -23,7 +23,7 @@ describe('one cycle of pulls', () => {
     pullOnce({
       url,
       host: host.name,
-      identity: { signing: host.signingPrivate },
+      identities: async () => [{ signing: host.signingPrivate }],
       standing: () => ({
         cursor: { epoch: 1, n: received.filter((bundle) => bundle !== 'same').length },
         incarnation: 'incarnation-1',

@@ -149,6 +149,7 @@ export const wholeHost: Whole<HostRow> = {
   queueLifetime: hours(120),
   lastUse: { 'a.example.com/240128': t(7), __proto__x: t(8) },
   lastSeen: t(9),
+  trusts: ['x'.repeat(43)],
   excluded: { at: t(10), reason: odd },
   fenced: { at: t(11), reason: odd },
   trouble: { at: t(12), message: odd },
