@@ -35,9 +35,14 @@ export interface MilterOptions extends Omit<ConnectionOptions, 'isInternal' | 'i
   readonly closeWithin?: number;
 }
 
+/** Without the ports: what an administrator chose. */
+export type MilterPolicy = Omit<MilterOptions, 'ring' | 'now' | 'log' | 'meter'>;
+
 export interface Milter {
   /** Of a TCP address; the system's choice where 0 was asked for. */
   readonly port?: number;
+  /** Holds for connections from now on; open ones go on as they began. The address and the limits of all together stay. */
+  configure(policy: MilterPolicy): void;
   /** Takes no more connections, lets messages in hand be finished, then ends. */
   close(): Promise<void>;
 }
@@ -142,14 +147,19 @@ const listening = (server: Server, listen: MilterAddress): Promise<void> =>
  *   signing.internalHosts
  */
 export const startMilter = async (options: MilterOptions): Promise<Milter> => {
-  const { listen, log, internal = loopback, maxConnections = 1024, memoryLimit = 64 << 20 } = options;
-  const shared: ConnectionOptions = {
-    ...options,
-    isInternal: internalClients(internal),
-    idleTimeout: options.idleTimeout ?? 7_210_000,
-    contentTimeout: options.contentTimeout ?? 300_000,
-    memory: sharedMemory(memoryLimit),
-  };
+  const { listen, log, maxConnections = 1024, memoryLimit = 64 << 20 } = options;
+  const memory = sharedMemory(memoryLimit);
+  const { ring, now, meter } = options;
+  const ports = { ring, now, log, memory, ...(meter === undefined ? {} : { meter }) };
+  const connectionOptions = (policy: MilterPolicy): ConnectionOptions => ({
+    ...policy,
+    ...ports,
+    local: 'path' in listen,
+    isInternal: internalClients(policy.internal ?? loopback),
+    idleTimeout: policy.idleTimeout ?? 7_210_000,
+    contentTimeout: policy.contentTimeout ?? 300_000,
+  });
+  let shared = connectionOptions(options);
   const group = 'path' in listen && listen.group !== undefined ? groupId(listen.group) : undefined;
   const open = new Map<Socket, Connection>();
   const server = createServer((socket) => {
@@ -186,6 +196,13 @@ export const startMilter = async (options: MilterOptions): Promise<Milter> => {
       for (const connection of open.values()) connection.finish();
     });
 
+  const configure = (policy: MilterPolicy): void => {
+    shared = connectionOptions(policy);
+  };
   const address = server.address();
-  return address !== null && typeof address === 'object' ? { port: address.port, close } : { close };
+  return {
+    ...(address !== null && typeof address === 'object' ? { port: address.port } : {}),
+    configure,
+    close,
+  };
 };
