@@ -14,8 +14,13 @@ const sampleSize = 5;
 export interface Observer {
   /** Keys with a row for canaries that were never signed with. */
   tryKeys(rows: WantedRows): Promise<void>;
-  /** Domains whose key was not seen to sign since their row was changed; and some others. */
-  domains(rows: WantedRows): Promise<void>;
+  /**
+   * Domains whose key was not seen to sign since their row was changed, or some others, and notes those that are seen.
+   * @returns those that are not
+   */
+  domains(rows: WantedRows): Promise<readonly { readonly place: KeyPlace; readonly why: string }[]>;
+  /** The domain goes on with another key: this one is put to work again after a while. */
+  refuse(place: KeyPlace, why: string): void;
   /** Domains that were signed for and have no row now. */
   gone(rows: WantedRows): Promise<void>;
 }
@@ -94,14 +99,6 @@ export const createObserver = (work: Work): Observer => {
     say(work, nameOf(key), why);
   };
 
-  /** Each time twice as long, for what stands in the way is a person's to take away. */
-  const refuse = (key: KeyPlace, why: string): void => {
-    fail(key, why);
-    const times = (refused.get(nameOf(key))?.times ?? 0) + 1;
-    const wait = Math.min(longestRefusal, 2 ** (times - 1)) * minute - minute / 2;
-    refused.set(nameOf(key), { why, times, until: settings.now() + wait });
-  };
-
   return {
     async tryKeys({ trials }) {
       const untried = trials.filter((place) => {
@@ -120,16 +117,26 @@ export const createObserver = (work: Work): Observer => {
     },
 
     async domains({ signing }) {
-      const isSeen = ({ domain, selector }: KeyPlace): boolean =>
-        state.signing[domain]?.selector === selector && state.signing[domain].reload !== undefined;
-      const unseen = signing.filter((place) => !isSeen(place) && !failed.has(nameOf(place)));
-      await ask(unseen, domainAddress, async (place, answer) => {
+      const faults: { place: KeyPlace; why: string }[] = [];
+      const look = async (
+        places: readonly KeyPlace[],
+        note: (place: KeyPlace) => void = () => {},
+      ): Promise<void> =>
+        ask(
+          places.filter((place) => !failed.has(nameOf(place))),
+          domainAddress,
+          async (place, answer) => {
+            const why = await fault(work, place, answer);
+            if (why === undefined) note(place);
+            else faults.push({ place, why });
+          },
+        );
+      const unseen = signing.filter(({ domain, selector }) => {
+        const seen = state.signing[domain];
+        return seen?.selector !== selector || seen.reload === undefined;
+      });
+      await look(unseen, (place) => {
         const { domain, selector } = place;
-        const why = await fault(work, place, answer);
-        if (why !== undefined) {
-          refuse(place, why);
-          return;
-        }
         refused.delete(nameOf(place));
         const last = state.signing[domain];
         const before = last?.selector === selector ? last.before : last?.selector;
@@ -139,23 +146,22 @@ export const createObserver = (work: Work): Observer => {
           ...(state.tables === null ? {} : { reload: state.tables.reload }),
         };
       });
-      if (unseen.length > 0) {
-        await saved.save();
-        await settings.step('domains seen');
-        return;
+      if (unseen.length === 0) {
+        const first = signing.length === 0 ? 0 : Math.floor(settings.now() / minute) % signing.length;
+        await look([...signing.slice(first), ...signing.slice(0, first)].slice(0, sampleSize));
       }
-      const first = signing.length === 0 ? 0 : Math.floor(settings.now() / minute) % signing.length;
-      const sample = [...signing.slice(first), ...signing.slice(0, first)].slice(0, sampleSize);
-      await ask(
-        sample.filter((place) => !failed.has(nameOf(place))),
-        domainAddress,
-        async (place, answer) => {
-          const why = await fault(work, place, answer);
-          if (why === undefined) return;
-          fail(place, why);
-          delete state.signing[place.domain]?.reload;
-        },
-      );
+      for (const { place } of faults) delete state.signing[place.domain]?.reload;
+      await saved.save();
+      if (unseen.length > 0) await settings.step('domains seen');
+      return faults;
+    },
+
+    /** Each time twice as long, for what stands in the way is a person's to take away. */
+    refuse(place, why) {
+      fail(place, why);
+      const times = (refused.get(nameOf(place))?.times ?? 0) + 1;
+      const wait = Math.min(longestRefusal, 2 ** (times - 1)) * minute - minute / 2;
+      refused.set(nameOf(place), { why, times, until: settings.now() + wait });
     },
 
     async gone({ signing }) {

@@ -60,7 +60,7 @@ const findServing = async ({
 /** Whether OpenDKIM answers; and if it has not the tables that it was last seen with, what was seen counts no more. */
 const seesAgain = async ({ saved: { state }, view, settings }: Work): Promise<boolean> => {
   try {
-    if (await inForce(view, state.tables?.hash ?? '', settings.timeout)) return true;
+    if (await inForce(view, state.tables?.mark ?? 'unknown', settings.timeout)) return true;
     for (const seen of Object.values(state.signing)) delete seen.reload;
     return true;
   } catch {
@@ -100,22 +100,22 @@ const unsee = async ({ saved, settings }: Work, domains: ReadonlySet<string>): P
   await settings.step('state saved');
 };
 
-/** Tables with these rows, on the disk and in force. */
-const bring = async (work: Work, rows: WantedRows): Promise<void> => {
+/** Tables with these rows, on the disk and in force. @returns whether that took a reload */
+const bring = async (work: Work, rows: WantedRows): Promise<boolean> => {
   const { view, saved, settings } = work;
   const { timeout, reloadWithin: within, step, now, backups } = settings;
   const present = await readTables(view);
-  const built = buildTables(present, rows, heldBy(work, rows));
+  const built = buildTables(present, rows, heldBy(work, rows), work.saved.state.tables?.mark);
   const changes = differs(present, built);
   if (changes) {
     checkTables(present, built);
     await unsee(work, changedDomains(present, built));
     await putTables(present, built, { now: now(), backups, step });
   }
-  const there = await inForce(view, built.hash, timeout);
-  if (there && saved.state.tables?.hash === built.hash) return;
-  if (!there) checkTables(present, built);
-  if (!there && !(await reload(view, built.hash, { timeout, within, step }))) {
+  // A mark that was seen before is in force, or OpenDKIM was told other tables meanwhile; a new one cannot be.
+  if (!changes && (await inForce(view, built.mark, timeout))) return false;
+  if (!changes) checkTables(present, built);
+  if (!(await reload(view, built.mark, { timeout, within, step }))) {
     if (changes) await restoreTables(present, built);
     throw new SelkieError(
       'unavailable',
@@ -124,25 +124,32 @@ const bring = async (work: Work, rows: WantedRows): Promise<void> => {
   }
   // After the reload was seen: a connection that is opened from now on has these tables.
   const number = noteReload(saved.state, await openConnections(view.target));
-  saved.state.tables = { hash: built.hash, reload: number };
+  saved.state.tables = { mark: built.mark, reload: number };
   await saved.save();
   await step('reload seen');
+  return true;
 };
 
 /** Trial rows first; then, when those were signed with, the domains' rows; and back to the old key where a new one fails. */
 const bringAll = async (work: Work, serving: ReadonlyMap<string, KeyPlace>): Promise<void> => {
   const observer = createObserver(work);
   let last = '';
-  for (let pass = 0; pass < 4; pass += 1) {
+  for (let pass = 0; pass < 5; pass += 1) {
     const rows = planOf(work, serving);
     const said = JSON.stringify(rows);
     if (said === last) return;
-    last = said;
     // On a host without keys the tables stay as they were found.
     if (work.wanted.keys.length === 0 && !namesOurs(await readTables(work.view))) return;
-    await bring(work, rows);
+    const reloaded = await bring(work, rows);
     await observer.tryKeys(rows);
-    await observer.domains(rows);
+    const faults = await observer.domains(rows);
+    if (faults.length > 0 && !reloaded) {
+      // Somebody else may have had other tables loaded under the same mark. Only after a reload of ours is it the key's fault.
+      work.saved.state.tables = null;
+      continue;
+    }
+    last = said;
+    for (const { place, why } of faults) observer.refuse(place, why);
     await observer.gone(rows);
   }
 };
@@ -158,7 +165,7 @@ const takeOut = async (work: Work): Promise<void> => {
     trials: [],
     canaryKey: files.canaryKey,
   };
-  const built = buildTables(present, rows, heldBy(work, rows));
+  const built = buildTables(present, rows, heldBy(work, rows), work.saved.state.tables?.mark);
   const changed = changedDomains(present, built);
   if (changed.size === 0) return;
   checkTables(present, built);
@@ -191,8 +198,8 @@ const clean = async (work: Work, serving: ReadonlyMap<string, KeyPlace>): Promis
   if (tables === null || olderThan(saved.state, tables.reload) > 0) return;
   const present = await readTables(view);
   const rows = planOf(work, serving);
-  const built = buildTables(present, rows, heldBy(work, rows));
-  if (built.hash !== tables.hash) return;
+  const built = buildTables(present, rows, heldBy(work, rows), work.saved.state.tables?.mark);
+  if (built.mark !== tables.mark) return;
   await purgeKeyTable(present, built);
   await settings.step('KeyTable purged');
   const named = built.keyTable.split(/[\s:]+/).filter((word) => word.startsWith('/'));

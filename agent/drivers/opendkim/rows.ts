@@ -9,7 +9,8 @@
 //
 // A rotation changes one row of KeyTable; rows of SigningTable, an administrator's own among them (sub-domains, single
 // users), name the domain and follow. The reserved addresses lie under .invalid (RFC 2606): only canaries bear them. The
-// last pair says which tables are in force: its pattern is one file's, its selector the other's.
+// last pair says which tables are in force: its pattern is one file's mark, its selector the other's, and a mark is never
+// the same twice in a row.
 import { createHash } from 'node:crypto';
 import { keyRow, keyRows } from '../../opendkim/key-table.ts';
 import { type SigningRow, signingIndex, signingRow } from '../../opendkim/signing-table.ts';
@@ -44,8 +45,8 @@ export interface Tables {
 }
 
 export interface BuiltTables {
-  /** SHA-256 of the rows, shortened: what `tablesAddress` and the answer's selector bear when they are in force. */
-  readonly hash: string;
+  /** What `tablesAddress` and the answer's selector bear when they are in force. */
+  readonly mark: string;
   readonly signingTable: string;
   readonly keyTable: string;
   /** `keyTable` with the rows besides that other tables in force may still name. */
@@ -55,9 +56,7 @@ export interface BuiltTables {
 export const signingName = (domain: string): string => `${ours}${domain}`;
 export const trialAddress = ({ domain, selector }: Pick<KeyPlace, 'domain' | 'selector'>): string =>
   `${selector}@${domain}.${reserved}`;
-export const tablesAddress = (hash: string): string => `t${hash}@${reserved}`;
-export const tablesSelector = (hash: string): string => `t${hash}`;
-
+export const tablesAddress = (mark: string): string => `${mark}@${reserved}`;
 /** The key that signs a domain by the KeyTable on disk. */
 export const servingKeys = (keyTable: string, type: TableType): ReadonlyMap<string, KeyPlace> =>
   new Map(
@@ -180,14 +179,28 @@ const putSigning = (
   ]);
 };
 
+const isTables = ({ row }: Line): boolean =>
+  row !== undefined && (row.key === tablesName || row.value === tablesName);
+
+/** The text without the row that bears the mark. */
+export const withoutMark = (text: string, type: TableType): string =>
+  printTable(parseTable(text, type).filter((line) => !isTables(line)));
+
 /**
  * The tables with our rows as wanted, everybody else's as they were, in order, with their comments. Two things are done
  * to the rows of others: those that name a key of ours which signs nothing are put into a comment until it does, for they
  * would put mail off; and those that name the same key (domain and selector) under a name of its own, as before it was
  * adopted, name it as ours from now on, so that the next rotation moves them too.
  * @param held `domain/selector` of the keys that are ours, of domains that sign or must not
+ * @param seen the mark that was last seen in force with what was then on the disk. It is kept where nothing changes; what
+ *   anybody else may have put into force by a reload of his own bears it too, so any change takes a new one
  */
-export const buildTables = (present: Tables, rows: WantedRows, held: ReadonlySet<string>): BuiltTables => {
+export const buildTables = (
+  present: Tables,
+  rows: WantedRows,
+  held: ReadonlySet<string>,
+  seen: string | undefined,
+): BuiltTables => {
   const { keyType, signingType } = present;
   const keyLines = parseTable(present.keyTable, keyType);
   const signingLines = parseTable(present.signingTable, signingType);
@@ -199,7 +212,7 @@ export const buildTables = (present: Tables, rows: WantedRows, held: ReadonlySet
         : [],
     ),
   );
-  const known = new Set(keys.map(({ name }) => name));
+  const known = new Set([...keys.map(({ name }) => name), tablesName]);
   const wanted = [
     ...rows.signing.map(({ domain }) => ({
       pattern: domainPattern(domain, signingType),
@@ -212,32 +225,34 @@ export const buildTables = (present: Tables, rows: WantedRows, held: ReadonlySet
       address: trialAddress(key),
     })),
   ];
-  const isTables = ({ row }: Line): boolean =>
-    row !== undefined && (row.key === tablesName || row.value === tablesName);
   const otherKeys = keyLines.filter((line) => !isTables(line));
   const otherSigning = signingLines.filter((line) => !isTables(line));
   const signing = putSigning(otherSigning, signingType, wanted, known, adopted);
+
+  const marked = (mark: string): BuiltTables => {
+    const last: NamedKey = { name: tablesName, domain: reserved, selector: mark, file: rows.canaryKey };
+    const address = tablesAddress(mark);
+    const row = { pattern: address, name: tablesName, address };
+    return {
+      mark,
+      signingTable: putSigning(
+        parseTable(signing, signingType),
+        signingType,
+        [...wanted, row],
+        known,
+        new Map(),
+      ),
+      keyTable: putKeys(otherKeys, keyType, [...keys, last], false),
+      keyTableMeanwhile: putKeys(otherKeys, keyType, [...keys, last], true),
+    };
+  };
+  if (seen !== undefined) {
+    const same = marked(seen);
+    if (same.signingTable === present.signingTable && same.keyTableMeanwhile === present.keyTable)
+      return same;
+  }
   const hash = createHash('sha256')
-    .update(`${putKeys(otherKeys, keyType, keys, false)}\0${signing}`)
-    .digest('hex')
-    .slice(0, 16);
-  const last: NamedKey = {
-    name: tablesName,
-    domain: reserved,
-    selector: tablesSelector(hash),
-    file: rows.canaryKey,
-  };
-  const address = tablesAddress(hash);
-  return {
-    hash,
-    signingTable: putSigning(
-      parseTable(signing, signingType),
-      signingType,
-      [...wanted, { pattern: address, name: tablesName, address }],
-      new Set([...known, tablesName]),
-      new Map(),
-    ),
-    keyTable: putKeys(otherKeys, keyType, [...keys, last], false),
-    keyTableMeanwhile: putKeys(otherKeys, keyType, [...keys, last], true),
-  };
+    .update(`${present.keyTable}\0${present.signingTable}\0${signing}`)
+    .digest('hex');
+  return marked(`t${hash.slice(0, 16)}`);
 };

@@ -23,8 +23,8 @@ const schema = z.strictObject({
   signing: z.record(z.string(), seen),
   /** `domain/selector` of keys that signed and have no row now → number of the reload. */
   gone: z.record(z.string(), z.int()),
-  /** The tables that were seen in force, and the reload since which. */
-  tables: z.nullable(z.strictObject({ hash: z.string(), reload: z.int() })),
+  /** Mark of the tables that were seen in force, and the reload since which. */
+  tables: z.nullable(z.strictObject({ mark: z.string(), reload: z.int() })),
   /** By number: the connections that were open when a reload was seen in force, less those that have ended. */
   reloads: z.record(z.string(), z.array(z.string())),
   last: z.int(),

@@ -4,9 +4,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { SelkieError } from '../../../core/errors.ts';
 import { keyRows, keyTableFaults } from '../../opendkim/key-table.ts';
 import { signingRow, signingTableFaults } from '../../opendkim/signing-table.ts';
-import { parseTable } from '../../opendkim/table.ts';
+import { parseTable, type TableType } from '../../opendkim/table.ts';
 import { openCanary } from './canary.ts';
-import { type BuiltTables, servingKeys, type Tables, tablesAddress, tablesSelector } from './rows.ts';
+import { type BuiltTables, servingKeys, type Tables, tablesAddress, withoutMark } from './rows.ts';
 import { backUp, readTableFile, replaceTables, type TableFile } from './table-files.ts';
 import { absence, type OpendkimView } from './view.ts';
 
@@ -66,7 +66,7 @@ export const changedDomains = (present: Tables, built: BuiltTables): ReadonlySet
   return new Set(changed);
 };
 
-/** Whether anything on the disk is to change. Rows of KeyTable that nothing names any more do not count: `purge`. */
+/** Whether anything on the disk is to change. Rows of KeyTable that nothing names any more do not count: `purgeKeyTable`. */
 export const differs = (present: PresentTables, built: BuiltTables): boolean =>
   !present.keyFile.exists ||
   !present.signingFile.exists ||
@@ -81,8 +81,9 @@ export const putTables = async (
   built: BuiltTables,
   { now, backups, step }: { readonly now: number; readonly backups: number; readonly step: Step },
 ): Promise<void> => {
-  await backUp(present.keyFile, now, backups);
-  await backUp(present.signingFile, now, backups);
+  const same = (type: TableType) => (a: string, b: string) => withoutMark(a, type) === withoutMark(b, type);
+  await backUp(present.keyFile, now, backups, same(present.keyType));
+  await backUp(present.signingFile, now, backups, same(present.signingType));
   await step('backed up');
   await replaceTables(
     [
@@ -109,13 +110,13 @@ export const purgeKeyTable = async (present: PresentTables, built: BuiltTables):
  * Whether new connections get these tables.
  * @throws SelkieError unavailable where OpenDKIM does not answer
  */
-export const inForce = async (view: OpendkimView, hash: string, timeout: number): Promise<boolean> => {
+export const inForce = async (view: OpendkimView, mark: string, timeout: number): Promise<boolean> => {
   const canary = await openCanary(view.target, timeout).catch((cause: unknown) => {
     throw new SelkieError('unavailable', absence(view), { cause });
   });
   try {
-    const { signatures } = await canary.ask(tablesAddress(hash));
-    return signatures.some(({ selector }) => selector === tablesSelector(hash));
+    const { signatures } = await canary.ask(tablesAddress(mark));
+    return signatures.some(({ selector }) => selector === mark);
   } finally {
     await canary.close().catch(() => undefined);
   }
@@ -127,7 +128,7 @@ export const inForce = async (view: OpendkimView, hash: string, timeout: number)
  */
 export const reload = async (
   view: OpendkimView,
-  hash: string,
+  mark: string,
   { timeout, within, step }: { readonly timeout: number; readonly within: number; readonly step: Step },
 ): Promise<boolean> => {
   if (view.process === undefined) throw new SelkieError('unavailable', absence(view));
@@ -143,7 +144,7 @@ export const reload = async (
   await step('signalled');
   const pause = 20;
   for (let waited = 0; waited < within; waited += pause) {
-    if (await inForce(view, hash, timeout).catch(() => false)) return true;
+    if (await inForce(view, mark, timeout).catch(() => false)) return true;
     await sleep(pause);
   }
   return false;

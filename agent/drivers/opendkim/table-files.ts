@@ -88,7 +88,12 @@ const leftover = /^[0-9a-f]{12}\.tmp$/;
  * Keeps a copy of what is there now: `.org` the first time, then by date, the newest `keep` of them. None of what the newest
  * copy says already: attempts that fail again and again would push out what a person wants back.
  */
-export const backUp = async (file: TableFile, now: number, keep: number): Promise<void> => {
+export const backUp = async (
+  file: TableFile,
+  now: number,
+  keep: number,
+  same: (a: string, b: string) => boolean,
+): Promise<void> => {
   if (!file.exists) return;
   const [folder, name] = [dirname(file.path), basename(file.path)];
   try {
@@ -101,7 +106,8 @@ export const backUp = async (file: TableFile, now: number, keep: number): Promis
     const newest = dates.at(-1) ?? (suffixes.includes('org') ? 'org' : undefined);
     // Twice in a second: what was there at its beginning is what a person wants back.
     if (newest === suffix) return;
-    if (newest !== undefined && (await readIfThere(join(folder, `${name}.${newest}`))) === file.text) return;
+    const copied = newest === undefined ? undefined : await readIfThere(join(folder, `${name}.${newest}`));
+    if (copied !== undefined && same(copied, file.text)) return;
     const copy = join(folder, `${name}.${suffix}`);
     await rename(await draftLike(copy, file.text, await likeness(file.path)), copy);
     for (const old of dates.slice(0, Math.max(0, dates.length + 1 - keep)))
