@@ -16,6 +16,8 @@ export interface ConnectionOptions extends MessageOptions {
   readonly contentTimeout?: number;
   /** Bytes of signed header fields that a message may have; the session's own where absent. */
   readonly longestHeader?: number;
+  /** The MTA is at the other end of a unix socket. */
+  readonly local?: boolean;
   /** Shared by all connections; not bounded where absent. */
   readonly memory?: Memory;
 }
@@ -26,9 +28,10 @@ export interface Connection {
 }
 
 export const serve = (socket: Socket, options: ConnectionOptions): Connection => {
-  const { headers, longestHeader, originMacros = {}, idleTimeout } = options;
+  const { headers, longestHeader, originMacros = {}, idleTimeout, local = false } = options;
   const session = createSession({
     macros: Object.keys(originMacros),
+    local,
     ...(headers === undefined ? {} : { headers }),
     ...(longestHeader === undefined ? {} : { longestHeader }),
   });

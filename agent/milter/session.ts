@@ -1,10 +1,11 @@
 // One MTA's connection as a state machine: a command goes in, effects come out. Pure; connection.ts performs them.
 //
-// What is negotiated, and why: replies are left out for header fields and body chunks only, which the MTA streams anyway.
-// SMFIP_NODATA and SMFIP_NR_DATA are never asked for: with them Postfix writes the DATA macros alone and waits for the
-// delayed acknowledgement of TCP, 40 ms a message. The reply at the end of the header lets mail that is not signed go
-// without its body being sent. Macros are asked for (SMFIR_SETSYMLIST) only where the configuration names some: those that
-// are always of use are in the default lists of Postfix and Sendmail.
+// What is negotiated, and why: over TCP, replies are left out for header fields and body chunks only, which the MTA streams
+// anyway. SMFIP_NODATA and SMFIP_NR_DATA are never asked for there: with them Postfix writes the DATA macros alone and waits
+// for the delayed acknowledgement of TCP, 40 ms a message. A unix socket knows no such wait, and a reply that says nothing
+// costs both sides two changes of process: there all are left out up to the end of the header. The reply there lets mail
+// that is not signed go without its body being sent. Macros are asked for (SMFIR_SETSYMLIST) only where the configuration
+// names some: those that are always of use are in the default lists of Postfix and Sendmail.
 
 import { canonicalName, type HeaderField } from '../../core/dkim/canonical-header.ts';
 import { defaultHeaders, type HeaderPolicy } from '../../core/dkim/header-selection.ts';
@@ -69,6 +70,8 @@ export interface SessionOptions {
   readonly macros?: readonly string[];
   /** Bytes of signed header fields that a message may have; 1 MiB unless told otherwise: OpenDKIM takes 64 KiB. */
   readonly longestHeader?: number;
+  /** The MTA is at the other end of a unix socket. */
+  readonly local?: boolean;
 }
 
 /** What a field takes in memory besides its bytes, so that very many empty ones are bounded too. */
@@ -81,6 +84,14 @@ const longestMacro = 1000;
 const macroStages = 'CHMRTLNBEU';
 
 const wantedSteps = steps.noReplyToHeader | steps.noReplyToBody | steps.leadingSpace;
+const wantedLocally =
+  wantedSteps |
+  steps.noReplyToConnect |
+  steps.noReplyToHelo |
+  steps.noReplyToMail |
+  steps.noReplyToRecipient |
+  steps.noReplyToData |
+  steps.noReplyToUnknown;
 
 /** `ready` is between messages. */
 type Phase = 'new' | 'ready' | 'envelope' | 'header' | 'body';
@@ -150,6 +161,7 @@ export const createSession = ({
   headers = defaultHeaders,
   macros: extraMacros = [],
   longestHeader = 1 << 20,
+  local = false,
 }: SessionOptions = {}): Session => {
   const wantedMacros = [...new Set([...usedMacros, ...extraMacros])];
   const isKept = (name: string): boolean => {
@@ -200,7 +212,7 @@ export const createSession = ({
     if (offer.version < oldestVersion) throw malformed(`version ${offer.version} is too old`);
     if ((offer.actions & actions.addHeaders) === 0)
       throw malformed('the MTA does not let header fields be added (SMFIF_ADDHDRS)');
-    agreedSteps = offer.steps & wantedSteps;
+    agreedSteps = offer.steps & (local ? wantedLocally : wantedSteps);
     phase = 'ready';
     // As OpenDKIM: at the end of the header, where the decision is made.
     const asks = extraMacros.length > 0 && (offer.actions & actions.setMacros) !== 0;
@@ -266,23 +278,25 @@ export const createSession = ({
         const effects = dropped();
         reset(['C']);
         client = { host, family, address };
-        return [...effects, reply('continue')];
+        return [...effects, ...unless(steps.noReplyToConnect)];
       }
       case 'helo': {
         const effects = dropped();
         reset(['C', 'H']);
-        return [...effects, reply('continue')];
+        return [...effects, ...unless(steps.noReplyToHelo)];
       }
       case 'mail': {
         const effects = dropped();
         reset(['C', 'H', 'M']);
         phase = 'envelope';
-        return [...effects, reply('continue')];
+        return [...effects, ...unless(steps.noReplyToMail)];
       }
       case 'recipient':
+        return unless(steps.noReplyToRecipient);
       case 'data':
+        return unless(steps.noReplyToData);
       case 'unknown':
-        return [reply('continue')];
+        return unless(steps.noReplyToUnknown);
       case 'header':
         return header(command.name, command.value);
       case 'end-of-headers':

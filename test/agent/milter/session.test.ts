@@ -77,6 +77,21 @@ describe('negotiation', () => {
     if (effect?.effect !== 'reply' || effect.reply.reply !== 'negotiate') throw new Error('no negotiation');
     expect(effect.reply.steps & (steps.noData | steps.noReplyToData)).toBe(0);
   });
+  it('of a unix socket leaves out every reply up to the end of the header, as far as they are offered', () => {
+    const session = createSession({ local: true });
+    const silent = steps.noReplyToMail | steps.noReplyToRecipient | steps.noReplyToData;
+    const [effect] = session.take(offer());
+    if (effect?.effect !== 'reply' || effect.reply.reply !== 'negotiate') throw new Error('no negotiation');
+    expect(effect.reply.steps & silent).toBe(silent);
+    expect(effect.reply.steps & (steps.noData | steps.noReplyToEndOfHeaders)).toBe(0);
+    const helo: Command = { command: 'helo', name: 'mx' };
+    const unknown: Command = { command: 'unknown', line: 'NOOP' };
+    const commands = [connect, helo, mail, rcpt, data, unknown, from, eoh, body, eom];
+    expect(run(session, ...commands)).toEqual([[], [], [], [], [], [], [], ['begin'], ['body'], ['finish']]);
+    const old = createSession({ local: true });
+    old.take(offer({ steps: 0xfff }));
+    expect(run(old, connect, mail, rcpt, data)).toEqual(Array.from({ length: 4 }, () => ['continue']));
+  });
   it('asks for macros only where some are wanted, at the end of the header, in place of the list there', () => {
     const asking = (change: Partial<Command & { command: 'negotiate' }>) => {
       const [effect] = createSession({ macros: ['daemon_name', 'i', 'x'] }).take(offer(change));
