@@ -6,7 +6,7 @@ import { add, days, hours, minutes } from '../../core/time.ts';
 import { returnHost } from '../../engine/hosts.ts';
 import type { Unit } from '../../engine/ports.ts';
 import { reconcileHost } from '../../engine/reconcile-host.ts';
-import { tick } from '../../engine/tick.ts';
+import { tick, workOn } from '../../engine/tick.ts';
 import { openSession, type World } from '../../engine/world.ts';
 import { type Simulation, simulate } from '../world/world.ts';
 
@@ -86,5 +86,27 @@ describe('a host', () => {
     await expect(openSession(off).then((session) => returnHost(off, session, mx1))).rejects.toMatchObject({
       code: 'unavailable',
     });
+  });
+});
+
+describe('a zone unit', () => {
+  // A worker of the newest deployment began a key set that a worker of the one before, whose fleet file had the domain
+  // leave, took away again at once: its mail had no signature.
+  test('of a fleet that is not installed yet waits for that', async () => {
+    const simulation = await begin();
+    const { world, sent } = noting(simulation);
+    const { domains } = world.fleet;
+    const [name, entry] = [...domains][0] ?? [];
+    if (name === undefined || entry === undefined) throw new Error('no domain');
+    const leaving = new Map([[name, { ...entry, leaving: true }]]);
+    const newer: World = { ...world, fleet: { ...world.fleet, version: 2, domains: leaving } };
+    const zone: Unit = { kind: 'zone', zone: entry.zone, domains: [name] };
+    const before = await world.ledger.domain(name);
+    await workOn(newer, zone);
+    expect(await world.ledger.domain(name)).toEqual(before);
+    expect(sent).toEqual([zone]);
+    await workOn(newer, { kind: 'fleet' });
+    await workOn(newer, zone);
+    expect((await world.ledger.domain(name))?.version).toBeGreaterThan((before?.version ?? 0) + 1);
   });
 });

@@ -83,6 +83,7 @@ export const simulate = async (
   const [dns, vault, signer] = [createDns(now), createVault(), await createSigner()];
   const ledger = openSqliteLedger(':memory:', now);
   let ids = 0;
+  let swept: number = at;
   let version = 1;
   let entry: FleetDomain = {
     domain,
@@ -134,7 +135,8 @@ export const simulate = async (
   const nextSweep = async (): Promise<number> => {
     const wakeAt = (await ledger.domain(domain))?.wakeAt;
     const fleetIsNew = (await ledger.head()).fleetVersion < version;
-    if (fleetIsNew) return Math.ceil((at + 1) / minute) * minute;
+    // At this very minute too, where it has not been yet: units that come back may fall on each.
+    if (fleetIsNew) return Math.ceil(Math.max(swept + 1, at) / minute) * minute;
     return wakeAt === undefined
       ? Number.POSITIVE_INFINITY
       : Math.ceil(Math.max(at + 1, wakeAt) / minute) * minute;
@@ -151,6 +153,7 @@ export const simulate = async (
       if (next > until) break;
       at = instant(next);
       if (first === undefined || first.at > next) {
+        swept = at;
         await tick(world);
         continue;
       }
@@ -179,10 +182,12 @@ export const simulate = async (
     join: async (name) => {
       await enrol(name);
       version += 1;
+      swept = at;
     },
     change: (change) => {
       entry = { ...entry, ...change };
       version += 1;
+      swept = at;
     },
     timeline: () =>
       happenings
