@@ -6,7 +6,12 @@ import { type DaemonOptions, startDaemon } from '../daemon.ts';
 import { defaultStateFolder } from './terminal.ts';
 
 const run = async (options: DaemonOptions): Promise<void> => {
-  const daemon = await startDaemon(options);
+  const starting = startDaemon(options);
+  // From the first moment: without a listener, SIGHUP would end the process.
+  process.on('SIGHUP', () => {
+    starting.then(({ reload }) => reload()).catch(() => {});
+  });
+  const daemon = await starting;
   const end = (): void => {
     daemon.close().then(
       () => process.exit(0),
