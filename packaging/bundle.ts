@@ -33,7 +33,7 @@ const noticeOf = async (name: string): Promise<Notice> => {
   const { license } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
     license?: string;
   };
-  const file = (await readdir(folder)).find((entry) => /^(licen[cs]e|copying)(\.|$)/i.test(entry));
+  const file = (await readdir(folder)).find((entry) => /^(licen[cs]e|copying)([.-]|$)/i.test(entry));
   if (license === undefined)
     throw new Error(`${name} does not say its licence: look at it before it is shipped`);
   return { name, license, text: file === undefined ? '' : await readFile(join(folder, file), 'utf8') };

@@ -47,11 +47,33 @@ export const tools = {
   'systemd-notify': { from: 'apt: systemd', here: () => program('systemd-notify') !== undefined },
   'systemd-analyze': { from: 'apt: systemd', here: () => program('systemd-analyze') !== undefined },
   'dpkg-deb': { from: 'apt: dpkg', here: () => program('dpkg-deb') !== undefined },
+  groff: { from: 'apt: groff-base', here: () => program('groff') !== undefined },
   rpmbuild: { from: 'apt: rpm', here: () => program('rpmbuild') !== undefined },
   /** Changes to its own user, as root only. */
   rspamd: {
     from: 'apt: rspamd (and root)',
     here: () => program('rspamd') !== undefined && process.getuid?.() === 0,
+  },
+  /** systemd in namespaces of its own (systemd-host.ts). */
+  systemd: {
+    from: 'apt: systemd (and root that may mount)',
+    here: () =>
+      program('systemctl') !== undefined &&
+      program('nsenter') !== undefined &&
+      runs(
+        'unshare',
+        '--mount',
+        '--pid',
+        '--ipc',
+        '--uts',
+        '--cgroup',
+        '--fork',
+        'mount',
+        '-t',
+        'tmpfs',
+        'x',
+        '/mnt',
+      ),
   },
   dig: { from: 'apt: bind9-dnsutils', here: () => program('dig') !== undefined },
 } as const;
