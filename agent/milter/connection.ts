@@ -35,7 +35,7 @@ export const serve = (socket: Socket, options: ConnectionOptions): Connection =>
     ...(headers === undefined ? {} : { headers }),
     ...(longestHeader === undefined ? {} : { longestHeader }),
   });
-  const framer = createFramer();
+  const framer = createFramer({ inParts: 'B' });
   const messages = createMessages(options);
   const memory = options.memory?.share();
   /** A signature is being made; the MTA waits for it, and what it sends meanwhile waits too. */

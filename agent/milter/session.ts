@@ -302,7 +302,10 @@ export const createSession = ({
       case 'end-of-headers':
         return begin();
       case 'body':
-        return [{ effect: 'body', chunk: command.chunk }, ...unless(steps.noReplyToBody)];
+        return [
+          { effect: 'body', chunk: command.chunk },
+          ...(command.more ? [] : unless(steps.noReplyToBody)),
+        ];
       case 'end-of-message':
         return finish(command.chunk);
       case 'abort': {

@@ -28,7 +28,9 @@ export type Command =
   | { readonly command: 'mail' | 'recipient'; readonly args: readonly string[] }
   /** The value without its final line end; folds are LF or CRLF, as the MTA likes. */
   | { readonly command: 'header'; readonly name: string; readonly value: Uint8Array }
-  | { readonly command: 'body' | 'end-of-message'; readonly chunk: Uint8Array }
+  /** `more`: a part of a chunk, and not its last one. */
+  | { readonly command: 'body'; readonly chunk: Uint8Array; readonly more?: boolean }
+  | { readonly command: 'end-of-message'; readonly chunk: Uint8Array }
   | { readonly command: 'unknown'; readonly line: string }
   | { readonly command: 'data' | 'end-of-headers' | 'abort' | 'quit' | 'quit-new-connection' };
 
@@ -66,7 +68,7 @@ const args = (command: 'mail' | 'recipient', data: Uint8Array): Command => {
   return { command, args: found };
 };
 
-const decoders: Readonly<Record<string, (data: Uint8Array) => Command>> = {
+const decoders: Readonly<Record<string, (data: Uint8Array, more: boolean) => Command>> = {
   O: (data) => {
     const from = reader(data, 'SMFIC_OPTNEG');
     return { command: 'negotiate', version: from.uint32(), actions: from.uint32(), steps: from.uint32() };
@@ -82,7 +84,7 @@ const decoders: Readonly<Record<string, (data: Uint8Array) => Command>> = {
     return { command: 'header', name: from.string(), value: from.bytes() };
   },
   N: () => ({ command: 'end-of-headers' }),
-  B: (chunk) => ({ command: 'body', chunk }),
+  B: (chunk, more) => (more ? { command: 'body', chunk, more } : { command: 'body', chunk }),
   E: (chunk) => ({ command: 'end-of-message', chunk }),
   A: () => ({ command: 'abort' }),
   Q: () => ({ command: 'quit' }),
@@ -97,7 +99,7 @@ const decoders: Readonly<Record<string, (data: Uint8Array) => Command>> = {
 export const decodeCommand = (packet: Packet): Command => {
   const decode = Object.hasOwn(decoders, packet.letter) ? decoders[packet.letter] : undefined;
   if (decode === undefined) throw malformed(`unknown command ${JSON.stringify(packet.letter)}`);
-  return decode(packet.data);
+  return decode(packet.data, packet.more ?? false);
 };
 
 const bracedName = (name: string): string => (name.length === 1 || name.startsWith('{') ? name : `{${name}}`);

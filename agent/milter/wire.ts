@@ -52,6 +52,8 @@ export interface Packet {
   readonly letter: string;
   /** A view of what was pushed: valid until the next `push`. */
   readonly data: Uint8Array;
+  /** More of this packet follows in the next one. */
+  readonly more?: boolean;
 }
 
 export const malformed = (what: string): SelkieError =>
@@ -72,8 +74,18 @@ export interface Framer {
 const lengthAt = (bytes: Uint8Array, at: number): number =>
   new DataView(bytes.buffer, bytes.byteOffset + at, 4).getUint32(0);
 
+export interface FramerOptions {
+  /** Bytes of a packet. */
+  readonly limit?: number;
+  /** The letter of packets that need not be whole: of them each part is given as it comes. */
+  readonly inParts?: string;
+}
+
 /** Cuts a stream into packets. A packet that comes whole is a view; one that comes in parts is gathered in one buffer of its size. */
-export const createFramer = (limit = longestPacket): Framer => {
+export const createFramer = ({ limit = longestPacket, inParts }: FramerOptions = {}): Framer => {
+  const partsLetter = inParts?.charCodeAt(0);
+  /** Bytes of a packet in parts that have not come. */
+  let missing = 0;
   let input = new Uint8Array(0);
   let at = 0;
   const head = new Uint8Array(4);
@@ -91,6 +103,15 @@ export const createFramer = (limit = longestPacket): Framer => {
     data: bytes.subarray(1),
   });
 
+  /** The next part of a packet in parts. */
+  const part = (): Packet | undefined => {
+    const start = at;
+    at = Math.min(at + missing, input.length);
+    if (at === start) return undefined;
+    missing -= at - start;
+    return { letter: inParts ?? '', data: input.subarray(start, at), more: missing > 0 };
+  };
+
   return {
     get held() {
       return headHeld + partialHeld + (input.length - at);
@@ -101,12 +122,18 @@ export const createFramer = (limit = longestPacket): Framer => {
       at = 0;
     },
     next() {
+      if (missing > 0) return part();
       if (partial === undefined && headHeld === 0 && input.length - at >= 4) {
         const length = checked(lengthAt(input, at));
         if (input.length - at - 4 >= length) {
           const start = at + 4;
           at = start + length;
           return packet(input.subarray(start, at));
+        }
+        if (partsLetter !== undefined && input[at + 4] === partsLetter) {
+          at += 5;
+          missing = length - 1;
+          return part();
         }
       }
       while (partial === undefined && headHeld < 4 && at < input.length) {

@@ -8,6 +8,7 @@ import { freePort } from '../../test/tools/free-port.ts';
 import { makeSigner, type TestSigner } from '../../test/tools/sealed.ts';
 import { defaultDomains } from './load.ts';
 import {
+  buildAgent,
   enrol,
   fillStore,
   type HeldChange,
@@ -57,7 +58,8 @@ export const makeBed = async (options: {
   const pushPort = await freePort();
   const keys = signingKeys(defaultDomains);
   const state = join(folder, 'state');
-  await enrol(state, signer, pushPort);
+  const agent = await buildAgent(folder);
+  await enrol(agent, state, signer, pushPort);
   await fillStore(
     state,
     keys.map((key) => changeOf(key)),
@@ -81,7 +83,7 @@ export const makeBed = async (options: {
     signer,
     pushPort,
     state,
-    agent: (listen = 'unix') => keep(startAgentProgram(own(), state, listen)),
+    agent: (listen = 'unix') => keep(startAgentProgram(agent, own(), state, listen)),
     opendkim: (listen = 'unix') => keep(startOpenDkim(own(), keys, listen)),
     async close() {
       for (const milter of running) await milter.close();

@@ -10,6 +10,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { openKeyStore } from '../../agent/key-store.ts';
 import type { KeyChange } from '../../contract/manifest.ts';
 import { hostKeyName } from '../../core/key/evidence.ts';
+import { bundleAgent } from '../../packaging/bundle.ts';
 import { freePort } from '../../test/tools/free-port.ts';
 import { program } from '../../test/tools/machine.ts';
 import type { TestSigner } from '../../test/tools/sealed.ts';
@@ -125,23 +126,35 @@ export const fillStore = async (state: string, keys: readonly HeldChange[]): Pro
   await store.commit({ ...store.state, cursor: { epoch: 1, n: 1 }, keys: held });
 };
 
-const agentProgram = join(import.meta.dirname, '../../agent/main.ts');
-
 export const hostName = 'mx1.example.com';
 
+/** The agent as its packages have it. @returns the program's file */
+export const buildAgent = async (folder: string): Promise<string> => {
+  const file = join(folder, 'agent.js');
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
+  writeFileSync(file, (await bundleAgent()).code);
+  return file;
+};
+
 /** `selkie-agent enrol`. */
-export const enrol = async (state: string, signer: TestSigner, pushPort: number): Promise<void> => {
+export const enrol = async (
+  agent: string,
+  state: string,
+  signer: TestSigner,
+  pushPort: number,
+): Promise<void> => {
   const bundleKey = `${state}-bundle-key.json`;
   const { kid } = await signer.publicKey();
   mkdirSync(state, { recursive: true, mode: 0o700 });
   writeFileSync(bundleKey, JSON.stringify({ ...signer.jwk, kid, use: 'sig' }));
   const options = ['--dir', state, '--name', hostName, '--bundle-key', bundleKey];
   const port = ['--push-port', String(pushPort), '--endpoint-host', '127.0.0.1'];
-  execFileSync(process.execPath, [agentProgram, 'enrol', ...options, ...port], { stdio: 'ignore' });
+  execFileSync(process.execPath, [agent, 'enrol', ...options, ...port], { stdio: 'ignore' });
 };
 
 /** `selkie-agent run` on an enrolled state folder. */
 export const startAgentProgram = async (
+  agent: string,
   folder: string,
   state: string,
   listen: Listen,
@@ -150,7 +163,7 @@ export const startAgentProgram = async (
   const config = join(folder, 'agent.yaml');
   // The keys of this bench are in nobody's DNS.
   writeFileSync(config, `records: { check: false }\nmilter: { listen: '${at.own}' }\n`);
-  return start(folder, [process.execPath, agentProgram, 'run', '--dir', state, '--config', config], at);
+  return start(folder, [process.execPath, agent, 'run', '--dir', state, '--config', config], at);
 };
 
 /** As Debian's `opendkim.conf` has it, with the tables of an administrator who has several domains. */

@@ -142,6 +142,13 @@ describe('a message', () => {
       ['finish'],
     ]);
   });
+  it('with a chunk of body in parts: one reply for all of them', () => {
+    const session = createSession();
+    session.take(offer({ steps: 0 }));
+    for (const command of [connect, mail, rcpt, from, eoh]) session.take(command);
+    const part: Command = { command: 'body', chunk: bytes('Hel'), more: true };
+    expect(run(session, part, part, body)).toEqual([['body'], ['body'], ['body', 'continue']]);
+  });
   it('may end with a chunk of body', () =>
     expect(run(started(mail, rcpt, from, eoh), { command: 'end-of-message', chunk: bytes('x') })).toEqual([
       ['body', 'finish'],

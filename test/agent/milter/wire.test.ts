@@ -64,6 +64,35 @@ describe('packets', () => {
     const packet = only(encodePacket('B', new Uint8Array(longestPacket - 1)));
     expect(packet.data.length).toBe(longestPacket - 1);
   });
+  it('of one letter are given in parts, the same bytes for every cut, and nothing of them is held', () => {
+    const parts = (...chunks: readonly Uint8Array[]) => {
+      const framer = createFramer({ inParts: 'B' });
+      const found: [string, string][] = [];
+      let open = false;
+      for (const chunk of chunks) {
+        framer.push(chunk);
+        for (let packet = framer.next(); packet !== undefined; packet = framer.next()) {
+          const [letter, data] = copy(packet);
+          const last = found.at(-1);
+          if (open && last !== undefined) last[1] += data;
+          else found.push([letter, data]);
+          open = packet.more ?? false;
+        }
+        if (open) expect(framer.held).toBe(0);
+      }
+      expect(open).toBe(false);
+      return found;
+    };
+    const twice = Buffer.concat([stream, encodePacket('B'), stream]);
+    const found = [...expected, ['B', ''], ...expected];
+    for (let at = 0; at <= twice.length; at += 1)
+      expect(parts(twice.subarray(0, at), twice.subarray(at))).toEqual(found);
+    expect(parts(...[...twice].map((byte) => Uint8Array.of(byte)))).toEqual(found);
+    const cut = createFramer({ inParts: 'B' });
+    cut.push(encodePacket('B', bytes('abc')).subarray(0, 6));
+    expect(cut.next()).toEqual({ letter: 'B', data: Uint8Array.of(97), more: true });
+    expect(cut.next()).toBeUndefined();
+  });
   it('is not pushed to while packets are left', () => {
     const framer = createFramer();
     framer.push(stream);
@@ -219,7 +248,7 @@ describe('any bytes', () => {
     let refused = 0;
     fc.assert(
       fc.property(fc.array(chunk, { maxLength: 20 }), (chunks) => {
-        const framer = createFramer(64);
+        const framer = createFramer({ limit: 64 });
         try {
           for (const part of chunks) {
             framer.push(part);
