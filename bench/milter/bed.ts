@@ -2,7 +2,7 @@
 
 import type { KeyObject } from 'node:crypto';
 import { createPublicKey } from 'node:crypto';
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
 import { freePort } from '../../test/tools/free-port.ts';
 import { makeSigner, type TestSigner } from '../../test/tools/sealed.ts';
@@ -48,12 +48,18 @@ export const changeOf = (
   privateKey: key.export({ type: 'pkcs8', format: 'der' }).toString('base64'),
 });
 
+/** Postfix's user must get to the sockets. */
+const passable = (folder: string): string => {
+  chmodSync(folder, 0o711);
+  return folder;
+};
+
 export const makeBed = async (options: {
   readonly parent: string;
   readonly seconds: number;
   readonly rounds: number;
 }): Promise<Bed> => {
-  const folder = mkdtempSync(join(options.parent, 'selkie-bench-'));
+  const folder = passable(mkdtempSync(join(options.parent, 'selkie-bench-')));
   const signer = await makeSigner();
   const pushPort = await freePort();
   const keys = signingKeys(defaultDomains);
@@ -68,7 +74,7 @@ export const makeBed = async (options: {
   let made = 0;
   const own = (): string => {
     made += 1;
-    return mkdtempSync(join(folder, `${made}-`));
+    return passable(mkdtempSync(join(folder, `${made}-`)));
   };
   const keep = async (milter: Promise<RunningMilter>): Promise<RunningMilter> => {
     const kept = await milter;
