@@ -1,9 +1,9 @@
 // What the milter benches share: a folder in memory, keys for ten domains, and both milters on demand.
 
-import type { KeyObject } from 'node:crypto';
-import { createPublicKey } from 'node:crypto';
+import { createPublicKey, type KeyObject } from 'node:crypto';
 import { chmodSync, mkdtempSync } from 'node:fs';
 import { join } from 'node:path';
+import type { FleetHost } from '../../core/policy.ts';
 import { freePort } from '../../test/tools/free-port.ts';
 import { makeSigner, type TestSigner } from '../../test/tools/sealed.ts';
 import { defaultDomains } from './load.ts';
@@ -20,6 +20,12 @@ import {
   startOpenDkim,
 } from './servers.ts';
 
+export interface EnrolledHost {
+  /** The agent's state folder. */
+  readonly state: string;
+  readonly entry: FleetHost;
+}
+
 export interface Bed {
   readonly folder: string;
   /** Seconds of each round. */
@@ -27,10 +33,10 @@ export interface Bed {
   readonly rounds: number;
   readonly keys: readonly { readonly domain: string; readonly key: KeyObject }[];
   readonly signer: TestSigner;
-  readonly pushPort: number;
-  /** Where the agent's state is. */
-  readonly state: string;
-  agent(listen?: Listen): Promise<RunningMilter>;
+  /** A host of its own, enrolled, its key store filled with these. */
+  host(keys: readonly HeldChange[]): Promise<EnrolledHost>;
+  /** @param host the one that has `keys` unless told otherwise */
+  agent(listen?: Listen, host?: EnrolledHost): Promise<RunningMilter>;
   opendkim(listen?: Listen): Promise<RunningMilter>;
   close(): Promise<void>;
 }
@@ -61,21 +67,21 @@ export const makeBed = async (options: {
 }): Promise<Bed> => {
   const folder = passable(mkdtempSync(join(options.parent, 'selkie-bench-')));
   const signer = await makeSigner();
-  const pushPort = await freePort();
   const keys = signingKeys(defaultDomains);
-  const state = join(folder, 'state');
-  const agent = await buildAgent(folder);
-  await enrol(agent, state, signer, pushPort);
-  await fillStore(
-    state,
-    keys.map((key) => changeOf(key)),
-  );
+  const program = await buildAgent(folder);
   const running: RunningMilter[] = [];
   let made = 0;
   const own = (): string => {
     made += 1;
     return passable(mkdtempSync(join(folder, `${made}-`)));
   };
+  const host = async (held: readonly HeldChange[]): Promise<EnrolledHost> => {
+    const state = join(own(), 'state');
+    const entry = await enrol(program, state, signer, await freePort());
+    await fillStore(state, held);
+    return { state, entry };
+  };
+  const first = await host(keys.map((key) => changeOf(key)));
   const keep = async (milter: Promise<RunningMilter>): Promise<RunningMilter> => {
     const kept = await milter;
     running.push(kept);
@@ -87,9 +93,8 @@ export const makeBed = async (options: {
     rounds: options.rounds,
     keys,
     signer,
-    pushPort,
-    state,
-    agent: (listen = 'unix') => keep(startAgentProgram(agent, own(), state, listen)),
+    host,
+    agent: (listen = 'unix', { state } = first) => keep(startAgentProgram(program, own(), state, listen)),
     opendkim: (listen = 'unix') => keep(startOpenDkim(own(), keys, listen)),
     async close() {
       for (const milter of running) await milter.close();

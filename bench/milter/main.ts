@@ -8,13 +8,17 @@ import { printTable, progress } from '../table.ts';
 import { type Bed, makeBed } from './bed.ts';
 import { type Figure, figureRow, standing, summary } from './figures.ts';
 import { runLoad } from './load.ts';
+import { memory } from './memory.ts';
 import { postfix } from './postfix.ts';
+import { rotation } from './rotation.ts';
 import { compare, rsaShare } from './speed.ts';
 
 const benches: Readonly<Record<string, (bed: Bed) => Promise<Figure[]>>> = {
   compare,
   rsa: rsaShare,
   postfix,
+  rotation,
+  memory,
 };
 
 const positive = (text: string): number => {

@@ -66,17 +66,39 @@ export const greeting = (agreed: number) =>
     agreed,
   );
 
-const field = (name: string, value: string, agreed: number): Command => ({
-  command: 'header',
-  name,
-  value: Buffer.from((agreed & steps.leadingSpace) === 0 ? value : ` ${value}`),
-});
+const recipient = 'someone@recipient.example';
+
+/** The header of a mail client's message, and of the Postfix that took it; folds are LF, as on this wire. */
+const fieldsOf = (domain: string): readonly (readonly [name: string, value: string])[] => [
+  [
+    'Received',
+    `from localhost (localhost [127.0.0.1])\n\tby mx.example.com (Postfix) with ESMTP id 4XyZ1b2c3d4e5f\n\tfor <${recipient}>; Tue, 24 Nov 2026 12:00:00 +0000 (UTC)`,
+  ],
+  ['Message-ID', `<6f9619ff-8b86-d011-b42d-00cf4fc964ff@${domain}>`],
+  ['Date', 'Tue, 24 Nov 2026 12:00:00 +0000'],
+  ['MIME-Version', '1.0'],
+  ['User-Agent', 'Mozilla Thunderbird'],
+  ['Subject', 'Minutes of Tuesday, and the figures that were asked for'],
+  ['Content-Language', 'en-GB'],
+  ['To', `Some One <${recipient}>`],
+  ['References', `<a1b2c3d4@recipient.example>\n <e5f6a7b8@${domain}>`],
+  ['From', `Jo Doe <jo.doe@${domain}>`],
+  ['In-Reply-To', `<e5f6a7b8@${domain}>`],
+  ['Content-Type', 'multipart/mixed;\n boundary="------------0A1B2C3D4E5F60718293A4B5"'],
+];
+
+/** The same message as a verifier gets it, with a signature on top. @param signature the value, as the milter gave it */
+export const rawMessage = (domain: string, body: Uint8Array, signature: string): Uint8Array => {
+  const header = [['DKIM-Signature', signature.trimStart()], ...fieldsOf(domain)]
+    .map(([name, value]) => `${name}: ${value}\n`)
+    .join('');
+  return Buffer.concat([Buffer.from(`${header}\n`.replaceAll(/\r?\n/g, '\r\n'), 'latin1'), body]);
+};
 
 /** A message of a mail client, with `body`; its exchanges end with the one whose reply is the verdict. */
 export const message = (domain: string, body: Uint8Array, agreed: number): readonly Exchange[] => {
   const id = { i: '4XyZ1b2c3d4e5f' };
   const from = `jo.doe@${domain}`;
-  const to = 'someone@recipient.example';
   const chunks: Command[] = [];
   for (let at = 0; at < body.length; at += chunkSize)
     chunks.push({ command: 'body', chunk: body.subarray(at, at + chunkSize) });
@@ -84,26 +106,19 @@ export const message = (domain: string, body: Uint8Array, agreed: number): reado
     [
       macros('M', { ...id, '{mail_addr}': from, '{mail_host}': domain, '{mail_mailer}': 'smtp' }),
       { command: 'mail', args: [`<${from}>`] },
-      macros('R', { ...id, '{rcpt_addr}': to, '{rcpt_host}': 'recipient.example', '{rcpt_mailer}': 'smtp' }),
-      { command: 'recipient', args: [`<${to}>`] },
+      macros('R', {
+        ...id,
+        '{rcpt_addr}': recipient,
+        '{rcpt_host}': 'recipient.example',
+        '{rcpt_mailer}': 'smtp',
+      }),
+      { command: 'recipient', args: [`<${recipient}>`] },
       macros('T', id),
       { command: 'data' },
-      field(
-        'Received',
-        'from localhost (localhost [127.0.0.1])\n\tby mx.example.com (Postfix) with ESMTP id 4XyZ1b2c3d4e5f\n\tfor <someone@recipient.example>; Tue, 24 Nov 2026 12:00:00 +0000 (UTC)',
-        agreed,
-      ),
-      field('Message-ID', `<6f9619ff-8b86-d011-b42d-00cf4fc964ff@${domain}>`, agreed),
-      field('Date', 'Tue, 24 Nov 2026 12:00:00 +0000', agreed),
-      field('MIME-Version', '1.0', agreed),
-      field('User-Agent', 'Mozilla Thunderbird', agreed),
-      field('Subject', 'Minutes of Tuesday, and the figures that were asked for', agreed),
-      field('Content-Language', 'en-GB', agreed),
-      field('To', `Some One <${to}>`, agreed),
-      field('References', `<a1b2c3d4@recipient.example>\n <e5f6a7b8@${domain}>`, agreed),
-      field('From', `Jo Doe <${from}>`, agreed),
-      field('In-Reply-To', `<e5f6a7b8@${domain}>`, agreed),
-      field('Content-Type', 'multipart/mixed;\n boundary="------------0A1B2C3D4E5F60718293A4B5"', agreed),
+      ...fieldsOf(domain).map(([name, value]): Command => {
+        const shown = (agreed & steps.leadingSpace) === 0 ? value : ` ${value}`;
+        return { command: 'header', name, value: Buffer.from(shown) };
+      }),
       macros('N', id),
       { command: 'end-of-headers' },
       ...chunks,

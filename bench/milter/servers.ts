@@ -7,9 +7,11 @@ import { chmodSync, closeSync, mkdirSync, openSync, readFileSync, rmSync, writeF
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
-import { openKeyStore } from '../../agent/key-store.ts';
+import { parse } from 'yaml';
+import { type HeldKey, openKeyStore } from '../../agent/key-store.ts';
 import type { KeyChange } from '../../contract/manifest.ts';
 import { hostKeyName } from '../../core/key/evidence.ts';
+import type { FleetHost } from '../../core/policy.ts';
 import { bundleAgent } from '../../packaging/bundle.ts';
 import { freePort } from '../../test/tools/free-port.ts';
 import { program } from '../../test/tools/machine.ts';
@@ -113,16 +115,14 @@ export type HeldChange = KeyChange & { readonly privateKey: string };
 /** As a bundle would have left it. */
 export const fillStore = async (state: string, keys: readonly HeldChange[]): Promise<void> => {
   const store = await openKeyStore(join(state, 'store'), () => 'incarnation-of-the-bench');
-  const held = new Map<
-    string,
-    Parameters<typeof store.commit>[0]['keys'] extends ReadonlyMap<string, infer K> ? K : never
-  >();
-  for (const change of keys) {
+  const held = new Map<string, HeldKey>();
+  const put = async (change: HeldChange): Promise<void> => {
     const { domain, selector, algorithm, publicKey, duty } = change;
     const { file } = await store.put(change);
     if (duty !== 'none')
       held.set(hostKeyName(domain, selector), { domain, selector, algorithm, publicKey, duty, file });
-  }
+  };
+  for (let i = 0; i < keys.length; i += 64) await Promise.all(keys.slice(i, i + 64).map(put));
   await store.commit({ ...store.state, cursor: { epoch: 1, n: 1 }, keys: held });
 };
 
@@ -136,20 +136,24 @@ export const buildAgent = async (folder: string): Promise<string> => {
   return file;
 };
 
-/** `selkie-agent enrol`. */
+/** `selkie-agent enrol`. @returns the entry that it printed for the fleet file */
 export const enrol = async (
   agent: string,
   state: string,
   signer: TestSigner,
   pushPort: number,
-): Promise<void> => {
+): Promise<FleetHost> => {
   const bundleKey = `${state}-bundle-key.json`;
   const { kid } = await signer.publicKey();
   mkdirSync(state, { recursive: true, mode: 0o700 });
   writeFileSync(bundleKey, JSON.stringify({ ...signer.jwk, kid, use: 'sig' }));
   const options = ['--dir', state, '--name', hostName, '--bundle-key', bundleKey];
   const port = ['--push-port', String(pushPort), '--endpoint-host', '127.0.0.1'];
-  execFileSync(process.execPath, [agent, 'enrol', ...options, ...port], { stdio: 'ignore' });
+  const said = execFileSync(process.execPath, [agent, 'enrol', ...options, ...port], { encoding: 'utf8' });
+  const { hosts } = parse(said) as { hosts: Record<string, Omit<FleetHost, 'name' | 'pool'>> };
+  const entry = hosts[hostName];
+  if (entry === undefined) throw new Error(`selkie-agent enrol printed no entry of ${hostName}: ${said}`);
+  return { ...entry, name: hostName, pool: 'main' };
 };
 
 /** `selkie-agent run` on an enrolled state folder. */
