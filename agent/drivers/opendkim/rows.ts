@@ -207,7 +207,7 @@ export const buildTables = (
   const keys = named(rows);
   const adopted = new Map(
     [...keyRows(keyLines).values()].flatMap(({ name, domain, selector }) =>
-      !name.startsWith(ours) && held.has(`${domain}/${selector}`)
+      !name.startsWith(ours) && held.has(`${domain}/${selector}`.toLowerCase())
         ? [[name, signingName(domain)] as const]
         : [],
     ),
