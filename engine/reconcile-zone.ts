@@ -112,12 +112,13 @@ const hostsToTell = (plans: Iterable<Plan>): readonly string[] => [
 export const reconcileZone = async (world: World, unit: Extract<Unit, { kind: 'zone' }>): Promise<void> => {
   const session = await openSession(world);
   const lease = `zone/${unit.zone}`;
-  const again = () =>
-    comeBack(world, session, `${lease}/${unit.domains[0]}+${unit.domains.length}`, unit, seconds(5));
-  // Until a newer fleet is installed, which the tick sees to, others go by the one before: two plans for one domain would
-  // undo each other's work.
-  if (world.fleet.version > session.head.fleetVersion) return again();
-  if (!(await world.ledger.lease(lease, world.worker, session.now(), leaseLength))) return again();
+  // Until a newer fleet is installed, others go by the one before: two plans for one domain would undo each other's work.
+  // Nothing is lost: what installs it, and each tick, wakes what is due.
+  if (world.fleet.version > session.head.fleetVersion) return;
+  if (!(await world.ledger.lease(lease, world.worker, session.now(), leaseLength))) {
+    const { domains } = unit;
+    return comeBack(world, session, `${lease}/${domains[0]}+${domains.length}`, unit, seconds(5));
+  }
   try {
     const cache = hostCache(world);
     const opened = await inParallel(width, unit.domains, (domain) => openWork(world, session, domain, cache));

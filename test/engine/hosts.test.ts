@@ -104,8 +104,9 @@ describe('a zone unit', () => {
     const before = await world.ledger.domain(name);
     await workOn(newer, zone);
     expect(await world.ledger.domain(name)).toEqual(before);
-    expect(sent).toEqual([zone]);
+    expect(sent).toEqual([]);
     await workOn(newer, { kind: 'fleet' });
+    expect(sent).toContainEqual(zone);
     await workOn(newer, zone);
     expect((await world.ledger.domain(name))?.version).toBeGreaterThan((before?.version ?? 0) + 1);
   });
