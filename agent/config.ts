@@ -97,8 +97,8 @@ const schema = z.strictObject({
   opendkim: z.prefault(z.strictObject({ config: z._default(text, '/etc/opendkim.conf') }), {}),
   rspamd: z.prefault(
     z.strictObject({
-      /** Where the maps and keys are written; rspamd's user must be able to read it. */
-      folder: z._default(text, '/var/lib/rspamd/selkie'),
+      /** Where the maps and keys are written; rspamd's user must be able to read it, and the agent's to enter: Debian closes /var/lib/rspamd. */
+      folder: z._default(text, '/var/lib/selkie-rspamd'),
       /** Where mail enters rspamd, each way: what it signs with is observed there. `inet:PORT@ADDRESS`, `unix:/PATH`, `http://…`. */
       entrances: z._default(z.array(text).check(z.minLength(1)), ['inet:11332@127.0.0.1']),
     }),

@@ -2,6 +2,7 @@
 // `selkie-agent`: the mail host's daemon on the command line. Each command is a file of commands/.
 import { Command } from 'commander';
 import { describe } from '../core/errors.ts';
+import manifest from '../package.json' with { type: 'json' };
 import { addAdopt } from './commands/adopt.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEnrol } from './commands/enrol.ts';
@@ -12,6 +13,7 @@ import { addTrust } from './commands/trust.ts';
 import { addUninstall } from './commands/uninstall.ts';
 
 const program = new Command('selkie-agent')
+  .version(manifest.version, '-V, --version', 'show the version')
   .description('Keeps the DKIM keys of this mail host in step with Selkie, and signs with them.')
   .showHelpAfterError();
 

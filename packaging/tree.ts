@@ -46,7 +46,7 @@ export const gzip = (text: string): Buffer => gzipSync(text, { level: 9 });
 const packagedFile = (name: string): string => readFileSync(join(import.meta.dirname, 'files', name), 'utf8');
 
 /** @param epoch seconds since 1970 */
-export const manualPage = (epoch: number): string =>
+const manualPage = (epoch: number): string =>
   packagedFile('selkie-agent.8')
     .replace('@DATE@', new Date(epoch * 1000).toISOString().slice(0, 10))
     .replace('@VERSION@', version);

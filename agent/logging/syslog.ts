@@ -2,6 +2,7 @@
 // mail host has, talks to /dev/log: one child, fed line by line, started again when it ends. Owns that child.
 import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { setTimeout as after } from 'node:timers/promises';
 import type { Destination } from './bounded-lines.ts';
@@ -15,6 +16,7 @@ export interface SyslogOptions {
 
 type Child = ChildProcessByStdio<Writable, null, null>;
 
+const socket = '/dev/log';
 const [firstPause, longestPause] = [1_000, 60_000];
 
 export const syslogDestination = ({ program = 'logger', trouble }: SyslogOptions): Destination => {
@@ -74,6 +76,9 @@ export const syslogDestination = ({ program = 'logger', trouble }: SyslogOptions
     send(lines, child);
   };
 
+  // Without it, logger(1) takes lines and loses them, and says nothing.
+  if (program === 'logger' && !existsSync(socket))
+    say(`The log goes to syslog, and nobody listens at ${socket} yet`);
   child = start();
   return {
     write(lines, done) {

@@ -11,6 +11,7 @@ import type { KeyChange } from '../../contract/manifest.ts';
 import type { FleetHost } from '../../core/policy.ts';
 import { instant } from '../../core/time.ts';
 import { parseFleet } from '../../fleet/read.ts';
+import { version } from '../../packaging/bundle.ts';
 import * as mailauth from '../oracles/mailauth.ts';
 import { buildPackage } from '../tools/built-package.ts';
 import { freePort } from '../tools/free-port.ts';
@@ -98,6 +99,7 @@ describeWith(['systemd', 'dpkg-deb'], 'a mail host with the .deb', () => {
       'drwx------ selkie-agent selkie-agent\n',
     );
     expect(await host.does('selkie-agent', '--help')).toMatch(/^Usage: selkie-agent/);
+    expect(await host.does('selkie-agent', '--version')).toBe(`${version}\n`);
     expect((await host.does('systemctl', 'is-enabled', unit)).trim()).toBe('enabled');
     await host.does('systemctl', 'start', unit);
     expect(await property('ActiveState')).toBe('inactive');
@@ -239,6 +241,20 @@ describeWith(['systemd', 'dpkg-deb'], 'a mail host with the .deb', () => {
     await host.does('rm', '-r', `/etc/systemd/system/${unit}.d`);
     await host.does('systemctl', 'daemon-reload');
   }, 60_000);
+
+  it('listens on a socket that a chrooted Postfix sees, of Postfix’s group', async () => {
+    const path = '/var/spool/postfix/selkie-agent/milter.sock';
+    if ((await host.run(['getent', 'group', 'postfix'])).status !== 0) return;
+    const before = await host.does('cat', '/etc/selkie-agent.yaml');
+    await edit((text) =>
+      text.replace(/listen: .*/, `listen: unix:${path}`).replace('#group: postfix', 'group: postfix'),
+    );
+    await host.does('systemctl', 'restart', unit);
+    expect(await host.does('stat', '-c', '%A %U %G', path)).toBe('srw-rw---- selkie-agent postfix\n');
+    await host.write('/etc/selkie-agent.yaml', before);
+    await host.does('systemctl', 'restart', unit);
+    expect((await host.run(['ls', path])).status).toBe(2);
+  });
 
   it('goes on with the new version after an update, the configuration is as the administrator left it', async () => {
     const pid = await property('MainPID');
