@@ -1,7 +1,7 @@
 // An OpenDKIM of its own for a test: configuration, tables, keys and socket in a folder whose parents pass its safety check
 // (the temporary directory does not: everybody may write to it), run as Debian's user `opendkim` where we are root.
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type MilterTarget, openMilter } from '../../agent/milter/client.ts';
 import type { Mailer } from '../contracts/driver.ts';
@@ -135,8 +135,12 @@ export const startOpendkim = async (options: OpendkimOptions = {}): Promise<Test
     child = undefined;
     if (running === undefined || running.exitCode !== null || running.signalCode !== null) return;
     const ended = new Promise<void>((resolve) => running.once('exit', () => resolve()));
+    // With AutoRestart the one that serves is a child of its own.
+    const children = `/proc/${running.pid}/task/${running.pid}/children`;
+    const served = readFileSync(children, 'utf8').split(' ').map(Number);
     // Asked politely, libmilter takes 5 s; it has nothing to save.
     running.kill('SIGKILL');
+    for (const pid of served) if (pid > 1) process.kill(pid, 'SIGKILL');
     await ended;
   };
   const end = async (): Promise<void> => {

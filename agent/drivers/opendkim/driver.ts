@@ -3,6 +3,7 @@
 import { SelkieError } from '../../../core/errors.ts';
 import { pathFault } from '../../opendkim/safe-path.ts';
 import type { Driver } from '../driver.ts';
+import { keyTypesOf } from '../key-types.ts';
 import { openKeyFiles } from './key-files.ts';
 import { runRound } from './round.ts';
 import { openState } from './state.ts';
@@ -26,6 +27,8 @@ export interface OpendkimDriverOptions {
   readonly settleWithin?: number;
   /** How many keys are written and tried in one call, which is to return soon; 1,000 unless told otherwise. */
   readonly atOnce?: number;
+  /** Milliseconds after which a call asks OpenDKIM no more, by `now`: with many rows each message takes it long; 20 s unless told otherwise. */
+  readonly askWithin?: number;
   /** Told after each effect; for tests of what a crash leaves. */
   readonly step?: (done: string) => Promise<void> | void;
 }
@@ -42,6 +45,7 @@ export const createOpendkimDriver = async (options: OpendkimDriverOptions): Prom
     reloadWithin: 10_000,
     settleWithin: 2_000,
     atOnce: 1_000,
+    askWithin: 20_000,
     ...options,
     step: async (done) => options.step?.(done),
   };
@@ -65,7 +69,7 @@ export const createOpendkimDriver = async (options: OpendkimDriverOptions): Prom
   const saved = await openState(settings.folder);
   const refused: Refused = new Map();
   return {
-    keyTypes: ['rsa'],
+    keyTypes: keyTypesOf.opendkim,
     async apply(wanted) {
       return runRound(beginWork({ ...(await prepare()), settings, saved, refused, wanted }));
     },

@@ -68,6 +68,7 @@ export const createObserver = (work: Work): Observer => {
   const { settings, view, saved, files, refused, failed } = work;
   const { state } = saved;
   let left = settings.atOnce;
+  const until = settings.now() + settings.askWithin;
 
   /** Asks in turn, on one connection as long as nothing goes wrong on it; no more than a call may. */
   const ask = async (
@@ -76,10 +77,10 @@ export const createObserver = (work: Work): Observer => {
     see: (key: KeyPlace, answer: CanaryAnswer) => Promise<void>,
   ): Promise<void> => {
     let canary: Awaited<ReturnType<typeof openCanary>> | undefined;
-    const asked = keys.slice(0, left);
-    left -= asked.length;
     try {
-      for (const key of asked) {
+      for (const key of keys) {
+        if (left === 0 || settings.now() > until) return;
+        left -= 1;
         canary ??= await openCanary(view.target, settings.timeout);
         const answer = await canary.ask(author(key));
         await see(key, answer);

@@ -16,6 +16,7 @@ export interface Settings {
   readonly reloadWithin: number;
   readonly settleWithin: number;
   readonly atOnce: number;
+  readonly askWithin: number;
   readonly step: (done: string) => Promise<void>;
 }
 

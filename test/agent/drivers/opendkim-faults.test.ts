@@ -462,6 +462,18 @@ describeWith(['opendkim'], 'the keeper of OpenDKIM: beside rows of others', () =
     expect(readdirSync(join(opendkim.folder, 'etc')).sort()).toEqual(['KeyTable', 'SigningTable']);
   });
 
+  test('more keys than one call puts to work: the rest is said to follow, and does', async () => {
+    const { driver, signer } = await place({}, { atOnce: 3 });
+    const keys = ['a', 'b', 'c', 'd', 'e'].map((name) => driverKey(`${name}.example`, '240101', 'signing'));
+    const left = await apply(driver, keys);
+    expect(left.size).toBeGreaterThan(0);
+    expect(new Set(left.values())).toEqual(
+      new Set(['Other keys are put to work first; this one follows within minutes.']),
+    );
+    await expect.poll(() => apply(driver, keys), { timeout: 10_000 }).toEqual(none);
+    for (const { domain: author } of keys) expect(await signer(`user@${author}`, keys)).toBe('240101');
+  });
+
   test('AutoRestart: the parent is told, and its child reloads', async () => {
     const { driver, signer } = await place({ lines: ['AutoRestart yes'] });
     for (const [keys, selector] of [
