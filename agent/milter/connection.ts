@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { describe, SelkieError } from '../../core/errors.ts';
 import type { Memory } from './memory.ts';
 import { createMessages, type MessageOptions, oneLine } from './message.ts';
+import { readIntoOneBuffer } from './one-buffer.ts';
 import { createSession, type Effect } from './session.ts';
 import { createFramer } from './wire.ts';
 import { decodeCommand } from './wire-command.ts';
@@ -27,7 +28,7 @@ export interface Connection {
   finish(): void;
 }
 
-export const serve = (socket: Socket, options: ConnectionOptions): Connection => {
+export const serve = (accepted: Socket, options: ConnectionOptions): Connection => {
   const { headers, longestHeader, originMacros = {}, idleTimeout, local = false } = options;
   const session = createSession({
     macros: Object.keys(originMacros),
@@ -128,6 +129,8 @@ export const serve = (socket: Socket, options: ConnectionOptions): Connection =>
     } catch (error) {
       fail(error);
     }
+    // The buffer is everybody's.
+    framer.keep();
     if (signing || choked) socket.pause();
     else if (!socket.destroyed) socket.resume();
     endIfIdle();
@@ -136,11 +139,11 @@ export const serve = (socket: Socket, options: ConnectionOptions): Connection =>
     if (finishing && !signing && !session.inMessage) socket.destroySoon();
   };
 
-  socket.setNoDelay(true);
-  wait();
-  socket.on('data', (bytes: Buffer) => {
+  const socket = readIntoOneBuffer(accepted, (bytes) => {
     if (!ended) run(bytes);
   });
+  socket.setNoDelay(true);
+  wait();
   socket.on('drain', () => {
     choked = false;
     if (!signing && !ended) run();

@@ -162,7 +162,7 @@ export const startMilter = async (options: MilterOptions): Promise<Milter> => {
   let shared = connectionOptions(options);
   const group = 'path' in listen && listen.group !== undefined ? groupId(listen.group) : undefined;
   const open = new Map<Socket, Connection>();
-  const server = createServer((socket) => {
+  const server = createServer({ pauseOnConnect: true }, (socket) => {
     const connection = serve(socket, shared);
     open.set(socket, connection);
     socket.once('close', () => open.delete(socket));

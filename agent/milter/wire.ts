@@ -67,12 +67,16 @@ export interface Framer {
    * @throws invalid for an empty packet or one longer than the limit: the stream cannot be read on
    */
   next(): Packet | undefined;
+  /** What was pushed may change from now on: packets that are left in it are copied. */
+  keep(): void;
   /** Bytes that wait for the rest of their packet; never more than the limit and the four of its length. */
   readonly held: number;
 }
 
 const lengthAt = (bytes: Uint8Array, at: number): number =>
   new DataView(bytes.buffer, bytes.byteOffset + at, 4).getUint32(0);
+
+const nothing = new Uint8Array(0);
 
 export interface FramerOptions {
   /** Bytes of a packet. */
@@ -86,7 +90,7 @@ export const createFramer = ({ limit = longestPacket, inParts }: FramerOptions =
   const partsLetter = inParts?.charCodeAt(0);
   /** Bytes of a packet in parts that have not come. */
   let missing = 0;
-  let input = new Uint8Array(0);
+  let input = nothing;
   let at = 0;
   const head = new Uint8Array(4);
   let headHeld = 0;
@@ -119,6 +123,12 @@ export const createFramer = ({ limit = longestPacket, inParts }: FramerOptions =
     push(bytes) {
       if (at < input.length) throw new Error('packets are left: take them before pushing more');
       input = bytes as Uint8Array<ArrayBuffer>;
+      at = 0;
+    },
+    keep() {
+      if (at === 0 && input.length === 0) return;
+      // Not `slice`: of a Buffer that is a view.
+      input = at < input.length ? new Uint8Array(input.subarray(at)) : nothing;
       at = 0;
     },
     next() {

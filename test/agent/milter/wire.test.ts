@@ -93,6 +93,21 @@ describe('packets', () => {
     expect(cut.next()).toEqual({ letter: 'B', data: Uint8Array.of(97), more: true });
     expect(cut.next()).toBeUndefined();
   });
+  it('that are left are kept when the bytes that were pushed change', () => {
+    const framer = createFramer();
+    const pushed = Buffer.from(stream);
+    framer.push(pushed);
+    expect(copy(framer.next() ?? { letter: '', data: pushed })).toEqual(expected[0]);
+    framer.keep();
+    pushed.fill(255);
+    for (const packet of expected.slice(1)) {
+      const found = framer.next();
+      expect(found && copy(found)).toEqual(packet);
+    }
+    framer.keep();
+    expect(framer.next()).toBeUndefined();
+    expect(framer.held).toBe(0);
+  });
   it('is not pushed to while packets are left', () => {
     const framer = createFramer();
     framer.push(stream);
