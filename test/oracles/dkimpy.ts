@@ -1,6 +1,5 @@
 // dkimpy (Debian's python3-dkim) as an oracle: verifies messages' signatures, the topmost first.
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { buffer } from 'node:stream/consumers';
 import type { OracleResult, Records } from './records.ts';
@@ -31,17 +30,22 @@ export const verifyAll = async (raws: readonly Uint8Array[], records: Records): 
   const python = spawn('/usr/bin/python3', ['-c', script], { stdio: ['pipe', 'pipe', 'pipe'] });
   const said = buffer(python.stderr);
   python.stdin.on('error', () => {});
+  const drained = (): Promise<void> =>
+    new Promise((resolve) => {
+      python.stdin.once('drain', resolve);
+      if (python.exitCode !== null) resolve();
+    });
   const feed = async (): Promise<void> => {
     python.stdin.write(`${JSON.stringify(records)}\n`);
     for (const raw of raws)
-      if (!python.stdin.write(`${Buffer.from(raw).toString('base64')}\n`) && python.exitCode === null)
-        await Promise.race([once(python.stdin, 'drain'), once(python, 'exit')]);
+      if (!python.stdin.write(`${Buffer.from(raw).toString('base64')}\n`)) await drained();
     python.stdin.end();
   };
-  const feeding = feed();
+  void feed();
   const results: OracleResult[][] = [];
   for await (const line of createInterface({ input: python.stdout })) results.push(JSON.parse(line));
-  await feeding;
+  // Where it ended early, nobody reads any more.
+  python.stdin.destroy();
   if (results.length !== raws.length)
     throw new Error(`dkimpy answered for ${results.length} of ${raws.length} messages: ${await said}`);
   return results;
