@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { describe } from '../core/errors.ts';
 import { type Config, loadConfig } from './config.ts';
 import type { Driver } from './drivers/driver.ts';
+import { keyTypesOf } from './drivers/key-types.ts';
 import { createOpendkimDriver } from './drivers/opendkim/driver.ts';
 import { createRspamdDriver } from './drivers/rspamd/driver.ts';
 import { createLog } from './log-sinks.ts';
@@ -148,6 +149,11 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
     closers.push(closeAgent, () => notifier.stopping());
     const says = `${settings.name} ${signsWith(config, listen)}`;
     log(`selkie-agent: ${says}`);
+    const can = keyTypesOf[config.driver];
+    if ((settings.keyTypes ?? keyTypesOf.builtin).some((type) => !can.some((one) => one === type)))
+      log(
+        `selkie-agent: ${config.driver} signs with ${can.join(' and ')} keys only, and this host was enrolled with another driver: write keyTypes: [${can.join(', ')}] into its entry in fleet.yaml, or keys that it cannot use hold up rotations`,
+      );
     if (ports.push !== undefined) log(`selkie-agent: bundles are taken at port ${ports.push}`);
     notifier.ready(says);
     const { configure } = agent;

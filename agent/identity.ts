@@ -13,6 +13,7 @@ import type { Instant } from '../core/time.ts';
 import { selfSigned } from './certificate.ts';
 import { privateFolder, readIfThere, syncFolder, unfinished, writeSynced } from './files.ts';
 import { giveTo } from './owner.ts';
+import type { Settings } from './settings.ts';
 
 export interface Identity {
   /** X25519 private key: opens bundles. */
@@ -151,7 +152,7 @@ export const eraseIdentity = async (
 /** What the fleet file says of this host; without a port, it can only pull. */
 export const fleetEntry = (
   identity: Identity,
-  host: { readonly endpointHost: string; readonly pushPort?: number },
+  host: Pick<Settings, 'endpointHost' | 'pushPort' | 'keyTypes'>,
 ): Omit<FleetHost, 'name' | 'pool'> => {
   const name = isIPv6(host.endpointHost) ? `[${host.endpointHost}]` : host.endpointHost;
   return {
@@ -159,6 +160,7 @@ export const fleetEntry = (
     encryptionKey: identity.encryptionKey,
     signingKey: identity.signingKey,
     ...(host.pushPort === undefined ? {} : { certificate: identity.tls.cert }),
+    ...(host.keyTypes === undefined ? {} : { keyTypes: host.keyTypes }),
   };
 };
 

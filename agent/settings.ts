@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import * as z from 'zod/mini';
 import { check, checkJson } from '../contract/check.ts';
+import type { KeyType } from '../core/algorithm.ts';
 import { SelkieError } from '../core/errors.ts';
 import { isDnsName } from '../core/names.ts';
 import { privateFolder, readIfThere, replaceFile } from './files.ts';
@@ -16,6 +17,8 @@ export interface Settings {
   /** Absent: the host only pulls. */
   readonly pushPort?: number;
   readonly controlPlane?: string;
+  /** What its signer can sign with; absent: every key type. */
+  readonly keyTypes?: readonly KeyType[];
 }
 
 const port = z.int().check(z.minimum(1), z.maximum(65_535));
@@ -26,6 +29,7 @@ const schema: z.ZodMiniType<Settings> = z.strictObject({
     .check(z.refine((text) => isDnsName(text) || isIP(text) !== 0, 'must be a DNS name or an IP address')),
   pushPort: z.exactOptional(port),
   controlPlane: z.exactOptional(z.url({ protocol: /^https?$/ })),
+  keyTypes: z.exactOptional(z.array(z.enum(['rsa', 'ed25519'])).check(z.minLength(1))),
 });
 
 const fileOf = (dir: string): string => join(dir, 'agent.json');

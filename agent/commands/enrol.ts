@@ -2,6 +2,8 @@
 import { type Command, InvalidArgumentError } from 'commander';
 import { SelkieError } from '../../core/errors.ts';
 import { instant } from '../../core/time.ts';
+import { defaultConfigFile, loadConfig } from '../config.ts';
+import { keyTypesOf } from '../drivers/key-types.ts';
 import { fleetEntry, fleetYaml, loadOrMakeIdentity } from '../identity.ts';
 import { type Settings, saveSettings } from '../settings.ts';
 import { findBundleKeys, trust } from '../trust.ts';
@@ -22,15 +24,18 @@ interface EnrolOptions {
   readonly pool?: string;
   readonly bundleKey: string;
   readonly controlPlane?: string;
+  readonly config?: string;
 }
 
 const enrol = async (options: EnrolOptions): Promise<void> => {
   const { dir, name, pool, controlPlane, endpointHost = name } = options;
+  const keyTypes = keyTypesOf[(await loadConfig(options.config)).driver];
   const settings: Settings = {
     name,
     endpointHost,
     ...(options.push ? { pushPort: options.pushPort } : {}),
     ...(controlPlane === undefined ? {} : { controlPlane }),
+    ...(keyTypes.length === keyTypesOf.builtin.length ? {} : { keyTypes }),
   };
   if (!options.push && controlPlane === undefined)
     throw new SelkieError('invalid', 'A host that is not pushed to needs --control-plane to pull from.');
@@ -53,6 +58,10 @@ export const addEnrol = (program: Command): void => {
       'the key that signs bundles: a JWK file, or the thumbprint that the deployment printed (with --control-plane)',
     )
     .option('--dir <folder>', 'state folder', defaultStateFolder)
+    .option(
+      '--config <file>',
+      `configuration, whose driver says which keys this host can sign with; default: ${defaultConfigFile}, if it is there`,
+    )
     .option('--endpoint-host <name|address>', 'where the control plane connects to; default: the name')
     .option('--push-port <port>', 'where bundles are pushed to', portNumber, 8463)
     .option('--no-push', 'this host cannot be reached: it only pulls')

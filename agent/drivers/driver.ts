@@ -1,6 +1,6 @@
 // The port between the agent and whatever signs on this host: our own milter, an OpenDKIM, an rspamd. One contract suite
 // (test/contracts/driver.ts) runs on every driver.
-import type { AlgorithmFacts } from '../../core/algorithm.ts';
+import type { KeyType } from '../../core/algorithm.ts';
 import type { Duty } from '../../core/key/evidence.ts';
 import type { SigningKey } from '../signing/key-ring.ts';
 
@@ -20,7 +20,7 @@ export interface Wanted {
 
 export interface Driver {
   /** The key types that its signer can sign with; said at enrolment, so that others do not come. */
-  readonly keyTypes: readonly AlgorithmFacts['keyType'][];
+  readonly keyTypes: readonly KeyType[];
   /**
    * Brings the signer to these keys and to no others of Selkie's, and observes that it is so: a standby key was tried in
    * the signer where it can be, a signing key signs on every connection. Level-triggered: it looks at what is and does what

@@ -136,6 +136,17 @@ describe('enrol', () => {
   });
 });
 
+describe('enrol on a host whose signer knows RSA only', () => {
+  it.each(['opendkim', 'rspamd'])('says so in the entry: %s', async (driver) => {
+    const config = join(dir, '..', 'agent.yaml');
+    writeFileSync(config, `driver: ${driver}\n`);
+    const { code, out } = await enrol('--config', config);
+    expect(code).toBe(0);
+    expect(fleetWith(out).hosts.get('mx1.example.com')?.keyTypes).toEqual(['rsa']);
+    expect((await enrol()).out).not.toContain('keyTypes');
+  });
+});
+
 describe('run', () => {
   it('starts, and ends when told to', async () => {
     const [pushPort, milterPort] = [await freePort(), await freePort()];

@@ -8,6 +8,7 @@ import { algorithms } from '../../../core/algorithm.ts';
 import { describe } from '../../../core/errors.ts';
 import { hostKeyName } from '../../../core/key/evidence.ts';
 import type { Driver, DriverKey, Wanted } from '../driver.ts';
+import { keyTypesOf } from '../key-types.ts';
 import { type CanaryAnswer, type Entrance, parseEntrance, sendCanary, verifiesWith } from './canary.ts';
 import { keyFileName } from './configuration.ts';
 import { openMaps } from './maps.ts';
@@ -138,7 +139,7 @@ export const createRspamdDriver = async (options: RspamdDriverOptions): Promise<
   const wrong = async ({ domain, selector, publicKey }: DriverKey): Promise<string | undefined> => {
     try {
       const answer = await ask(domain);
-      if (answer.selector === selector && (await verifiesWith(answer, domain, publicKey))) return undefined;
+      if (answer.selector === selector && verifiesWith(answer, domain, publicKey)) return undefined;
       const seen = answer.selector === undefined ? 'not at all' : `with s=${answer.selector}`;
       return `rspamd signs mail of ${domain} ${seen} where this key should sign: another row of ${folder.path}/selectors.map, a path_map or a domain {} block of rspamd may name this domain.`;
     } catch (error) {
@@ -245,7 +246,7 @@ export const createRspamdDriver = async (options: RspamdDriverOptions): Promise<
   };
 
   return {
-    keyTypes: ['rsa'],
+    keyTypes: keyTypesOf.rspamd,
     async apply(wanted) {
       const undone = await apply(wanted);
       return new Map([...undone].map(([name, why]) => [name, why.slice(0, 500)]));
