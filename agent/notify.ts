@@ -2,7 +2,7 @@
 // systemd-notify(1) sends each message; the unit says NotifyAccess=all, for the sender is a child. Starts such children only.
 import { execFile } from 'node:child_process';
 import { describe } from '../core/errors.ts';
-import { type Duration, milliseconds } from '../core/time.ts';
+import { type Duration, milliseconds, seconds } from '../core/time.ts';
 import type { Timer } from './pull.ts';
 
 export interface Notifier {
@@ -34,6 +34,7 @@ const silent: Notifier = { ready() {}, status() {}, reloading() {}, stopping: as
 
 /** For the child; systemd-notify waits until systemd has read the message. */
 const longestSend = 5_000;
+const again = seconds(1);
 
 /**
  * How often the watchdog is told: at half its time, as sd_watchdog_enabled(3) advises. Undefined where nobody waits for it.
@@ -63,6 +64,7 @@ export const createNotifier = (options: NotifierOptions): Notifier => {
   let last: Promise<void> = Promise.resolve();
   let said: string | undefined;
   let cancelBeat = (): void => {};
+  let cancelAgain = (): void => {};
   let begun = false;
   let ended = false;
 
@@ -93,6 +95,11 @@ export const createNotifier = (options: NotifierOptions): Notifier => {
     last = mine.then(() => undefined);
     return mine;
   };
+  /** Until it was sent: a service that never says that it is ready is ended. */
+  const insist = async (...variables: readonly string[]): Promise<void> => {
+    if (ended || (await send(...variables)) || ended) return;
+    cancelAgain = timer.after(again, () => void insist(...variables));
+  };
   const oneLine = (text: string): string => text.replaceAll('\n', ' ').slice(0, 500);
 
   const check = async (): Promise<void> => {
@@ -113,7 +120,8 @@ export const createNotifier = (options: NotifierOptions): Notifier => {
   return {
     ready(status) {
       if (ended) return;
-      void send('READY=1', `STATUS=${oneLine(status)}`);
+      cancelAgain();
+      void insist('READY=1', `STATUS=${oneLine(status)}`);
       if (beat !== undefined && !begun) watch(beat);
       begun = true;
     },
@@ -122,6 +130,7 @@ export const createNotifier = (options: NotifierOptions): Notifier => {
     async stopping() {
       ended = true;
       cancelBeat();
+      cancelAgain();
       await send('STOPPING=1', 'STATUS=ends, when the messages in hand are finished');
     },
   };

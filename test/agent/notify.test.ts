@@ -1,4 +1,5 @@
 // sd_notify and the watchdog, as systemd receives them: on a real datagram socket, through real systemd-notify.
+import { chmodSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, expect, it, onTestFinished } from 'vitest';
 import { createNotifier, type NotifierOptions } from '../../agent/notify.ts';
@@ -120,6 +121,26 @@ describeWith(['python3', 'systemd-notify'], 'notify', () => {
     notify.ready('signs');
     await notify.stopping();
     expect(lines).toEqual([]);
+  });
+
+  it('insists on being ready: systemd would end what never says so', async () => {
+    const program = join(temporaryFolder(), 'systemd-notify');
+    // Fails the first time.
+    writeFileSync(
+      program,
+      '#!/bin/sh\nif [ -e "$0.tried" ]; then exec systemd-notify "$@"; fi\ntouch "$0.tried"; exit 1\n',
+    );
+    chmodSync(program, 0o755);
+    const notify = notifier({ program });
+    notify.ready('signs');
+    for (const until = Date.now() + 5_000; waiting.length === 0 && Date.now() < until; )
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(systemd.received).toEqual([]);
+    expect(waiting.map(({ delay }) => delay)).toEqual([1_000]);
+    await beat();
+    await systemd.has('READY=1');
+    await notify.stopping();
+    expect(waiting).toEqual([]);
   });
 
   it('says once that systemd cannot be told', async () => {

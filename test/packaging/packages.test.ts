@@ -31,6 +31,8 @@ describe('the bundle', () => {
     expect(notices.map(({ name }) => name)).toEqual(
       expect.arrayContaining(['commander', 'jose', 'pino', 'yaml', 'zod']),
     );
+    // Each megabyte of source is two of memory, on every mail host.
+    expect(code.length).toBeLessThan(1_500_000);
     // What we may give to others, and whose terms the copyright file passes on.
     for (const { name, license, text } of notices) {
       expect(`${name}: ${license}`).toMatch(/: \(?(MIT|ISC|BSD-[23]-Clause|Apache-2\.0|0BSD)/);

@@ -2,9 +2,9 @@
 // to rspamd's milter socket (its proxy) or to the HTTP port of its normal workers, and nothing else.
 import { request } from 'node:http';
 import { isIP } from 'node:net';
-import type { dkimVerify as DkimVerify } from 'mailauth';
 import { SelkieError } from '../../../core/errors.ts';
 import { type MilterTarget, sendThroughMilter } from '../../milter/client.ts';
+import { signaturesOf } from '../opendkim/check-signature.ts';
 import { canaryField, workerField } from './configuration.ts';
 
 /** Where mail enters rspamd: its proxy's milter socket, as Postfix has it, or the URL of normal workers. */
@@ -183,18 +183,8 @@ export const sendCanary = async (
   };
 };
 
-/** Whether a canary's signature verifies with this public key: `p=` of an RSA key record. By mailauth, which is not ours. */
-export const verifiesWith = async (
-  { raw, selector }: CanaryAnswer,
-  domain: string,
-  publicKey: string,
-): Promise<boolean> => {
-  // Here, not above: it takes 30 MB, which a host whose mail is signed by others' means has no use for.
-  const { dkimVerify } = await import('mailauth');
-  const resolver = async (): Promise<string[][]> => [[`v=DKIM1; k=rsa; p=${publicKey}`]];
-  const { results } = await dkimVerify(Buffer.from(raw), { resolver } as Parameters<typeof DkimVerify>[1]);
-  return results.some(
-    (found) =>
-      found.selector === selector && found.signingDomain === domain && found.status?.result === 'pass',
+/** Whether a canary's signature verifies with this public key: `p=` of an RSA key record. */
+export const verifiesWith = ({ raw, selector }: CanaryAnswer, domain: string, publicKey: string): boolean =>
+  signaturesOf(raw).some(
+    (found) => found.selector === selector && found.domain === domain && found.holds(publicKey),
   );
-};

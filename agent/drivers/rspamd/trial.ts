@@ -85,7 +85,7 @@ export const tryKeys = async (
           return;
         }
         const answer = await ask(domain);
-        if (answer.selector !== selector || !(await verifiesWith(answer, domain, key.publicKey))) {
+        if (answer.selector !== selector || !verifiesWith(answer, domain, key.publicKey)) {
           failed.set(
             nameOf(key),
             answer.selector === undefined
