@@ -45,7 +45,12 @@ export const addDoctor = (program: Command): void => {
     .option('--milter <address>', 'where the signer listens; default: as the configuration says')
     .option('--postfix <folder>', "Postfix's configuration folder (repeatable)", several, [])
     .option('--mail-log <file>', 'in place of the one that is found (repeatable)', several, [])
-    .option('--resolver <address>', "asked in place of the system's resolvers (repeatable)", several, [])
+    .option(
+      '--resolver <address>',
+      'asked in place of those that the configuration or the system names (repeatable)',
+      several,
+      [],
+    )
     .option('--json', 'for programs: { ok, checks: [{ name, findings: [{ problem, mends }] }] }')
     .action(doctor);
 };

@@ -36,13 +36,17 @@ const show = ({ instance, changes, remarks, obstacles }: Plan): void => {
 };
 
 /** What is between Postfix and the signer now: set up like this, all mail would be put off. */
-const troubleOf = async (exec: Exec, { instance, milter }: Plan): Promise<string | undefined> => {
+const troubleOf = async (
+  exec: Exec,
+  { instance, milter }: Plan,
+  service: string,
+): Promise<string | undefined> => {
   const target = targetOf(milter, instance.queueDirectory);
   if (target === undefined) return undefined;
   const trouble = await milterTrouble(target);
   if (trouble !== undefined) return `${milter}: ${trouble}`;
   if (!('path' in target)) return undefined;
-  const access = await postfixAccess(exec, instance, target.path);
+  const access = await postfixAccess(exec, instance, target.path, service);
   return access === undefined ? undefined : `${access.problem}. Mend: ${access.mend}`;
 };
 
@@ -56,7 +60,7 @@ const setup = async (options: SetupOptions): Promise<void> => {
   const troubles = new Map<Plan, string>();
   for (const plan of plans) {
     show(plan);
-    const trouble = plan.obstacles.length > 0 ? undefined : await troubleOf(exec, plan);
+    const trouble = plan.obstacles.length > 0 ? undefined : await troubleOf(exec, plan, wish.service);
     if (trouble === undefined) continue;
     say(`  ! The signer cannot be reached now: ${trouble}`);
     troubles.set(plan, trouble);
@@ -75,7 +79,7 @@ const setup = async (options: SetupOptions): Promise<void> => {
   if (unreachable.length > 0 && options.force !== true)
     throw new SelkieError(
       'unavailable',
-      'Nothing was changed: Postfix would put off all mail until the signer answers. Start it first (systemctl start selkie-agent), or insist with --force.',
+      `Nothing was changed: Postfix would put off all mail until it reaches the signer. Start it first (systemctl start ${wish.service}), or insist with --force.`,
     );
   for (const plan of due) {
     const { backups, postfix } = await applyPlan(exec, plan, wish, instant(Date.now()));

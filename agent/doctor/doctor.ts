@@ -28,7 +28,7 @@ export interface DoctorOptions {
   /** Postfix's configuration folders; found where none are given. */
   readonly postfix: readonly string[];
   readonly mailLogs: readonly string[];
-  /** Resolvers to learn the authoritative servers from; the system's where none are given. */
+  /** Resolvers to learn the authoritative servers from; the configuration's where none are given. */
   readonly resolvers: readonly string[];
   readonly exec: Exec;
   /** Milliseconds since 1970. */
@@ -130,7 +130,12 @@ export const doctorChecks = async (options: DoctorOptions): Promise<readonly Che
   const settings = await settingsOf(dir);
   const user = await userOf(exec, 'selkie-agent');
   const held = () => readHeld(dir);
-  const { look } = createAuthority(options.resolvers.length > 0 ? { resolvers: options.resolvers } : {});
+  const { nameServers } = config.records;
+  const resolvers = options.resolvers.length > 0 ? options.resolvers : config.records.resolvers;
+  const { look } = createAuthority({
+    ...(resolvers === undefined ? {} : { resolvers }),
+    ...(nameServers === undefined ? {} : { nameServers }),
+  });
   const own = [configuration, enrolmentCheck(dir), stateFolderCheck(dir, user), runningCheck(dir)];
   const network = [
     clockCheck(settings?.controlPlane, now),

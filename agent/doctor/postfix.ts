@@ -13,15 +13,15 @@ import { type Check, type Finding, sound, wrong } from './check.ts';
 export const milterCheck = (wish: Wish): Check => ({
   name: 'milter',
   async run() {
-    const { milter } = wish;
+    const { milter, service } = wish;
     const trouble = await milterTrouble('path' in milter ? { path: milter.path } : milter);
     const address = postfixAddress(milter, '/');
     return trouble === undefined
       ? sound(`answers at ${address}`)
       : wrong(
           `nobody answers as a milter at ${address} (${trouble}): Postfix puts off all mail`,
-          'systemctl restart selkie-agent',
-          `milter: { listen: … } in /etc/selkie-agent.yaml says where it listens; what else is there: ss -lxtp`,
+          `systemctl restart ${service}`,
+          `ss -lxtp | grep ${service}   (where it listens; /etc/selkie-agent.yaml says where it should)`,
         );
   },
 });
@@ -46,7 +46,7 @@ export const instanceCheck = (exec: Exec, instance: Instance, wish: Wish): Check
     ];
     const target = targetOf(plan.milter, instance.queueDirectory);
     if (target !== undefined && 'path' in target && plan.obstacles.length === 0) {
-      const access = await postfixAccess(exec, instance, target.path);
+      const access = await postfixAccess(exec, instance, target.path, wish.service);
       if (access !== undefined) findings.push({ problem: access.problem, mends: [access.mend] });
     }
     const status = await exec('postfix', ['-c', instance.configDirectory, 'status']);

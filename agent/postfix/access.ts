@@ -51,7 +51,11 @@ export interface AccessTrouble {
 }
 
 /** Why a user may not connect to a unix socket: unix(7) asks for search on every folder above, and write on the socket. */
-export const socketAccess = async (user: User, path: string): Promise<AccessTrouble | undefined> => {
+export const socketAccess = async (
+  user: User,
+  path: string,
+  service: string,
+): Promise<AccessTrouble | undefined> => {
   const folders: string[] = [];
   for (let folder = dirname(path); ; folder = dirname(folder)) {
     folders.unshift(folder);
@@ -67,12 +71,15 @@ export const socketAccess = async (user: User, path: string): Promise<AccessTrou
     if (await may(user, path, 2)) return undefined;
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
-      return { problem: `there is no socket ${path}`, mend: 'systemctl start selkie-agent' };
+      return { problem: `there is no socket ${path}`, mend: `systemctl start ${service}` };
     throw error;
   }
   return {
     problem: `${user.name} may not write to the socket ${path}`,
-    mend: `set in /etc/selkie-agent.yaml: milter: { group: ${user.name}, mode: "0660" }, then systemctl restart selkie-agent`,
+    mend:
+      service === 'selkie-agent'
+        ? `set in /etc/selkie-agent.yaml: milter: { group: ${user.name}, mode: "0660" }, then systemctl restart selkie-agent`
+        : `usermod -aG ${service} ${user.name} && systemctl restart postfix`,
   };
 };
 
@@ -81,7 +88,8 @@ export const postfixAccess = async (
   exec: Exec,
   instance: Instance,
   path: string,
+  service: string,
 ): Promise<AccessTrouble | undefined> => {
   const user = await userOf(exec, instance.setting('mail_owner'));
-  return user === undefined ? undefined : socketAccess(user, path);
+  return user === undefined ? undefined : socketAccess(user, path, service);
 };

@@ -12,6 +12,8 @@ import type { Instance } from './read.ts';
 export interface Wish {
   /** Where the signer listens. */
   readonly milter: MilterAddress;
+  /** The systemd service that is the signer. */
+  readonly service: string;
   /** Milters that it takes the place of. */
   readonly replace: readonly string[];
   /** Other signers that are known to be on this host: address → what it is ("OpenDKIM"). */
@@ -36,18 +38,20 @@ export interface WishOptions {
   readonly replace?: readonly string[];
 }
 
-/** rspamd's proxy worker, which speaks the milter protocol, as Debian sets it up. */
-const rspamdProxy = 'inet:11332@127.0.0.1';
-
 const signerOf = (config: Config, opendkim: MilterAddress | undefined): MilterAddress => {
   if (config.driver === 'builtin') return milterAddress(config.milter.listen);
-  if (config.driver === 'rspamd') return milterAddress(rspamdProxy);
-  if (opendkim === undefined)
-    throw new SelkieError(
-      'invalid',
-      `${config.opendkim.config} does not say where OpenDKIM listens (Socket): give it with --milter.`,
-    );
-  return opendkim;
+  const socket =
+    config.driver === 'opendkim'
+      ? opendkim
+      : config.rspamd.entrances.filter((one) => !one.startsWith('http')).map(milterAddress)[0];
+  if (socket !== undefined) return socket;
+  throw new SelkieError(
+    'invalid',
+    config.driver === 'opendkim'
+      ? `${config.opendkim.config} does not say where OpenDKIM listens (Socket): give it with --milter.`
+      : 'rspamd.entrances names no milter (inet:PORT@ADDRESS or unix:/PATH): give it with --milter.',
+    { field: 'milter' },
+  );
 };
 
 /** @throws SelkieError invalid, with field `milter` */
@@ -57,6 +61,7 @@ export const wishOf = async (config: Config, options: WishOptions = {}): Promise
     options.milter === undefined ? signerOf(config, opendkim?.listen) : anyAddress(options.milter);
   return {
     milter,
+    service: config.driver === 'builtin' ? 'selkie-agent' : config.driver,
     replace: (options.replace ?? []).map((text) =>
       // Postfix's relative paths are taken as they are; other forms are brought to Postfix's.
       /^(?:unix|local):/.test(text) ? text : postfixAddress(anyAddress(text), '/'),

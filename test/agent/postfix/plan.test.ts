@@ -4,7 +4,12 @@ import { commandOf, planInstance } from '../../../agent/postfix/plan.ts';
 import type { Wish } from '../../../agent/postfix/wish.ts';
 import { type FakeService, fakeInstance } from './fake.ts';
 
-const wish: Wish = { milter: { host: '127.0.0.1', port: 8893 }, replace: [], signers: new Map() };
+const wish: Wish = {
+  milter: { host: '127.0.0.1', port: 8893 },
+  service: 'selkie-agent',
+  replace: [],
+  signers: new Map(),
+};
 const ours = 'inet:127.0.0.1:8893';
 const sound = { smtpd_milters: ours, non_smtpd_milters: ours, internal_mail_filter_classes: 'bounce' };
 

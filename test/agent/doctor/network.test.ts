@@ -1,0 +1,114 @@
+// The clock against the control plane's, and the push port.
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import { createServer as createTcp } from 'node:net';
+import { afterEach, describe, expect, it } from 'vitest';
+import { clockCheck, pushPortCheck } from '../../../agent/doctor/network.ts';
+import { freePort } from '../../tools/free-port.ts';
+
+let closers: (() => void)[] = [];
+afterEach(() => {
+  for (const close of closers) close();
+  closers = [];
+});
+
+/** Its date is noon, whatever it is asked. */
+const controlPlane = async (date = 'Sun, 28 Jan 2024 12:00:00 GMT'): Promise<string> => {
+  const server = createServer((_, response) => {
+    if (date === '') response.sendDate = false;
+    else response.setHeader('date', date);
+    response.writeHead(404);
+    response.end('no');
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  closers.push(() => server.close());
+  const address = server.address();
+  return `http://127.0.0.1:${address !== null && typeof address === 'object' ? address.port : 0}`;
+};
+const noon = Date.UTC(2024, 0, 28, 12);
+const clock = async (secondsOff: number) =>
+  (await clockCheck(await controlPlane(), () => noon + secondsOff * 1_000).run()).findings;
+
+describe('the clock', () => {
+  it.each([0, 1, 20, -20])('%s s off is in order', async (off) => expect(await clock(off)).toEqual([]));
+
+  it.each([
+    [60, /^it is 60 s ahead of http:/],
+    [-400, /^it is 40[01] s behind .*: beyond 300 s bundles are refused/],
+  ])('%s s off is wrong', async (off, sentence) => {
+    expect(await clock(off)).toEqual([
+      {
+        problem: expect.stringMatching(sentence),
+        mends: expect.arrayContaining(['timedatectl set-ntp true']),
+      },
+    ]);
+  });
+
+  it('cannot be compared with nobody, or with one that has none', async () => {
+    expect(await clockCheck(undefined, Date.now).run()).toMatchObject({ skipped: expect.any(String) });
+    expect(await clockCheck(await controlPlane(''), Date.now).run()).toMatchObject({
+      skipped: expect.stringContaining('what time it is'),
+    });
+  });
+
+  it('of a control plane that is away is another trouble', async () => {
+    const url = `http://127.0.0.1:${await freePort()}`;
+    expect((await clockCheck(url, Date.now).run()).findings).toEqual([
+      {
+        problem: expect.stringContaining(`${url} does not answer`),
+        mends: [`curl -v ${url}/v1/bundle-keys`],
+      },
+    ]);
+  });
+});
+
+describe('the push port', () => {
+  const listen = async (host: string, port: number): Promise<void> => {
+    const server = createTcp((socket) => socket.destroy());
+    server.listen(port, host);
+    await once(server, 'listening');
+    closers.push(() => server.close());
+  };
+  const check = (endpointHost: string, pushPort: number, controlPlaneUrl?: string) =>
+    pushPortCheck({
+      endpointHost,
+      pushPort,
+      ...(controlPlaneUrl === undefined ? {} : { controlPlane: controlPlaneUrl }),
+    }).run();
+
+  it('is reached by the name that the control plane uses', async () => {
+    const port = await freePort();
+    await listen('127.0.0.1', port);
+    expect(await check('localhost', port)).toEqual({
+      findings: [],
+      note: `localhost:${port} can be reached`,
+    });
+  });
+
+  it('where nobody listens is wrong', async () => {
+    const port = await freePort();
+    expect((await check('127.0.0.1', port)).findings).toMatchObject([
+      { problem: expect.stringContaining(`nothing listens at port ${port}`) },
+    ]);
+  });
+
+  it('that is blocked on the way is wrong', async () => {
+    const port = await freePort();
+    await listen('127.0.0.1', port);
+    // Of loopback too, but nobody listens there.
+    expect((await check('127.0.0.2', port, 'https://api.example.com')).findings).toMatchObject([
+      {
+        problem: expect.stringMatching(
+          /127\.0\.0\.2 port .* cannot be reached from here .* by pull, each minute/,
+        ),
+        mends: expect.arrayContaining([expect.stringContaining(`ufw allow ${port}/tcp`)]),
+      },
+    ]);
+  });
+
+  it('of a host that only pulls is not looked at', async () => {
+    expect(await pushPortCheck({ endpointHost: 'mx1' }).run()).toMatchObject({ skipped: expect.any(String) });
+    expect(await pushPortCheck(undefined).run()).toMatchObject({ skipped: expect.any(String) });
+  });
+});
