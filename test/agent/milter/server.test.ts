@@ -147,6 +147,16 @@ describe('messages', () => {
     ]);
   });
 
+  it('follow a new policy on connections from then on, the old one on those that are open', async () => {
+    const milter = await start({ onUnusableKey: 'tempfail' });
+    ring.replace([], new Map([['example.com/240128', 'its record is gone']]));
+    const before = await openMilter(at(milter));
+    milter.configure({ listen: { host: '127.0.0.1', port: 0 }, onUnusableKey: 'unsigned' });
+    expect((await before.send(message('Q'))).verdict).toBe('tempfail');
+    expect((await sendThroughMilter(at(milter), message('Q'))).verdict).toBe('accept');
+    await before.close();
+  });
+
   it('of many connections at once are each signed', async () => {
     const milter = at(await start());
     const answers = await Promise.all(
