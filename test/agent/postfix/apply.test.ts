@@ -2,7 +2,7 @@
 // others have changed. One instance for all; each test begins with the same files.
 import { readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { afterAll, beforeAll, beforeEach, expect, it, vi } from 'vitest';
 import { applyPlan } from '../../../agent/postfix/apply.ts';
 import { type Exec, systemExec } from '../../../agent/postfix/exec.ts';
 import { readJournal } from '../../../agent/postfix/journal.ts';
@@ -13,6 +13,9 @@ import type { Wish } from '../../../agent/postfix/wish.ts';
 import { instant } from '../../../core/time.ts';
 import { describeWith } from '../../tools/machine.ts';
 import { type Postfix, startPostfix } from '../../tools/postfix.ts';
+
+// postconf(1) waits a second with each edit, until the file is older than its clock's grain.
+vi.setConfig({ testTimeout: 90_000 });
 
 const noon = instant(Date.UTC(2024, 0, 28, 12));
 const exec = systemExec();
