@@ -63,7 +63,8 @@ export const bundleAgent = async (): Promise<Bundle> => {
   const used = Object.entries(output?.inputs ?? {}).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
   const names = new Set(used.map(([path]) => packageOf(path)).filter((name) => name !== undefined));
   return {
-    code: outputFiles[0]?.text ?? '',
+    // The wrapper names the Node to run it with.
+    code: (outputFiles[0]?.text ?? '').replace(/^#!.*\n/, ''),
     notices: await Promise.all([...names].sort().map(noticeOf)),
   };
 };

@@ -15,8 +15,8 @@ Version: ${debVersion}
 Architecture: ${machine.deb}
 Maintainer: ${maintainer}
 Installed-Size: ${size}
-Depends: adduser, init-system-helpers, libc6 (>= 2.28), libgcc-s1 (>= 3.4), libstdc++6 (>= 8)
-Recommends: systemd, bsdutils
+Depends: adduser, libc6 (>= 2.28), libgcc-s1 (>= 3.4), libstdc++6 (>= 8)
+Recommends: systemd
 Suggests: postfix, opendkim, rspamd
 Section: mail
 Priority: optional
