@@ -1,13 +1,14 @@
 // `npm run bench [-- name…]`: measures and prints. Nothing is left running or lying about.
 
 import { Command } from 'commander';
+import { body } from './body.ts';
 import { bundles } from './bundles.ts';
 import { planner } from './planner.ts';
 import { rotation } from './rotation.ts';
 import { synth } from './synth.ts';
 import { printTable, progress } from './table.ts';
 
-const benches = { rotation, planner, bundles, synth };
+const benches = { rotation, planner, bundles, body, synth };
 const isBench = (name: string): name is keyof typeof benches => Object.hasOwn(benches, name);
 
 await new Command('bench')

@@ -80,6 +80,27 @@ describe('canonical body, any bytes in any chunks', () => {
       { seed: 6376, numRuns: 3000 },
     );
   });
+  it.each([
+    '  ',
+    '\t',
+    ' \r\n',
+    '\r\n',
+    '\r\n\r\n',
+    '\r\n\r\n\r\n',
+    '\r\n\r\n ',
+    '\r',
+    '\n',
+    '\x80\xff\x00',
+    ' \xa0',
+  ])('relaxed: %j anywhere among long runs, wherever the chunk lies in its buffer', (special) => {
+    for (let offset = 0; offset < 5; offset += 1)
+      for (let before = 0; before < 40; before += 1) {
+        const text = `${'x'.repeat(before)}${special}${'\xe9'.repeat(37)}${special}${'~'.repeat(30)}`;
+        const buffer = new Uint8Array(offset + text.length);
+        buffer.set(bytes(text), offset);
+        expect(canonical('relaxed', buffer.subarray(offset))).toBe(reference.relaxed(text));
+      }
+  });
   it('holds counts, not bytes: a megabyte of empty lines gives no output until content comes', () => {
     let emitted = 0;
     const body = canonicalBody('relaxed', (out) => {
