@@ -9,8 +9,11 @@ import { addEnrol } from './commands/enrol.ts';
 import { addKeys } from './commands/keys.ts';
 import { addRun } from './commands/run.ts';
 import { addSetup } from './commands/setup.ts';
+import { leaveWhenUnread } from './commands/terminal.ts';
 import { addTrust } from './commands/trust.ts';
 import { addUninstall } from './commands/uninstall.ts';
+
+leaveWhenUnread();
 
 const program = new Command('selkie-agent')
   .version(manifest.version, '-V, --version', 'show the version')

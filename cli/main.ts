@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // The command line: parses, calls, prints. Exit status: 0 done, 1 failed, 2 not understood.
 import { Command, CommanderError, InvalidArgumentError } from 'commander';
+import { leaveWhenUnread } from '../agent/commands/terminal.ts';
 import { printKeyRecord, type RecordFormat } from '../core/dkim/key-record.ts';
 import { describe, SelkieError } from '../core/errors.ts';
 import type { DomainStatus } from '../engine/status.ts';
@@ -10,6 +11,8 @@ import { type OnceReport, once } from './once.ts';
 import { followRotation, printForecast, printHost, printPlan, printStatus } from './print.ts';
 import { lookUpRecord } from './record.ts';
 import { up } from './up.ts';
+
+leaveWhenUnread();
 
 const say = (text: string): void => void process.stdout.write(`${text}\n`);
 

@@ -136,6 +136,19 @@ describe('enrol', () => {
   });
 });
 
+it('ends without a word where nobody reads what it says', async () => {
+  const child = spawn(
+    process.execPath,
+    [program, 'enrol', '--dir', dir, '--name', 'mx1.example.com', '--bundle-key', keyFile],
+    { stdio: ['ignore', 'pipe', 'pipe'] },
+  );
+  child.stdout.destroy();
+  const said: Buffer[] = [];
+  child.stderr.on('data', (chunk: Buffer) => said.push(chunk));
+  const [code] = await once(child, 'close');
+  expect([code, Buffer.concat(said).toString()]).toEqual([0, '']);
+});
+
 describe('enrol on a host whose signer knows RSA only', () => {
   it.each(['opendkim', 'rspamd'])('says so in the entry: %s', async (driver) => {
     const config = join(dir, '..', 'agent.yaml');
