@@ -63,8 +63,9 @@ export const bundleAgent = async (): Promise<Bundle> => {
   const used = Object.entries(output?.inputs ?? {}).filter(([, { bytesInOutput }]) => bytesInOutput > 0);
   const names = new Set(used.map(([path]) => packageOf(path)).filter((name) => name !== undefined));
   return {
-    // The wrapper names the Node to run it with.
-    code: (outputFiles[0]?.text ?? '').replace(/^#!.*\n/, ''),
+    // The wrapper names the Node to run it with. Letters beyond Latin-1 are in comments only, for esbuild escapes them
+    // elsewhere; one of them doubles the memory that the text takes as long as the agent runs.
+    code: (outputFiles[0]?.text ?? '').replace(/^#!.*\n/, '').replaceAll(/[\u0100-\uffff]/g, '?'),
     notices: await Promise.all([...names].sort().map(noticeOf)),
   };
 };

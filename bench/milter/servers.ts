@@ -128,6 +128,13 @@ export const fillStore = async (state: string, keys: readonly HeldChange[]): Pro
 
 export const hostName = 'mx1.example.com';
 
+/** What the packaged program gives to Node. */
+const nodeOptions = (): readonly string[] => {
+  const wrapper = readFileSync(join(import.meta.dirname, '../../packaging/files/selkie-agent'), 'utf8');
+  const [, options = ''] = /^exec \S+\/node (.*) \S+\/agent\.js "\$@"$/m.exec(wrapper) ?? [];
+  return options.split(' ').filter((option) => option !== '');
+};
+
 /** The agent as its packages have it. @returns the program's file */
 export const buildAgent = async (folder: string): Promise<string> => {
   const file = join(folder, 'agent.js');
@@ -167,7 +174,11 @@ export const startAgentProgram = async (
   const config = join(folder, 'agent.yaml');
   // The keys of this bench are in nobody's DNS.
   writeFileSync(config, `records: { check: false }\nmilter: { listen: '${at.own}' }\n`);
-  return start(folder, [process.execPath, agent, 'run', '--dir', state, '--config', config], at);
+  return start(
+    folder,
+    [process.execPath, ...nodeOptions(), agent, 'run', '--dir', state, '--config', config],
+    at,
+  );
 };
 
 /** As Debian's `opendkim.conf` has it, with the tables of an administrator who has several domains. */
