@@ -33,8 +33,9 @@ export interface MailHostOptions {
   readonly driver: DriverName;
   /** Bounces are from here. */
   readonly domain: string;
-  /** The agent's state folder and environment, where they are not the usual ones. */
-  readonly agentDir?: string;
+  /** Told the agent's state folder before anything is in it. @returns what undoes it, after the agent has ended */
+  readonly prepare?: (dir: string) => () => void;
+  /** The agent's environment, besides this process's. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
@@ -42,7 +43,7 @@ export interface MailHostOptions {
 export const startMailHost = async ({
   driver,
   domain,
-  agentDir,
+  prepare,
   env = {},
 }: MailHostOptions): Promise<MailHost> => {
   const ends: (() => Promise<void>)[] = [];
@@ -64,8 +65,10 @@ export const startMailHost = async ({
     const postfix = await startPostfix({ deliverTo: sink.port, settings: settings(signer.milter, domain) });
     ends.push(() => postfix.close());
     const { user } = signer;
+    const undo = prepare?.(signer.dir);
+    if (undo !== undefined) ends.push(async () => undo());
     const agent = await enrolAgent({
-      dir: agentDir ?? signer.dir,
+      dir: signer.dir,
       // YAML takes JSON.
       config: JSON.stringify({ ...signer.config, postfix: { configDirectories: [postfix.configDirectory] } }),
       env,

@@ -1,6 +1,7 @@
 // Hands the messages in: several SMTP sessions of some messages each, as mail clients and relays have them, and local users
 // beside them, each message at its time.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Postfix } from '../tools/postfix.ts';
 import { openSmtp } from '../tools/smtp.ts';
 import { submission } from './messages.ts';
@@ -26,6 +27,8 @@ export interface LoadOptions {
   /** No fewer messages than this; it goes on until it is told to end. */
   readonly least: number;
   readonly domainOf: (n: number) => string;
+  /** Milliseconds that each session, and each local user, waits after a message; none where absent. */
+  readonly pause?: number;
   /** The number of the first message. */
   readonly first?: number;
 }
@@ -34,9 +37,12 @@ const sessions = 5;
 const messagesInSession = 20;
 const localUsers = 2;
 
-export const startLoad = ({ postfix, least, domainOf, first = 0 }: LoadOptions): Load => {
+export const startLoad = ({ postfix, least, domainOf, first = 0, pause = 0 }: LoadOptions): Load => {
   const sent = new Map<number, Sent>();
   const waiting = new Set<() => void>();
+  const breathe = async (): Promise<void> => {
+    if (pause > 0) await sleep(pause);
+  };
   const note = (n: number, kind: string, begun: number): void => {
     sent.set(n, { kind, begun, done: Date.now() });
     for (const check of waiting) check();
@@ -61,6 +67,7 @@ export const startLoad = ({ postfix, least, domainOf, first = 0 }: LoadOptions):
           const message = submission(next.value, domainOf(next.value));
           await session.send(message);
           note(next.value, message.kind, begun);
+          await breathe();
         }
       } finally {
         await session.quit();
@@ -74,6 +81,7 @@ export const startLoad = ({ postfix, least, domainOf, first = 0 }: LoadOptions):
       const message = submission(n, domainOf(n));
       await postfix.sendmail(message);
       note(n, message.kind, begun);
+      await breathe();
     }
   };
   const work = [...Array.from({ length: sessions }, client), ...Array.from({ length: localUsers }, user)];

@@ -10,7 +10,7 @@ import dkim
 records = {name: value.encode() for name, value in json.loads(sys.stdin.readline()).items()}
 def txt(name, timeout=5):
     return records.get((name.decode() if isinstance(name, bytes) else name).rstrip("."), None)
-text = lambda value: value.decode() if value else ""
+text = lambda value: value.decode() if isinstance(value, bytes) else value or ""
 for line in sys.stdin:
     raw = base64.b64decode(line)
     results = []
