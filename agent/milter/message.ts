@@ -8,6 +8,11 @@ import { foreign, type IsInternal, type OriginMacros } from './internal-clients.
 import type { Envelope } from './session.ts';
 import type { Reply } from './wire-reply.ts';
 
+/** How many messages are in hand, from the end of their header to their verdict. */
+export interface Crowd {
+  messages: number;
+}
+
 export interface MessageOptions extends SignerOptions {
   readonly isInternal: IsInternal;
   /** None unless told otherwise. */
@@ -16,6 +21,8 @@ export interface MessageOptions extends SignerOptions {
   readonly onUnusableKey?: 'tempfail' | 'unsigned';
   readonly log: Log;
   readonly meter?: Meter;
+  /** Shared by all connections; absent: there is one. */
+  readonly crowd?: Crowd;
   /** Milliseconds that only grow; `performance.now` unless told otherwise. */
   readonly monotonic?: () => number;
 }
@@ -50,6 +57,7 @@ const insertions = (signatures: readonly Signature[], leadingSpace: boolean): re
 
 export const createMessages = (options: MessageOptions): Messages => {
   const { meter, onUnusableKey = 'tempfail', monotonic = () => performance.now() } = options;
+  const { crowd = { messages: 0 } } = options;
   let message: MessageSigner | undefined;
 
   const log = (queueId: string | undefined, text: string, facts: Parameters<Log>[1]): void => {
@@ -81,6 +89,7 @@ export const createMessages = (options: MessageOptions): Messages => {
       if (begun.kind === 'none') return passes(queueId, begun.why, begun.reason);
       if (begun.kind === 'unusable') return fails(queueId, 'key-unusable', begun.reason);
       message = begun;
+      crowd.messages += 1;
       return { reply: 'continue' };
     },
     body(chunk) {
@@ -91,7 +100,8 @@ export const createMessages = (options: MessageOptions): Messages => {
       message = undefined;
       if (signer === undefined) return [{ reply: 'accept' }];
       const started = monotonic();
-      const { signatures, failures } = await signer.finish();
+      const { signatures, failures } = await signer.finish(crowd.messages === 1);
+      crowd.messages -= 1;
       if (signatures.length === 0) return [fails(queueId, 'key-unusable', failures.join('; '))];
       for (const failure of failures) log(queueId, `${failure}: signed without it`, { event: 'key-failed' });
       for (const { selector, domain } of signatures)
@@ -104,6 +114,7 @@ export const createMessages = (options: MessageOptions): Messages => {
       return [...insertions(signatures, leadingSpace), { reply: 'accept' }];
     },
     drop() {
+      if (message !== undefined) crowd.messages -= 1;
       message = undefined;
     },
   };

@@ -150,7 +150,7 @@ export const startMilter = async (options: MilterOptions): Promise<Milter> => {
   const { listen, log, maxConnections = 1024, memoryLimit = 64 << 20 } = options;
   const memory = sharedMemory(memoryLimit);
   const { ring, now, meter } = options;
-  const ports = { ring, now, log, memory, ...(meter === undefined ? {} : { meter }) };
+  const ports = { ring, now, log, memory, crowd: { messages: 0 }, ...(meter === undefined ? {} : { meter }) };
   const connectionOptions = (policy: MilterPolicy): ConnectionOptions => ({
     ...policy,
     ...ports,

@@ -1,7 +1,8 @@
 // Signs messages as they stream by: RFC 6376 §3.7 and §5, RSA-SHA256 (RFC 8301) and Ed25519-SHA256 (RFC 8463). Computes
-// only; OpenSSL's threads sign, so a message's signature does not hold up the others.
+// only. OpenSSL's threads sign, so that a message's signature does not hold up the others; where there are none, it is made
+// here, which spares two changes of thread.
 import { createHash, type KeyObject, sign } from 'node:crypto';
-import { algorithms } from '../../core/algorithm.ts';
+import { type Algorithm, algorithms } from '../../core/algorithm.ts';
 import { type BodyCanonicalization, canonicalBody } from '../../core/dkim/canonical-body.ts';
 import {
   asciiBytes,
@@ -61,22 +62,35 @@ export interface MessageSigner {
   readonly keys: readonly SigningKey[];
   /** The next bytes of the body; read before this returns. */
   body(chunk: Uint8Array): void;
-  /** The body is complete: one signature per key that can sign. Never fails. */
-  finish(): Promise<Signed>;
+  /**
+   * The body is complete: one signature per key that can sign. Never fails.
+   * @param alone no other message is in hand that would wait meanwhile; false unless told otherwise
+   */
+  finish(alone?: boolean): Promise<Signed>;
 }
 
+/** Less than a millisecond: a message that comes meanwhile may wait for it. */
+const isQuick = (algorithm: Algorithm): boolean => algorithm === 'rsa2048' || algorithm === 'ed25519';
+
 /** RSA hashes the data inside of `sign`; Ed25519 signs the SHA-256 of it as a message (RFC 8463 §3). */
-const signWith = (privateKey: KeyObject, keyType: 'rsa' | 'ed25519', data: Uint8Array): Promise<string> =>
+const signWith = (
+  privateKey: KeyObject,
+  algorithm: Algorithm,
+  data: Uint8Array,
+  alone: boolean,
+): Promise<string> =>
   new Promise((resolve, reject) => {
+    const { keyType } = algorithms[algorithm];
     const rsa = keyType === 'rsa';
     if (privateKey.type !== 'private' || privateKey.asymmetricKeyType !== keyType)
       throw new SelkieError('invalid', `it is not a private ${keyType} key`);
-    sign(
-      rsa ? 'sha256' : null,
-      rsa ? data : createHash('sha256').update(data).digest(),
-      privateKey,
-      (error, signature) => (error === null ? resolve(signature.toString('base64')) : reject(error)),
-    );
+    const hash = rsa ? 'sha256' : null;
+    const input = rsa ? data : createHash('sha256').update(data).digest();
+    if (alone && isQuick(algorithm)) resolve(sign(hash, input, privateKey).toString('base64'));
+    else
+      sign(hash, input, privateKey, (error, signature) =>
+        error === null ? resolve(signature.toString('base64')) : reject(error),
+      );
   });
 
 const crlf = asciiBytes('\r\n');
@@ -123,6 +137,7 @@ const messageSigner = (
     { key, loading }: (typeof taken)[number],
     bodyHash: string,
     time: number,
+    alone: boolean,
   ): Promise<Signature> => {
     const { domain, selector } = key;
     const name = identityOf(author, domain, identity);
@@ -138,7 +153,7 @@ const messageSigner = (
       bodyHash,
     });
     const data = signedData(canonical, empty, headerKind);
-    const value = await signWith(await loading, algorithms[key.algorithm].keyType, data);
+    const value = await signWith(await loading, key.algorithm, data, alone);
     return { domain, selector, value: fillSignature(empty, value) };
   };
 
@@ -147,13 +162,13 @@ const messageSigner = (
     author,
     keys,
     body: (chunk) => body.write(chunk),
-    async finish() {
+    async finish(alone = false) {
       body.end();
       const bodyHash = hash.digest('base64');
       const time = Math.floor(now() / 1000);
       const signatures: Signature[] = [];
       const failures: string[] = [];
-      const outcomes = await Promise.allSettled(taken.map((one) => signature(one, bodyHash, time)));
+      const outcomes = await Promise.allSettled(taken.map((one) => signature(one, bodyHash, time, alone)));
       for (const [i, outcome] of outcomes.entries()) {
         if (outcome.status === 'fulfilled') signatures.push(outcome.value);
         else

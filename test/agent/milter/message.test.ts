@@ -58,6 +58,30 @@ const take = async (
   return (await messages.finish(one.queueId, true)).map(({ reply }) => reply);
 };
 
+describe('messages in hand', () => {
+  it('are counted from the end of their header to their verdict, however they end', async () => {
+    const crowd = { messages: 0 };
+    const ring = createKeyRing();
+    ring.replace([rsa]);
+    const options = { ring, isInternal: () => true, log: () => {}, now: () => 0, crowd };
+    const [one, two, three] = [createMessages(options), createMessages(options), createMessages(options)];
+    for (const messages of [one, two, three]) messages.begin(envelope(' jo@example.com'));
+    expect(crowd.messages).toBe(3);
+    one.drop();
+    one.drop();
+    expect(crowd.messages).toBe(2);
+    const signing = two.finish('A', true);
+    two.drop();
+    expect(crowd.messages).toBe(2);
+    await signing;
+    expect(crowd.messages).toBe(1);
+    three.begin(envelope(' jo@example.net'));
+    await three.finish('B', true);
+    await three.finish('B', true);
+    expect(crowd.messages).toBe(0);
+  });
+});
+
 describe('a message', () => {
   it('that is signed: a line for each signature, and its latency', async () => {
     expect(await take(envelope(' jo@example.com'), [rsa, ed25519])).toEqual([

@@ -70,6 +70,22 @@ describe('signing', () => {
     ).toEqual(['240128 example.com pass', '240128e example.com pass']);
   });
 
+  it('signs the same where no other message is in hand, and fails the same', async () => {
+    const ring = ringOf(rsa, ed25519, testKey('big.example', '240128', 'rsa3072'));
+    const signed = async (message: HeaderField[], alone: boolean) => {
+      const begun = beginMessage(message, { ring, now: () => 1_706_400_000_000 });
+      if (begun.kind !== 'signing') throw new Error(begun.reason);
+      begun.body(Buffer.from('Hello.\r\n'));
+      return begun.finish(alone);
+    };
+    for (const message of [fields, header(['From', ' jo@big.example'])])
+      expect(await signed(message, true)).toEqual(await signed(message, false));
+    const bad = { ...rsa, load: async () => createPublicKey(rsa.key) };
+    expect((await begin(ringOf(bad)).finish(true)).failures).toEqual([
+      'cannot sign (s=240128, d=example.com): it is not a private rsa key',
+    ]);
+  });
+
   it('is relaxed/relaxed unless told otherwise, and says whole seconds', async () => {
     const begun = beginMessage(fields, { ring: ringOf(rsa), now: () => 1_706_400_000_999 });
     if (begun.kind !== 'signing') throw new Error(begun.reason);
