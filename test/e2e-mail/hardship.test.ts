@@ -1,11 +1,12 @@
 // A mail host in trouble: killed in the middle of a swap, its disk full or read-only, its clock wrong. Its mail goes on being signed
 // with a key that verifies, or waits; and when the trouble is over, it comes to do what it was told.
 import { execFileSync } from 'node:child_process';
-import { chmodSync, closeSync, mkdirSync, openSync, rmSync, writeSync } from 'node:fs';
+import { chmodSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { describe, expect, it, onTestFinished } from 'vitest';
 import { days } from '../../core/time.ts';
+import { fillDisk, mayMount, mountDisk, unmountDisk } from '../tools/disk.ts';
 import { describeWith } from '../tools/machine.ts';
 import { turned } from '../tools/sealed.ts';
 import { sendSmtp } from '../tools/smtp.ts';
@@ -83,47 +84,12 @@ const signedUnjudged = async ({
   return message === undefined ? undefined : selectorsOf(message, domain)[0];
 };
 
-/** A file system of its own that the test may fill or close. @throws where mounting is refused */
-const ownDisk = (folder: string, size: string): void => {
-  mkdirSync(folder, { recursive: true });
-  execFileSync('mount', ['-t', 'tmpfs', '-o', `size=${size},mode=700`, 'tmpfs', folder]);
-};
-const unmount = (folder: string): void => {
-  execFileSync('umount', ['--lazy', folder]);
-};
-
-const mayMount = ((): boolean => {
-  const folder = join('/var/lib', `selkie-mount-${process.pid}`);
-  try {
-    ownDisk(folder, '64k');
-    unmount(folder);
-    return true;
-  } catch {
-    console.warn('\n!!! LEFT OUT: full and read-only disks, since this machine refuses to mount a tmpfs\n');
-    return false;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-})();
-
-const fill = (file: string): void => {
-  const filler = openSync(file, 'w');
-  try {
-    for (const piece of [65_536, 4_096, 512, 1])
-      for (;;) if (writeSync(filler, Buffer.alloc(piece)) < piece) break;
-  } catch {
-    // Full.
-  } finally {
-    closeSync(filler);
-  }
-};
-
 /** Enrolled, with the agent's state on a disk of its own. */
 const onOwnDisk = (driver: DriverName) =>
   enrolled(driver, {
     prepare: (dir) => {
-      ownDisk(dir, '2m');
-      return () => unmount(dir);
+      mountDisk(dir, '2m');
+      return () => unmountDisk(dir);
     },
   });
 
@@ -166,13 +132,13 @@ const suite = (driver: DriverName): void => {
       await expectSigned(world, from);
     }, 180_000);
 
-    it.skipIf(!mayMount)(
+    it.skipIf(!mayMount())(
       'with a full disk, it signs on, and turns its keys when there is room',
       async () => {
         const world = await onOwnDisk(driver);
         const { agent } = world.host;
         const filler = join(agent.dir, 'filler');
-        fill(filler);
+        fillDisk(filler);
         const third = keySet(domain, '240728', world.host.signer.keyTypes);
         expect(await refusedOrFailed(agent.push(third))).toBe(true);
         expect(await refusedOrFailed(agent.push(world.change(world.second)))).toBe(true);
@@ -188,7 +154,7 @@ const suite = (driver: DriverName): void => {
       120_000,
     );
 
-    it.skipIf(!mayMount)(
+    it.skipIf(!mayMount())(
       'with a read-only disk, it signs on, and turns its keys when it may write',
       async () => {
         const world = await onOwnDisk(driver);

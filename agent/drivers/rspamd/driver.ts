@@ -206,6 +206,15 @@ export const createRspamdDriver = async (options: RspamdDriverOptions): Promise<
     }
   };
 
+  const writtenStopped = async (domains: ReadonlySet<string>): Promise<string | undefined> => {
+    try {
+      await maps.writeStopped(domains);
+      return await maps.confirm();
+    } catch (error) {
+      return `Mail of this domain cannot be held back: ${describe(error)}`;
+    }
+  };
+
   const apply = async (wanted: Wanted): Promise<ReadonlyMap<string, string>> => {
     until = now() + patience;
     const undone = new Map<string, string>();
@@ -224,10 +233,11 @@ export const createRspamdDriver = async (options: RspamdDriverOptions): Promise<
     );
     // Put off first, then no longer signed; and the other way round.
     const haltedBefore = await maps.stopped();
-    if (!holds(haltedBefore, halted)) {
-      await maps.writeStopped(new Set([...halted, ...haltedBefore]));
-      await maps.confirm();
-    }
+    const stop = async (domains: ReadonlySet<string>): Promise<void> => {
+      const why = await writtenStopped(domains);
+      if (why !== undefined) for (const name of wanted.stopped.keys()) undone.set(name, why);
+    };
+    if (!holds(haltedBefore, halted)) await stop(new Set([...halted, ...haltedBefore]));
     const unseen = (sameRows(rows, present) ? undefined : await written(rows)) ?? (await maps.confirm());
     if (unseen !== undefined) {
       for (const [domain, selector] of difference(rows, confirmed))
@@ -237,10 +247,7 @@ export const createRspamdDriver = async (options: RspamdDriverOptions): Promise<
     // Of rows that this process never saw confirmed, those on the disk are what was.
     const before = confirmed ?? present;
     confirmed = await restore(rows, await show(keys, rows, before, undone));
-    if (!holds(halted, await maps.stopped())) {
-      await maps.writeStopped(halted);
-      await maps.confirm();
-    }
+    if (!holds(halted, await maps.stopped())) await stop(halted);
     await eraseOthers(keys, confirmed, others);
     return undone;
   };

@@ -57,6 +57,19 @@ export const tryKeys = async (
       failed.set(nameOf(key), `rspamd cannot be given this key: ${describe(error)}`);
     }
   };
+  /** @returns why rspamd does not know of these keys yet */
+  const announce = async (batch: readonly DriverKey[]): Promise<string | undefined> => {
+    const { rows } = await maps.selectors();
+    try {
+      await maps.writeSelectors(
+        new Map([...rows, ...batch.map((key) => [trialDomain(key), key.selector] as const)]),
+      );
+    } catch (error) {
+      // A full disk, say, is no matter of keys that are there already.
+      return `The selector map cannot be written: ${describe(error)}`;
+    }
+    return maps.confirm();
+  };
   for (let at = 0; at < keys.length; at += many) {
     const batch = keys.slice(at, at + many);
     if (at > 0 && !hasTime()) {
@@ -71,11 +84,8 @@ export const tryKeys = async (
       }),
     );
     const written = batch.filter((key) => !failed.has(nameOf(key)));
-    const { rows } = await maps.selectors();
-    await maps.writeSelectors(
-      new Map([...rows, ...written.map((key) => [trialDomain(key), key.selector] as const)]),
-    );
-    const unseen = await maps.confirm();
+    if (written.length === 0) continue;
+    const unseen = await announce(written);
     await spread(written, (key) =>
       failing(key, async () => {
         const [domain, { selector }] = [trialDomain(key), key];

@@ -10,6 +10,7 @@ import { keyFileName } from '../../../agent/drivers/rspamd/configuration.ts';
 import { createRspamdDriver, type RspamdDriverOptions } from '../../../agent/drivers/rspamd/driver.ts';
 import { sendThroughMilter } from '../../../agent/milter/client.ts';
 import { driverKey, signaturesOf, wanted } from '../../contracts/driver.ts';
+import { fillDisk, mayMount } from '../../tools/disk.ts';
 import { describeWith } from '../../tools/machine.ts';
 import { makeSharedFolder, type Rspamd, type RspamdOptions, startRspamd } from '../../tools/rspamd.ts';
 import { temporaryFolder } from '../../tools/temporary-folder.ts';
@@ -240,6 +241,22 @@ describeWith(['rspamd'], 'the rspamd driver', () => {
     expect([...(await (await driverOf(noMap)).apply(wanted([old]))).values()]).toEqual([
       expect.stringMatching(/not read its maps in all workers yet.*local\.d\/dkim_signing\.conf/),
     ]);
+  });
+
+  it.skipIf(!mayMount())('with a full disk, the old key signs on; with room again, the new one', async () => {
+    const rspamd = await start({ disk: '512k' });
+    const driver = await driverOf(rspamd);
+    expect(await driver.apply(wanted(before))).toEqual(none);
+    const filler = join(rspamd.folder, 'filler');
+    fillDisk(filler);
+    const third = driverKey(domain, '240728', 'standby');
+    const left = await driver.apply(wanted([...after, third]));
+    expect([...left.keys()].sort()).toEqual([`${domain}/240428`, `${domain}/240728`]);
+    for (const why of left.values()) expect(why).toMatch(/ENOSPC/);
+    expect(await signedBy(rspamd)).toEqual([`240128 ${domain} pass`]);
+    rmSync(filler);
+    expect(await driver.apply(wanted([...after, third]))).toEqual(none);
+    expect(await signedBy(rspamd)).toEqual([`240428 ${domain} pass`]);
   });
 
   it('refuses a map whose comments were broken, and leaves it', async () => {
