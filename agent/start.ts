@@ -31,9 +31,7 @@ import { thumbprints } from './trust.ts';
 import { recordUse } from './use.ts';
 
 /** What signs this host's mail: our own milter, or somebody else's signer behind its driver. */
-export type Signer =
-  | { readonly milter: MilterPolicy }
-  | { readonly driver: Driver };
+export type Signer = { readonly milter: MilterPolicy } | { readonly driver: Driver };
 
 export interface AgentOptions {
   /** The state folder; made 0700. */

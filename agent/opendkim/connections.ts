@@ -70,7 +70,7 @@ export const openConnections = async (target: MilterTarget): Promise<Connections
 };
 
 /** As in opendkim.conf. */
-export const targetName = (target: MilterTarget): string =>
+const targetName = (target: MilterTarget): string =>
   'path' in target
     ? `local:${target.path}`
     : `inet:${target.port}@${isIP(target.host) === 6 ? `[${target.host}]` : target.host}`;

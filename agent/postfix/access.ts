@@ -51,7 +51,7 @@ export interface AccessTrouble {
 }
 
 /** Why a user may not connect to a unix socket: unix(7) asks for search on every folder above, and write on the socket. */
-export const socketAccess = async (
+const socketAccess = async (
   user: User,
   path: string,
   service: string,

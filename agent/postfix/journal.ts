@@ -36,7 +36,7 @@ const schema = z.strictObject({
 export type Journal = z.infer<typeof schema>;
 export type Changed = z.infer<typeof changed>;
 
-export const journalFile = (configDirectory: string): string => join(configDirectory, 'selkie-agent.json');
+const journalFile = (configDirectory: string): string => join(configDirectory, 'selkie-agent.json');
 
 /** @throws SelkieError invalid where the file is damaged */
 export const readJournal = async (configDirectory: string): Promise<Journal | undefined> => {

@@ -16,7 +16,7 @@ export interface CanaryAnswer {
 }
 
 /** What administrators see in OpenDKIM's log in place of a queue id. */
-export const canaryId = 'selkie-canary';
+const canaryId = 'selkie-canary';
 
 const messageOf = (author: string): Uint8Array =>
   Buffer.from(

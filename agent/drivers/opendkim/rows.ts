@@ -53,7 +53,7 @@ export interface BuiltTables {
   readonly keyTableMeanwhile: string;
 }
 
-export const signingName = (domain: string): string => `${ours}${domain}`;
+const signingName = (domain: string): string => `${ours}${domain}`;
 export const trialAddress = ({ domain, selector }: Pick<KeyPlace, 'domain' | 'selector'>): string =>
   `${selector}@${domain}.${reserved}`;
 export const tablesAddress = (mark: string): string => `${mark}@${reserved}`;

@@ -27,7 +27,7 @@ export const readTableFile = async (path: string): Promise<TableFile> => {
 const pad = (n: number): string => String(n).padStart(2, '0');
 
 /** `20261103-091500` in the host's time zone, as `date` says it. */
-export const dateSuffix = (now: number): string => {
+const dateSuffix = (now: number): string => {
   const date = new Date(now);
   const day = [date.getFullYear(), date.getMonth() + 1, date.getDate()].map(pad).join('');
   return `${day}-${[date.getHours(), date.getMinutes(), date.getSeconds()].map(pad).join('')}`;
@@ -132,7 +132,7 @@ export interface Draft {
  * @param file as it was read when the text was made from it
  * @throws SelkieError denied, unavailable
  */
-export const draftTable = async (file: TableFile, text: string): Promise<Draft> => {
+const draftTable = async (file: TableFile, text: string): Promise<Draft> => {
   if (file.exists && file.text === text) return { commit: async () => {}, discard: async () => {} };
   try {
     const draft = await draftLike(file.path, text, await likeness(file.path));
