@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import { SelkieError } from '../../core/errors.ts';
 import { instant } from '../../core/time.ts';
-import { defaultConfigFile, loadConfig } from '../config.ts';
+import { type Config, defaultConfigFile, loadConfig } from '../config.ts';
+import { missingInRspamd, rspamdConfigFolder } from '../drivers/rspamd/missing.ts';
 import { milterTrouble, postfixAccess, targetOf } from '../postfix/access.ts';
 import { applyPlan } from '../postfix/apply.ts';
 import { type Exec, systemExec } from '../postfix/exec.ts';
@@ -50,9 +51,21 @@ const troubleOf = async (
   return access === undefined ? undefined : `${access.problem}. Mend: ${access.mend}`;
 };
 
+/** rspamd's own files are the administrator's: what belongs there is shown, and not written. */
+const showRspamd = async ({ rspamd }: Config): Promise<void> => {
+  for (const { path, kind, content } of await missingInRspamd(rspamd.folder)) {
+    say(
+      `rspamd lacks, ${kind === 'file' ? 'as a file of its own' : 'among its lines'}, in ${rspamdConfigFolder}/${path}:`,
+    );
+    say(content.replace(/^/gm, '    ').trimEnd());
+    say('    (then restart rspamd)');
+  }
+};
+
 const setup = async (options: SetupOptions): Promise<void> => {
   const exec = systemExec();
   const config = await loadConfig(options.config);
+  if (config.driver === 'rspamd') await showRspamd(config);
   const wish = await wishOf(config, options);
   const directories = options.postfix.length > 0 ? options.postfix : config.postfix?.configDirectories;
   const instances = chosen(await readInstances(exec, directories), options.instance);

@@ -47,7 +47,7 @@ const folderOf = async (path: string): Promise<{ readonly gid: number }> => {
   if ((found.mode & 0o027) !== 0)
     throw new SelkieError(
       'unsafe',
-      `${path} would hold private keys, but others may enter or change it: ${mend}`,
+      `${path} would hold private keys, but others may enter or change it: name a folder that is the agent's and rspamd's alone (rspamd.folder); if this is it, chmod 2750 ${path}`,
     );
   return { gid: found.gid };
 };

@@ -276,7 +276,7 @@ describeWith(['rspamd'], 'the rspamd driver', () => {
     await expect(make()).rejects.toThrow(/is not there: install -d/);
     makeSharedFolder(folder);
     chmodSync(folder, 0o2755);
-    await expect(make()).rejects.toThrow(/others may enter .* install -d/);
+    await expect(make()).rejects.toThrow(/others may enter .* chmod 2750/);
     rmSync(folder, { recursive: true });
     writeFileSync(folder, '');
     await expect(make()).rejects.toThrow(/is not there/);
