@@ -117,10 +117,11 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
     case 'exclude': {
       const host = hostCalled(item.host);
       if (host === undefined) return;
-      parts.standing.setAside(host);
-      insist(parts, `exclude ${item.host}`, async (world) =>
-        excludeHost(world, await openSession(world), item.host, 'under repair'),
-      );
+      parts.standing.orderAside(host);
+      insist(parts, `exclude ${item.host}`, async (world) => {
+        await excludeHost(world, await openSession(world), item.host, 'under repair');
+        parts.standing.setAside(host);
+      });
       later(item.for, () =>
         insist(parts, `return ${item.host}`, async (world) =>
           returnHost(world, await openSession(world), item.host),

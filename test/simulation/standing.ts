@@ -11,6 +11,8 @@ import type { Loop } from './loop.ts';
 export interface Standing {
   /** What it does no longer counts, until it is back and holds everything. */
   setAside(host: MailHost): void;
+  /** An operator has ordered so, and it is not written yet: until then it does not come back. */
+  orderAside(host: MailHost): void;
   /** Its disk is not what the control plane believes. */
   goesAstray(host: MailHost): void;
   /** Something happened that may have brought it back. */
@@ -28,6 +30,7 @@ export const createStanding = (world: {
 }): Standing => {
   const { loop, checker, ledger, trace } = world;
   const aside = new Set<MailHost>();
+  const ordered = new Set<MailHost>();
   /** Those that went astray, and the quiet milliseconds since. One that goes astray again later is another case. */
   const astray = new Map<MailHost, { calm: number }>();
   const look = minutes(10);
@@ -45,12 +48,21 @@ export const createStanding = (world: {
     checker.violate(8, `${host.name} came back from an old backup, and ${quiet}`);
   };
 
+  const setAside = (host: MailHost): void => {
+    if (aside.has(host)) return;
+    aside.add(host);
+    checker.count(host, false);
+    trace?.(`${host.name} no longer counts`);
+  };
+
   return {
     setAside: (host) => {
-      if (aside.has(host)) return;
-      aside.add(host);
-      checker.count(host, false);
-      trace?.(`${host.name} no longer counts`);
+      ordered.delete(host);
+      setAside(host);
+    },
+    orderAside: (host) => {
+      ordered.add(host);
+      setAside(host);
     },
     goesAstray: (host) => {
       checker.astray(host, true);
@@ -68,6 +80,7 @@ export const createStanding = (world: {
       if (
         isBack &&
         aside.has(host) &&
+        !ordered.has(host) &&
         world.isEnrolled(host) &&
         row.fenced === undefined &&
         row.excluded === undefined
