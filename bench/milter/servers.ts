@@ -128,18 +128,16 @@ export const fillStore = async (state: string, keys: readonly HeldChange[]): Pro
 
 export const hostName = 'mx1.example.com';
 
-/** What the packaged program gives to Node. */
-const nodeOptions = (): readonly string[] => {
-  const wrapper = readFileSync(join(import.meta.dirname, '../../packaging/files/selkie-agent'), 'utf8');
-  const [, options = ''] = /^exec \S+\/node (.*) \S+\/agent\.js "\$@"$/m.exec(wrapper) ?? [];
-  return options.split(' ').filter((option) => option !== '');
-};
-
-/** The agent as its packages have it. @returns the program's file */
+/** The agent as its packages have it, with the program that starts it. @returns that program's file */
 export const buildAgent = async (folder: string): Promise<string> => {
-  const file = join(folder, 'agent.js');
+  const [code, file] = [join(folder, 'agent.js'), join(folder, 'selkie-agent')];
+  const installed = readFileSync(join(import.meta.dirname, '../../packaging/files/selkie-agent'), 'utf8');
   writeFileSync(join(folder, 'package.json'), '{"type":"module"}');
-  writeFileSync(file, (await bundleAgent()).code);
+  writeFileSync(code, (await bundleAgent()).code);
+  const here = installed
+    .replace('/usr/lib/selkie-agent/node ', `${process.execPath} `)
+    .replace('/usr/lib/selkie-agent/agent.js ', `${code} `);
+  writeFileSync(file, here, { mode: 0o755 });
   return file;
 };
 
@@ -156,7 +154,7 @@ export const enrol = async (
   writeFileSync(bundleKey, JSON.stringify({ ...signer.jwk, kid, use: 'sig' }));
   const options = ['--dir', state, '--name', hostName, '--bundle-key', bundleKey];
   const port = ['--push-port', String(pushPort), '--endpoint-host', '127.0.0.1'];
-  const said = execFileSync(process.execPath, [agent, 'enrol', ...options, ...port], { encoding: 'utf8' });
+  const said = execFileSync(agent, ['enrol', ...options, ...port], { encoding: 'utf8' });
   const { hosts } = parse(said) as { hosts: Record<string, Omit<FleetHost, 'name' | 'pool'>> };
   const entry = hosts[hostName];
   if (entry === undefined) throw new Error(`selkie-agent enrol printed no entry of ${hostName}: ${said}`);
@@ -174,11 +172,7 @@ export const startAgentProgram = async (
   const config = join(folder, 'agent.yaml');
   // The keys of this bench are in nobody's DNS.
   writeFileSync(config, `records: { check: false }\nmilter: { listen: '${at.own}' }\n`);
-  return start(
-    folder,
-    [process.execPath, ...nodeOptions(), agent, 'run', '--dir', state, '--config', config],
-    at,
-  );
+  return start(folder, [agent, 'run', '--dir', state, '--config', config], at);
 };
 
 /** As Debian's `opendkim.conf` has it, with the tables of an administrator who has several domains. */
