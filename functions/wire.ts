@@ -68,6 +68,21 @@ const route53Clients = (): ((zone: FleetZone) => Route53Client) => {
   };
 };
 
+const listOf = (text: string | undefined): readonly string[] =>
+  (text ?? '').split(',').flatMap((one) => (one.trim() === '' ? [] : [one.trim()]));
+
+/**
+ * `SELKIE_BUNDLE_KEY` signs; `SELKIE_BUNDLE_KEY_NEXT` (a KMS key of this account) is announced to the hosts, and
+ * `SELKIE_BUNDLE_KEYS_RETIRED` (thumbprints, with commas) are trusted no more.
+ */
+const sealsOf = (environment: Environment): World['seals'] => {
+  const client = new KMSClient({});
+  return createSeals(createKmsSigner({ client, keyId: needed(environment, 'SELKIE_BUNDLE_KEY') }), {
+    announce: listOf(environment.SELKIE_BUNDLE_KEY_NEXT).map((keyId) => createKmsSigner({ client, keyId })),
+    retire: listOf(environment.SELKIE_BUNDLE_KEYS_RETIRED),
+  });
+};
+
 /** @throws invalid: a variable or the compiled fleet is missing or damaged */
 export const wire = (environment: Environment): World => ({
   clock: systemClock,
@@ -80,9 +95,7 @@ export const wire = (environment: Environment): World => ({
   }),
   writer: createRoute53Writer({ clientFor: route53Clients() }),
   observer: createDnsObserver(),
-  seals: createSeals(
-    createKmsSigner({ client: new KMSClient({}), keyId: needed(environment, 'SELKIE_BUNDLE_KEY') }),
-  ),
+  seals: sealsOf(environment),
   transport: createHttpsTransport({ timeoutMs: 10_000 }),
   queue: createSqsQueue({ client: new SQSClient({}), url: needed(environment, 'SELKIE_QUEUE_URL') }),
   ledger: createDynamoLedger({

@@ -11,14 +11,14 @@ const pair = promisify(generateKeyPair);
 const signAsync = promisify(sign);
 
 /**
- * Signs with a P-256 key in `<folder>/bundle-signer.key` (PKCS#8 DER, 0600), made at first use. Several processes may
- * use one folder at once.
+ * Signs with a P-256 key in `<folder>/<name>.key` (PKCS#8 DER, 0600), made at first use; two names are two keys, of which
+ * one may follow the other. Several processes may use one folder at once.
  *
  * Beside the port's errors its methods throw denied where other users can reach the folder or the file (the sentence has
  * the `chmod`), and invalid where the file is damaged.
  */
-export const openBundleSigner = (folder: string): BundleSigner => {
-  const file = join(folder, 'bundle-signer.key');
+export const openBundleSigner = (folder: string, name = 'bundle-signer'): BundleSigner => {
+  const file = join(folder, `${name}.key`);
 
   const readKey = async (): Promise<KeyObject> => {
     await privateFolder(folder);

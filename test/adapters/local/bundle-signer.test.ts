@@ -28,6 +28,17 @@ describe('a key file', () => {
     expect((await strict.publicKey()).kid).toBe(kid);
   });
 
+  test('of another name is another key, so that one can follow the other', async () => {
+    const folder = join(home, 'two');
+    const kids = async () => [
+      (await openBundleSigner(folder).publicKey()).kid,
+      (await openBundleSigner(folder, 'bundle-signer-next').publicKey()).kid,
+    ];
+    const [first, next] = await kids();
+    expect(first).not.toBe(next);
+    expect(await kids()).toEqual([first, next]);
+  });
+
   test.each([
     ['of another curve', () => generateKeyPairSync('ec', { namedCurve: 'P-384' }).privateKey],
     ['of another type', () => generateKeyPairSync('ed25519').privateKey],
