@@ -15,6 +15,7 @@ import {
   nsIn,
   ownerOf,
   parentOf,
+  parseServer,
   recurse,
   root,
 } from './delegation.ts';
@@ -40,7 +41,7 @@ export interface Authority {
   /**
    * What each address of each authoritative server says of the TXT records at `name`; where it says CNAME, what the servers
    * of the target say. Never empty.
-   * @throws unavailable where the servers cannot be learned, or none is in reach; invalid where an override is unreadable
+   * @throws unavailable where the servers cannot be learned, or none is in reach
    */
   look(name: string): Promise<readonly ServerAnswer[]>;
 }
@@ -84,7 +85,10 @@ const zoneOf = async (name: string, options: DelegationOptions): Promise<string>
   }
 };
 
+/** @throws SelkieError invalid: a resolver or a name server is unreadable */
 export const createAuthority = (options: AuthorityOptions = {}): Authority => {
+  for (const text of [...(options.resolvers ?? []), ...Object.values(options.nameServers ?? {}).flat()])
+    parseServer(text, 53);
   const elapsed = options.elapsed ?? (() => performance.now());
   const timeout = options.timeout ?? seconds(2);
   const overrides = new Map(

@@ -149,7 +149,7 @@ describe('a bundle pushed to the agent', () => {
     await push(agent, await bundle(agent, 1, 2, [{ ...second, duty: 'signing' }, turned(first, 'none')]));
     await expect(push(agent, old)).rejects.toMatchObject({
       code: 'host.refused',
-      message: /403: A newer manifest/,
+      message: expect.stringMatching(/403: A newer manifest/),
     });
     expect(await signing(agent)).toEqual(['240428e']);
   });
@@ -162,7 +162,10 @@ describe('a bundle pushed to the agent', () => {
       [second],
       fields({}, clock),
     );
-    await expect(push(agent, jwe)).rejects.toMatchObject({ code: 'host.refused', message: /for host mx2/ });
+    await expect(push(agent, jwe)).rejects.toMatchObject({
+      code: 'host.refused',
+      message: expect.stringMatching(/for host mx2/),
+    });
     expect(await signing(agent)).toEqual(['240128e']);
   });
 
@@ -171,7 +174,10 @@ describe('a bundle pushed to the agent', () => {
     const jwe = await bundle(agent, 1, 2, [turned(first, 'none')]);
     const at = Math.floor(jwe.length / 2);
     const changed = jwe.slice(0, at) + (jwe[at] === 'A' ? 'B' : 'A') + jwe.slice(at + 1);
-    await expect(push(agent, changed)).rejects.toMatchObject({ code: 'host.refused', message: /damaged/ });
+    await expect(push(agent, changed)).rejects.toMatchObject({
+      code: 'host.refused',
+      message: expect.stringMatching(/damaged/),
+    });
     expect(await signing(agent)).toEqual(['240128e']);
   });
 
@@ -179,7 +185,10 @@ describe('a bundle pushed to the agent', () => {
     const agent = await enrolled();
     const jwe = await bundle(agent, 1, 2, [turned(first, 'none')]);
     clock = instant(clock + days(1));
-    await expect(push(agent, jwe)).rejects.toMatchObject({ code: 'host.refused', message: /expired/ });
+    await expect(push(agent, jwe)).rejects.toMatchObject({
+      code: 'host.refused',
+      message: expect.stringMatching(/expired/),
+    });
   });
 
   it('by a key that is trusted no more is refused; the set may change while the agent runs', async () => {
@@ -190,12 +199,14 @@ describe('a bundle pushed to the agent', () => {
     const old = signer;
     signer = next;
     await expect(push(agent, await bundle(agent, null, 1, [first]))).rejects.toMatchObject({
-      message: /does not trust/,
+      message: expect.stringMatching(/does not trust/),
     });
     trusted.push(next.jwk);
     await push(agent, await bundle(agent, null, 1, [first]));
     trusted.splice(trusted.indexOf(old.jwk), 1);
-    await expect(push(agent, before)).rejects.toMatchObject({ message: /does not trust/ });
+    await expect(push(agent, before)).rejects.toMatchObject({
+      message: expect.stringMatching(/does not trust/),
+    });
   });
 });
 

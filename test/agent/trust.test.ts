@@ -50,7 +50,10 @@ describe('the set of bundle keys', () => {
 
   it('is never empty, whoever says so', async () => {
     await expect(succeed(dir, { retire: [kids.old] })).rejects.toMatchObject({ code: 'invalid' });
-    await expect(distrust(dir, kids.old)).rejects.toMatchObject({ code: 'unsafe', message: /--add/ });
+    await expect(distrust(dir, kids.old)).rejects.toMatchObject({
+      code: 'unsafe',
+      message: expect.stringMatching(/--add/),
+    });
     await expect(distrust(dir, kids.next)).rejects.toMatchObject({ code: 'not-found' });
     expect(await trusts()).toEqual([kids.old]);
   });
@@ -59,7 +62,7 @@ describe('the set of bundle keys', () => {
     const nowhere = { ...publicOf(one(next)), y: 'A'.repeat(43) };
     await expect(succeed(dir, { add: [nowhere] })).rejects.toMatchObject({
       code: 'invalid',
-      message: /curve/,
+      message: expect.stringMatching(/curve/),
     });
     await expect(trust(dir, [nowhere])).rejects.toMatchObject({ code: 'invalid' });
     expect(await trusts()).toEqual([kids.old]);
@@ -78,7 +81,10 @@ describe('the set of bundle keys', () => {
 
   it('that is damaged is said, with its file', async () => {
     writeFileSync(join(dir, 'trusted.json'), '{"keys":[]}');
-    await expect(trustedKeys(dir)).rejects.toMatchObject({ code: 'invalid', message: /trusted\.json/ });
+    await expect(trustedKeys(dir)).rejects.toMatchObject({
+      code: 'invalid',
+      message: expect.stringMatching(/trusted\.json/),
+    });
   });
 });
 
@@ -124,7 +130,7 @@ describe('a manifest', () => {
     const jwe = await seal(host, one(old), [], { ...fields(), trust: { retire: [kids.old] } });
     await expect(open(jwe, one(old), one(next))).rejects.toMatchObject({
       code: 'untrusted',
-      message: /retires/,
+      message: expect.stringMatching(/retires/),
     });
   });
 
