@@ -126,7 +126,7 @@ export const fillStore = async (state: string, keys: readonly HeldChange[]): Pro
   await store.commit({ ...store.state, cursor: { epoch: 1, n: 1 }, keys: held });
 };
 
-export const hostName = 'mx1.example.com';
+const hostName = 'mx1.example.com';
 
 /** The agent as its packages have it, with the program that starts it. @returns that program's file */
 export const buildAgent = async (folder: string): Promise<string> => {

@@ -35,7 +35,7 @@ const driverOf = (rspamd: Rspamd, more: Partial<RspamdDriverOptions> = {}): Prom
     now: Date.now,
     pause: (ms) => pause(ms),
     id: randomUUID,
-    patience: 3_000,
+    patience: 10_000,
     ...more,
   });
 

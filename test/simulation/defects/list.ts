@@ -192,7 +192,7 @@ export const defects: readonly Defect[] = [
       unguarded,
       {
         file: 'core/key/plan-key.ts',
-        find: '  if (e.erased === undefined && key.turns.some((turn) => turn.offered !== undefined)) {',
+        find: '  if (e.erased === undefined && mayBeHeld(key)) {',
         put: '  if (e.erased === undefined && s.now < 0) {',
       },
     ],
@@ -403,8 +403,8 @@ export const defects: readonly Defect[] = [
       'restored-host-unheard',
       'a pull from another place is not answered',
       'engine/reconcile-host.ts',
-      '(row) => !samePlace(row.cursor ?? null, pull.cursor)',
-      '(row) => samePlace(row.cursor ?? null, null) && pull.cursor !== null',
+      '(row) => news || !samePlace(row.cursor ?? null, pull.cursor)',
+      '(row) => news || (samePlace(row.cursor ?? null, null) && pull.cursor !== null)',
     ),
   ),
   real(
