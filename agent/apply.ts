@@ -142,17 +142,18 @@ const withAdopted = (set: KeySet, { adopted, keys: present }: StoreState): KeySe
   const keys = new Map(set.keys);
   for (const name of adopted) {
     const key = present.get(name);
-    if (key === undefined || keys.has(name)) continue;
+    if (key === undefined || keys.has(name) || set.failed.has(name)) continue;
     keys.set(name, signers.has(signerOf(key)) ? { ...key, duty: 'standby' } : key);
   }
   return { ...set, keys };
 };
 
-/** Of what these changes speak, the control plane has spoken. */
-const heard = ({ adopted, ...state }: StoreState, changes: readonly KeyChange[]): StoreState => {
+/** An adopted key is one until it is told to go. */
+const withoutEnded = ({ adopted, ...state }: StoreState, changes: readonly KeyChange[]): StoreState => {
   if (adopted === undefined) return state;
-  const spoken = new Set(changes.map(({ domain, selector }) => hostKeyName(domain, selector)));
-  const left = [...adopted].filter((name) => !spoken.has(name));
+  const ended = changes.filter(({ duty }) => duty === 'none');
+  const names = new Set(ended.map(({ domain, selector }) => hostKeyName(domain, selector)));
+  const left = [...adopted].filter((name) => !names.has(name));
   return left.length === 0 ? state : { ...state, adopted: new Set(left) };
 };
 
@@ -217,7 +218,7 @@ export const createApplier = ({ host, store, duties, keys, now, report }: Applie
     }
     try {
       const tested = await test(payload.changes);
-      const before = heard(state, payload.changes);
+      const before = withoutEnded(state, payload.changes);
       const next =
         manifest.from === null
           ? withPart(before, manifest, payload.changes, tested)

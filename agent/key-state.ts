@@ -40,7 +40,10 @@ export interface StoreState extends KeySet {
   readonly cursor: Place | null;
   readonly newest: Newest | null;
   readonly staged: Staged | null;
-  /** Of `keys`, those that this host adopted and the control plane has not spoken of yet: a snapshot without them leaves them. */
+  /**
+   * Of `keys`, those that this host adopted. No bundle can bring one back, so a snapshot that does not speak of one, as an
+   * older one may not, leaves it as it is: it goes when the control plane says so.
+   */
   readonly adopted?: ReadonlySet<string>;
 }
 

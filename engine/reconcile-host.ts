@@ -94,7 +94,7 @@ const lackOf = async (
   const { pool, cursor } = row;
   if (!row.complete || cursor?.epoch !== epoch)
     return snapshotOf(world, session, { ...host, pool }, staged?.place);
-  // Keys that it could not use come again, and it tests them again.
+  // Keys that it could not use come again, and it tests them again; an adopted one, which is in no bundle, does not.
   const failed = new Set(Object.keys(row.failed));
   const entries = await world.ledger.log(pool, failed.size === 0 ? cursor.n : 0);
   const fresh = entries.filter(({ place }) => place.n > cursor.n).flatMap(({ changes }) => changes);
@@ -102,7 +102,7 @@ const lackOf = async (
   const told = new Set(fresh.map(nameOf));
   const offered = new Set(fresh.filter(({ duty }) => duty === 'standby').map(nameOf));
   const changes = lastWords(entries).filter(
-    (change) => told.has(nameOf(change)) || failed.has(nameOf(change)),
+    (change) => told.has(nameOf(change)) || (failed.has(nameOf(change)) && change.secret !== undefined),
   );
   if (changes.length === 0) return undefined;
   return {

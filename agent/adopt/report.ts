@@ -36,7 +36,7 @@ export const fleetEntries = (keys: readonly Judged[]): string => {
 };
 
 /** Rows for the agent's configuration. */
-export const signingTable = (table: Findings['table']): string =>
+const signingTable = (table: Findings['table']): string =>
   stringify({ signing: { table } }, { lineWidth: 0 });
 
 const section = (title: string, text: string): readonly string[] => ['', title, text.trimEnd()];

@@ -7,6 +7,7 @@ import { algorithms } from '../../core/algorithm.ts';
 import { SelkieError } from '../../core/errors.ts';
 import { hostKeyName } from '../../core/key/evidence.ts';
 import { privateFolder } from '../files.ts';
+import type { FiledKey } from '../key-files.ts';
 import type { HeldKey, StoreState } from '../key-state.ts';
 import { openKeyStore } from '../key-store.ts';
 import { lockFolder } from '../lock.ts';
@@ -15,18 +16,45 @@ import type { Judged, ReadKey } from './judge.ts';
 
 export interface Taken {
   readonly name: string;
-  /** `standby`: another key of its type signs for the domain already. `held`: it was there before. */
-  readonly as: 'signing' | 'standby' | 'held';
+  /**
+   * `signing`: from now on. `told`: the control plane knows it, and says again what this host is to do with it. `standby`: its
+   * domain has another key here. `held`: it was here before.
+   */
+  readonly as: 'signing' | 'told' | 'standby' | 'held';
 }
 
 interface TestKeys {
   matches(privateKey: Uint8Array, algorithm: ReadKey['algorithm'], publicKey: string): boolean;
 }
 
-const sameRole = (
-  a: Pick<HeldKey, 'domain' | 'algorithm'>,
-  b: Pick<HeldKey, 'domain' | 'algorithm'>,
-): boolean => a.domain === b.domain && algorithms[a.algorithm].keyType === algorithms[b.algorithm].keyType;
+/**
+ * The key store's state with a key that was taken in. It signs where this host has no key of its domain; anything else the
+ * control plane has had its say about.
+ */
+export const withTaken = (state: StoreState, key: FiledKey): { state: StoreState; as: Taken['as'] } => {
+  const name = hostKeyName(key.domain, key.selector);
+  if (state.keys.has(name)) return { state, as: 'held' };
+  const held = (as: HeldKey['duty']): ReadonlyMap<string, HeldKey> =>
+    new Map([...state.keys, [name, { ...key, duty: as }]]);
+  const adopted = new Set([...(state.adopted ?? []), name]);
+  if (state.failed.has(name)) {
+    // Nobody here knows what it was told to do with it. A host that says it has applied nothing of the log is told all again.
+    const cursor = state.cursor === null ? null : { ...state.cursor, n: 0 };
+    return { state: { ...state, cursor, keys: held('standby'), adopted }, as: 'told' };
+  }
+  const ofDomain = [...state.keys.keys(), ...state.failed.keys()].filter((other) =>
+    other.startsWith(hostKeyName(key.domain, '')),
+  );
+  const spokenOf = ofDomain.some((other) => state.adopted?.has(other) !== true);
+  const rival = [...state.keys.values()].some(
+    ({ domain, algorithm, duty }) =>
+      duty === 'signing' &&
+      domain === key.domain &&
+      algorithms[algorithm].keyType === algorithms[key.algorithm].keyType,
+  );
+  const as = spokenOf || rival ? 'standby' : 'signing';
+  return { state: { ...state, keys: held(as), adopted }, as };
+};
 
 /** Who may read OpenDKIM's keys is root; the daemon that will read these is another. */
 const giveStore = async (dir: string): Promise<void> => {
@@ -48,54 +76,36 @@ export const takeKeys = async (
   const unlock = await lockFolder(dir);
   try {
     const store = await openKeyStore(join(dir, 'store'), randomUUID);
-    const { state } = store;
-    const next = { keys: new Map(state.keys), failed: new Map(state.failed) };
-    const adopted = new Set(state.adopted);
-    const taken: Taken[] = [];
-    for (const { domain, selector } of keys) {
-      const name = hostKeyName(domain, selector);
-      const held = state.keys.get(name);
-      const found = keys.find((key) => key.domain === domain && key.selector === selector);
-      if (held !== undefined && held.publicKey !== found?.read.publicKey)
+    for (const { domain, selector, read } of keys) {
+      const held = store.state.keys.get(hostKeyName(domain, selector));
+      if (held !== undefined && held.publicKey !== read.publicKey)
         throw new SelkieError(
           'exists',
-          `The key store of ${dir} has another key as ${name} already: nothing was taken. Look at both before you move one away.`,
+          `The key store of ${dir} has another key as ${hostKeyName(domain, selector)} already: nothing was taken. Look at both before you move one away.`,
         );
     }
+    let { state } = store;
+    const taken: Taken[] = [];
     for (const { domain, selector, read } of keys) {
       const name = hostKeyName(domain, selector);
       const { algorithm, publicKey, key } = read;
+      const facts = { domain, selector, algorithm, publicKey };
       if (state.keys.has(name)) {
         taken.push({ name, as: 'held' });
         continue;
       }
-      const privateKey = key.export({ type: 'pkcs8', format: 'der' });
-      const facts = { domain, selector, algorithm, publicKey };
-      const written = await store.put({
-        ...facts,
-        duty: 'signing',
-        privateKey: privateKey.toString('base64'),
-      });
+      const privateKey = key.export({ type: 'pkcs8', format: 'der' }).toString('base64');
+      const written = await store.put({ ...facts, duty: 'signing', privateKey });
       if (!tests.matches(written.privateKey, algorithm, publicKey))
         throw new SelkieError(
           'unavailable',
           `${name}: read back from the disk, the key does not sign for its record: nothing was taken.`,
         );
-      const signs = [...next.keys.values()].some(
-        (other) => other.duty === 'signing' && sameRole(other, facts),
-      );
-      const duty = signs ? 'standby' : 'signing';
-      next.keys.set(name, { ...facts, duty, file: written.file });
-      // Where the control plane has told it to sign already, this is what was missing: it rules the key from here on.
-      if (!next.failed.delete(name)) adopted.add(name);
-      taken.push({ name, as: duty });
+      const next = withTaken(state, { ...facts, file: written.file });
+      state = next.state;
+      taken.push({ name, as: next.as });
     }
-    const committed: StoreState = {
-      ...state,
-      ...next,
-      ...(adopted.size === 0 ? {} : { adopted }),
-    };
-    if (taken.some(({ as }) => as !== 'held')) await store.commit(committed);
+    if (state !== store.state) await store.commit(state);
     await store.sweep();
     await giveStore(dir);
     return taken;

@@ -39,7 +39,8 @@ const judgeAll = async (
 
 const done: Readonly<Record<Taken['as'], string>> = {
   signing: 'this host holds it and signs with it',
-  standby: 'this host holds it; another key signs for its domain already',
+  told: 'this host holds it; the control plane knows it, and will say what it is for',
+  standby: 'this host holds it; its domain has another key here already',
   held: 'this host held it already',
 };
 

@@ -4,7 +4,7 @@
 import { formatInstant, type Instant } from '../time.ts';
 import { type Action, act, type Plan, type Situation, wait } from './actions.ts';
 import { type HostView, hostKeyName, type Place } from './evidence.ts';
-import { fenceDue, nextTelling } from './waits.ts';
+import { fenceDue, nextReminder, nextTelling } from './waits.ts';
 
 const readyHosts = (s: Situation): readonly HostView[] => s.hosts.filter((host) => host.ready);
 
@@ -27,7 +27,7 @@ export interface GateOptions {
   readonly passed: Action;
   /** Whether a host that cannot use the key stops the gate. */
   readonly usable: boolean;
-  /** What to do about a host that cannot use it, for the sentence. */
+  /** Where only a person can help a host that cannot use it: how, for the sentence. */
   readonly mend?: string;
   /** Fence silent hosts instead of waiting for them. */
   readonly emergency: boolean;
@@ -74,7 +74,7 @@ export const gate = (s: Situation, options: GateOptions): Plan => {
   const [first] = failing;
   if (first !== undefined)
     return wait(
-      again,
+      options.mend === undefined ? again : nextReminder(s.now),
       {
         by: 'self-test',
         selector,

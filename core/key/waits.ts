@@ -109,5 +109,8 @@ export const nextTry = (trouble: Trouble): Instant =>
 /** When a failure that was not repeated is no longer worth telling. */
 export const troubleFades = (trouble: Trouble): Instant => add(trouble.last, hours(24));
 
+/** When to ask again for an adopted key that a host lacks: its administrator alone can bring it, and the host then speaks up. */
+export const nextReminder = (now: Instant): Instant => add(now, hours(1));
+
 /** When to tell a silent host again. */
 export const nextTelling = (now: Instant): Instant => add(now, minutes(1));

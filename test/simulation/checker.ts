@@ -76,6 +76,8 @@ export interface Checker extends DnsWatch, HostWatch {
   };
   violate(invariant: Invariant, says: string): void;
   domains: Map<string, DomainFacts>;
+  /** An operator hands a key over whose record stands already: it is Selkie's to keep and to end. */
+  handedOver(key: RingKey, ttl: Duration): void;
   /** Whether what this host does counts: from now on. */
   count(host: MailHost, counts: boolean): void;
   astray(host: MailHost, astray: boolean): void;
@@ -285,6 +287,13 @@ export const createChecker = (world: {
           1,
           `${server.name} no longer shows the key of ${name}, with which mail was signed at ${formatInstant(last)}: it was to stand until ${new Date(protectedUntil).toISOString()}`,
         );
+    },
+
+    handedOver: (key, ttl) => {
+      const facts = factsOf(key);
+      if (facts === undefined) return;
+      facts.published.add(key.publicKey);
+      Object.assign(facts, { owned: true, publishedAt: now(), ttl });
     },
 
     changing: (host) => {

@@ -69,6 +69,8 @@ export interface Lags {
 
 export interface SimulatedDns extends DnsWriter, DnsObserver {
   readonly zones: ReadonlyMap<string, SimulatedZone>;
+  /** It stood there, for all to see, before the world began; `ours` from then on. */
+  stood(zone: SimulatedZone, name: string, set: TxtSet): void;
   /** Writes as somebody else would, who does not ask what stands there. */
   put(zone: SimulatedZone, name: string, set: TxtSet | undefined): void;
 }
@@ -172,6 +174,10 @@ export const createDns = (options: {
 
   return {
     zones,
+    stood: (zone, name, set) => {
+      zone.standing.set(name, { set, ours: true });
+      for (const server of zone.servers) server.shown.set(name, set);
+    },
     put: (zone, name, set) => void write(zone, name, set, false),
     lookup: async (zone, name) => zoneAt(zone).standing.get(name)?.set,
     submit: async (where, batch) => {

@@ -1,6 +1,12 @@
 // The fleet file of a simulated world, as its operators change it: each change is a newer fleet.
 
-import { defaultPolicy, type Fleet, type FleetDomain, type Policy } from '../../core/policy.ts';
+import {
+  type AdoptedKey,
+  defaultPolicy,
+  type Fleet,
+  type FleetDomain,
+  type Policy,
+} from '../../core/policy.ts';
 import { type Instant, milliseconds } from '../../core/time.ts';
 import type { Checker } from './checker.ts';
 import type { SimulatedDns } from './dns.ts';
@@ -13,7 +19,8 @@ export interface FleetFile {
   readonly deployed: readonly Fleet[];
   /** The file as it is now becomes the newest fleet. */
   publish(): void;
-  join(plan: DomainPlan): void;
+  /** @param adopted keys that it signed with before */
+  join(plan: DomainPlan, adopted: readonly AdoptedKey[]): void;
   setPolicy(domain: string, policy: PolicyPlan): void;
   setLeaving(domain: string, leaving: boolean): void;
   setPresent(domain: string, present: boolean): void;
@@ -44,7 +51,13 @@ export const createFleetFile = (
   checker: Checker,
   dns: () => SimulatedDns,
 ): FleetFile => {
-  const entries = new Map<string, { plan: DomainPlan; leaving: boolean; present: boolean }>();
+  interface Entry {
+    readonly plan: DomainPlan;
+    readonly adopted: readonly AdoptedKey[];
+    leaving: boolean;
+    present: boolean;
+  }
+  const entries = new Map<string, Entry>();
   const policies = new Map<string, PolicyPlan>();
   const enrolled = new Set<MailHost>();
   const deployed: Fleet[] = [];
@@ -66,10 +79,11 @@ export const createFleetFile = (
       deployed.push({
         version: deployed.length + 1,
         domains: new Map(
-          [...entries.values()].flatMap(({ plan, leaving, present }): [string, FleetDomain][] => {
+          [...entries.values()].flatMap(({ plan, adopted, leaving, present }): [string, FleetDomain][] => {
             const { domain, zone, pool } = plan;
             const policy = policyOf(policies.get(domain) ?? plan.policy);
-            return present ? [[domain, { domain, zone, pool, leaving, policy }]] : [];
+            const past = adopted.length === 0 ? {} : { adopted };
+            return present ? [[domain, { domain, zone, pool, leaving, policy, ...past }]] : [];
           }),
         ),
         zones,
@@ -77,8 +91,8 @@ export const createFleetFile = (
         hosts: new Map([...enrolled].map((host) => [host.name, host.fleet])),
       });
     },
-    join: (plan) => {
-      entries.set(plan.domain, { plan, leaving: false, present: true });
+    join: (plan, adopted) => {
+      entries.set(plan.domain, { plan, adopted, leaving: false, present: true });
       policies.set(plan.domain, plan.policy);
       const zone = dns().zones.get(plan.zone);
       if (zone === undefined) return;

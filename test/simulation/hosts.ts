@@ -3,11 +3,13 @@
 // key that it is told to sign with.
 
 import { createSecretKey } from 'node:crypto';
+import { withTaken } from '../../agent/adopt/take.ts';
 import { type Applier, createApplier } from '../../agent/apply.ts';
 import { createBuiltinDriver } from '../../agent/drivers/builtin.ts';
 import type { DriverKey } from '../../agent/drivers/driver.ts';
 import { createDuties } from '../../agent/duties.ts';
 import type { KeyStore, StoreState } from '../../agent/key-store.ts';
+import type { Algorithm } from '../../core/algorithm.ts';
 import { SelkieError } from '../../core/errors.ts';
 import { hostKeyName } from '../../core/key/evidence.ts';
 import type { FleetHost } from '../../core/policy.ts';
@@ -54,11 +56,18 @@ export interface MailHost {
   receive(bundle: string): Promise<string>;
   /** The body of a pull. */
   ask(nonce: string): Promise<string>;
+  /** Its administrator takes a key of its former signer into its key store. Again is the same. */
+  adopt(key: FormerKey): void;
   backUp(): void;
   /** The disk as it was at the last backup, and the agent restarted on it. Nothing where there is no backup. */
   restore(): boolean;
   /** An empty disk. */
   wipe(): void;
+}
+
+export interface FormerKey extends RingKey {
+  readonly algorithm: Algorithm;
+  readonly privateKey: Uint8Array;
 }
 
 export interface HostWatch {
@@ -161,7 +170,7 @@ export const createHost = (options: {
       signWith(new Map([...ringOf(disk.state)].filter(([key]) => names.has(key))), 'bundle');
     },
     signingKeys: () => [],
-      stopped: () => undefined,
+    stopped: () => undefined,
   });
   const duties = createDuties(store, driver, () => {});
   const applier: Applier = createApplier({
@@ -230,6 +239,11 @@ export const createHost = (options: {
         incarnation: disk.state.incarnation,
         cursor: disk.state.cursor,
       }),
+    adopt: ({ privateKey, ...facts }) => {
+      const file = `${facts.domain}/${facts.selector}/${facts.publicKey}`;
+      const { state, as } = withTaken(disk.state, { ...facts, file });
+      if (as !== 'held') restart({ state, keys: new Map([...disk.keys, [file, privateKey]]) });
+    },
     backUp: () => {
       backup = disk;
     },

@@ -9,7 +9,7 @@ import type { Checker, Violation } from './checker.ts';
 import type { Coverage } from './coverage.ts';
 import type { SimulatedDns, SimulatedZone } from './dns.ts';
 import type { FleetFile } from './fleet-file.ts';
-import type { MailHost } from './hosts.ts';
+import type { FormerKey, MailHost } from './hosts.ts';
 import type { MemoryLedger } from './ledger.ts';
 import type { Loop } from './loop.ts';
 import type { Mail } from './mail.ts';
@@ -62,6 +62,8 @@ export interface WorldParts {
   readonly mail: Mail;
   readonly hosts: readonly MailHost[];
   readonly file: FleetFile;
+  /** The keys that domains signed with before. */
+  readonly former: readonly FormerKey[];
   readonly standing: Standing;
   readonly trace: ((says: string) => void) | undefined;
   /** A newer fleet file is deployed; workers take it up one after the other. */

@@ -30,6 +30,16 @@ export interface DomainPlan {
   readonly policy: PolicyPlan;
   /** From when on it is in the fleet. */
   readonly from: number;
+  /** Keys that it signed with before. */
+  readonly adopted?: readonly AdoptedPlan[];
+}
+
+export interface AdoptedPlan {
+  readonly selector: string;
+  readonly algorithm: Algorithm;
+  readonly ttl: number;
+  /** Hosts that do not have it: 0 of a domain that signed everywhere. */
+  readonly lacking: number;
 }
 
 export interface HostPlan {
@@ -310,6 +320,28 @@ const happening = (random: Random, world: Omit<Scenario, 'items'>, weights: read
   return { at, do: 'deploy' };
 };
 
+const pasts: readonly [readonly Algorithm[], ...(readonly Algorithm[])[]] = [
+  ['rsa1024'],
+  ['rsa2048'],
+  ['ed25519'],
+  ['rsa1024', 'ed25519'],
+];
+
+/** Some domains signed before. By chance of its own: the worlds without such a one stay as they were. */
+const withPast = (random: Random, plan: DomainPlan): DomainPlan => {
+  if (!random.chance(0.15)) return plan;
+  const lacking = random.pick([0, 0, 0, 1, 2]);
+  const ttl = random.pick([minutes(5), hours(1), days(1)]);
+  const adopted = random.pick(pasts).map((algorithm) => ({
+    // The seventh letter tells the types apart, as it does for keys that are made.
+    selector: algorithm === 'ed25519' ? 'formere' : 'former',
+    algorithm,
+    ttl,
+    lacking,
+  }));
+  return { ...plan, adopted };
+};
+
 /** Small worlds are the rule: they find as much, and there can be more of them. */
 const size = (random: Random, most: number, smallness = 3): number =>
   1 + Math.floor(random.next() ** smallness * most);
@@ -348,6 +380,7 @@ export const scenarioOf = (seed: number): Scenario => {
       from: n < pools.length || random.chance(0.7) ? 0 : Math.floor(random.between(0, length)),
     };
   });
+  const past = stream(seed, 'past');
   const world: Omit<Scenario, 'items'> = {
     seed,
     start: `20${random.int(24, 35)}-${String(random.int(1, 12)).padStart(2, '0')}-${String(random.int(1, 28)).padStart(2, '0')}T${String(random.int(0, 23)).padStart(2, '0')}:${String(random.int(0, 59)).padStart(2, '0')}:00Z`,
@@ -357,7 +390,7 @@ export const scenarioOf = (seed: number): Scenario => {
     syncDelay: random.pick([seconds(1), seconds(30), minutes(2)]),
     slowness: random.pick([0, 0, 0.05, 0.3]),
     zones,
-    domains,
+    domains: domains.map((plan) => withPast(past, plan)),
     hosts,
     messages: random.int(5, 60),
   };

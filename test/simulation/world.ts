@@ -1,7 +1,9 @@
 // One world: the real core, engine and agent's applier on ports in memory, one thread, one clock. Faults come as the
 // scenario says; then they stop, and everything has to come to rest.
 
+import { buildKeyRecord } from '../../core/dkim/key-record.ts';
 import { SelkieError } from '../../core/errors.ts';
+import { keyRecordName } from '../../core/names.ts';
 import type { Fleet } from '../../core/policy.ts';
 import { add, formatInstant, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
 import type { Commit, Happening, Unit } from '../../engine/ports.ts';
@@ -12,14 +14,14 @@ import { Coverage } from './coverage.ts';
 import { createDns, createResolver, loosen } from './dns.ts';
 import { checkEnd, checkSettled, lookAfter, settleTime, windingUp } from './end.ts';
 import { createFleetFile } from './fleet-file.ts';
-import { createHost, type MailHost } from './hosts.ts';
+import { createHost, type FormerKey, type MailHost } from './hosts.ts';
 import { createMemoryLedger, type MemoryLedger } from './ledger.ts';
 import { createLoop } from './loop.ts';
 import { createMail } from './mail.ts';
 import { happen, insist } from './operators.ts';
 import type { Cryptography, Outcome, WorldParts } from './parts.ts';
 import { stream } from './random.ts';
-import type { Scenario } from './scenario.ts';
+import type { DomainPlan, Scenario } from './scenario.ts';
 import { createStanding } from './standing.ts';
 import { createSymbolicKeys, leaks, symbolicSeals } from './symbols.ts';
 import { createMemoryVault } from './vault.ts';
@@ -298,6 +300,36 @@ export const runScenario = async (
     hosts.push(host);
   };
 
+  // ---- what was before -------------------------------------------------------------------------------------------
+  const former: FormerKey[] = [];
+  const formerKeys = options.real?.keys ?? createSymbolicKeys(stream(seed, 'former keys'));
+  /** The records of keys that a domain signed with before stand from the beginning. */
+  const begin = async ({ domain, zone: where, adopted = [] }: DomainPlan): Promise<void> => {
+    for (const { selector, algorithm, ttl } of adopted) {
+      const { privateKey } = await formerKeys.generate(algorithm);
+      const { publicKey } = formerKeys.publicOf(privateKey);
+      former.push({ domain, selector, algorithm, publicKey, privateKey });
+      const value = `${buildKeyRecord({ algorithm, publicKey, tags: {} })}; n=former`;
+      const zone = dns.zones.get(where);
+      if (zone !== undefined)
+        dns.stood(zone, keyRecordName(selector, domain), { ttl: milliseconds(ttl), values: [value] });
+    }
+  };
+  /** A domain comes into the fleet; its hosts' administrators have taken over the keys that they have. */
+  const join = (plan: DomainPlan): void => {
+    const own = former.filter(({ domain }) => domain === plan.domain);
+    file.join(
+      plan,
+      own.map(({ selector, algorithm, publicKey }) => ({ selector, algorithm, publicKey })),
+    );
+    const enrolled = hosts.filter((host) => host.pool === plan.pool && file.isEnrolled(host));
+    for (const key of own) {
+      const { ttl = 0, lacking = 0 } = plan.adopted?.find(({ selector }) => selector === key.selector) ?? {};
+      checker.handedOver(key, milliseconds(ttl));
+      for (const host of enrolled.slice(lacking)) host.adopt(key);
+    }
+  };
+
   const closings = new Set<() => void>();
   const requests = new Map<string, { domain: string; rotations: Set<string> }>();
   const parts: WorldParts = {
@@ -313,6 +345,7 @@ export const runScenario = async (
     mail,
     hosts,
     file,
+    former,
     standing,
     trace,
     deploy,
@@ -362,12 +395,13 @@ export const runScenario = async (
 
   // ---- the beginning ---------------------------------------------------------------------------------------------
   for (let n = 0; n < scenario.hosts.length; n += 1) await addHost(n);
-  for (const plan of scenario.domains) if (plan.from === 0) file.join(plan);
+  for (const plan of scenario.domains) await begin(plan);
   for (const [n, plan] of scenario.hosts.entries())
     if (plan.from === 0 && hosts[n] !== undefined) file.enrol(hosts[n], true);
+  for (const plan of scenario.domains) if (plan.from === 0) join(plan);
   deploy(() => {});
   for (const plan of scenario.domains)
-    if (plan.from > 0) loop.begin(start + plan.from, () => deploy(() => file.join(plan)));
+    if (plan.from > 0) loop.begin(start + plan.from, () => deploy(() => join(plan)));
   for (const [n, plan] of scenario.hosts.entries()) {
     const host = hosts[n];
     if (host !== undefined && plan.from > 0)

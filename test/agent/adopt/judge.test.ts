@@ -87,11 +87,11 @@ describe('a key whose record every server shows', () => {
 });
 
 describe('a key is not adopted', () => {
-  it.each([
+  it.each<[string, () => KeyObject | string, string]>([
     ['is shorter than 1,024 bits', () => rsa(512), 'it has 512 bits'],
     ['is no RSA and no Ed25519 key', () => generateKeyPairSync('x25519').privateKey, 'it is of type x25519'],
     ['is no key at all', () => 'nothing', 'holds no private key in PEM'],
-  ] as const)('that %s', async (_, make, why) => {
+  ])('that %s', async (_, make, why) => {
     const judged = await judgeKey(keep(make()), { look: () => Promise.reject(new Error('not asked')) });
     expect(judged.refused).toContain(why);
     expect(judged).not.toHaveProperty('read');

@@ -113,17 +113,21 @@ describe('an adopted key', () => {
     expect(second.signs()).toEqual(['mail']);
   });
 
-  it('is the control plane’s once it has spoken: kept while snapshots name it, and erased when they do not', async () => {
+  it('is the control plane’s once it has spoken; yet only its word erases it, no older snapshot', async () => {
     await take(mail);
     const agent = await open();
     const answer = await agent.apply(null, 1, [told(mail, 'signing')]);
     expect(answer.failed).toEqual({});
     expect(agent.signs()).toEqual(['mail']);
-    expect(agent.store.state).not.toHaveProperty('adopted');
-    await agent.apply(null, 1, [told(mail, 'signing')]);
+    // Two workers: this one was made before the adoption, and sealed after it.
+    await agent.apply(null, 0, []);
     expect(agent.signs()).toEqual(['mail']);
+    await agent.apply(null, 2, [told(mail, 'standby')]);
     await agent.apply(null, 2, []);
+    expect(agent.holds()).toEqual(['mail standby']);
+    await agent.apply(null, 3, [told(mail, 'none')]);
     expect(agent.holds()).toEqual([]);
+    expect(agent.store.state).not.toHaveProperty('adopted');
     expect(readdirSync(join(dir, 'store/keys'))).toEqual([]);
   });
 
@@ -174,11 +178,14 @@ describe('an adopted key', () => {
       'example.com/mail':
         'This host never had the adopted key example.com/mail: adopt it here with selkie-agent adopt, or wait for the first rotation.',
     });
-    expect(await take(mail)).toEqual([{ name: 'example.com/mail', as: 'signing' }]);
+    expect(await take(mail)).toEqual([{ name: 'example.com/mail', as: 'told' }]);
     const next = await open();
-    expect(next.signs()).toEqual(['mail']);
-    expect(next.store.state).not.toHaveProperty('adopted');
+    expect(next.store.state.cursor).toEqual({ epoch: 1, n: 0 });
+    // What it was told is not remembered: it answers as before, and so is told again.
+    expect(next.signs()).toEqual([]);
+    expect(Object.keys((await next.apply(0, 1, [])).failed)).toEqual(['example.com/mail']);
     expect((await next.apply(1, 1, [told(mail, 'signing')])).failed).toEqual({});
+    expect(next.signs()).toEqual(['mail']);
   });
 
   it('of which the record shows another is told so', async () => {
@@ -198,6 +205,12 @@ describe('taking keys', () => {
     await agent.apply(null, 1, [{ ...ours, duty: 'signing' }]);
     expect(await take(mail)).toEqual([{ name: 'example.com/mail', as: 'standby' }]);
     expect((await open()).signs()).toEqual(['240128']);
+  });
+
+  it('of both types for a domain has both sign; of two of one type, the first', async () => {
+    const ed = makeKey(domain, 'e2020', 'signing');
+    expect((await take(mail, ed, other)).map(({ as }) => as)).toEqual(['signing', 'signing', 'standby']);
+    expect((await open()).signs()).toEqual(['mail', 'e2020']);
   });
 
   it('is refused while the agent runs', async () => {
