@@ -427,4 +427,28 @@ export const defects: readonly Defect[] = [
       },
     ],
   }),
+  // ---- adopted keys
+  real(
+    one(
+      'adopted-erased-unsaid',
+      'a snapshot that was made before an adoption erases the adopted key',
+      'agent/apply.ts',
+      '...withAdopted(set, state)',
+      '...set',
+    ),
+  ),
+  one(
+    'adopted-told-standby',
+    'hosts that sign with an adopted key are told to hold it first',
+    'engine/adopt.ts',
+    "duty: 'signing'",
+    "duty: 'standby'",
+  ),
+  one(
+    'adopted-never-erased',
+    'hosts that never were sent a key are not told to erase it',
+    'core/key/state.ts',
+    '  key.evidence.adopted !== undefined || key.turns.some((turn) => turn.offered !== undefined);',
+    '  key.turns.some((turn) => turn.offered !== undefined);',
+  ),
 ];
