@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { describe } from '../core/errors.ts';
+import { settingsOf } from './adopt/standing.ts';
 import { type Config, loadConfig } from './config.ts';
 import type { Driver } from './drivers/driver.ts';
 import { keyTypesOf } from './drivers/key-types.ts';
@@ -16,7 +17,6 @@ import { milterOptions } from './milter/options.ts';
 import { createNotifier } from './notify.ts';
 import { systemExec } from './postfix/exec.ts';
 import { watchQueues } from './postfix/queue-facts.ts';
-import { loadSettings } from './settings.ts';
 import { type Agent, type AgentOptions, type Signer, startAgent, systemTimer } from './start.ts';
 import { succeed, trustedKeys } from './trust.ts';
 
@@ -87,9 +87,9 @@ const changed = (before: Config, after: Config): readonly string[] => {
 export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
   const { dir } = options;
   const config = await loadConfig(options.config);
-  const settings = await loadSettings(dir);
+  const { settings, enrolled } = await settingsOf(dir);
   // None would be no reason to start: nobody could speak to this host.
-  await trustedKeys(dir);
+  if (enrolled) await trustedKeys(dir);
   const listen = options.milter ?? config.milter.listen;
   const driver = await driverOf(config, dir);
   const signer: Signer = driver === undefined ? { milter: milterOptions(config, listen) } : { driver };
@@ -138,7 +138,7 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
       dir,
       signer,
       // Read each time: a manifest or an administrator may have changed it.
-      trusted: () => trustedKeys(dir),
+      trusted: () => (enrolled ? trustedKeys(dir) : []),
       succeed: (succession) => succeed(dir, succession),
       now: Date.now,
       log,
@@ -149,6 +149,10 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
     closers.push(closeAgent, () => notifier.stopping());
     const says = `${settings.name} ${signsWith(config, listen)}`;
     log(`selkie-agent: ${says}`);
+    if (!enrolled)
+      log(
+        'selkie-agent: this host is not enrolled: it signs with the keys that it adopted, and no control plane speaks to it. Run selkie-agent enrol, then start this again.',
+      );
     const can = keyTypesOf[config.driver];
     if ((settings.keyTypes ?? keyTypesOf.builtin).some((type) => !can.some((one) => one === type)))
       log(

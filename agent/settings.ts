@@ -42,6 +42,9 @@ export const saveSettings = async (dir: string, settings: Settings): Promise<voi
   await giveTo(dir, fileOf(dir));
 };
 
+export const isEnrolled = async (dir: string): Promise<boolean> =>
+  (await readIfThere(fileOf(dir))) !== undefined;
+
 /** @throws SelkieError invalid where the host is not enrolled */
 export const loadSettings = async (dir: string): Promise<Settings> => {
   const text = await readIfThere(fileOf(dir));

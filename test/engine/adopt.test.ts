@@ -6,6 +6,7 @@ import type { AdoptedKey } from '../../core/policy.ts';
 import { days, hours, minutes } from '../../core/time.ts';
 import { requestRotation, rollBack } from '../../engine/commands.ts';
 import { forecast } from '../../engine/forecast.ts';
+import { excludeHost, returnHost } from '../../engine/hosts.ts';
 import type { TxtSet } from '../../engine/ports.ts';
 import { statusOf } from '../../engine/status.ts';
 import { openSession } from '../../engine/world.ts';
@@ -210,6 +211,22 @@ describe('an adopted key', () => {
     expect((await status(s)).blockedBy[0]?.says).toBe(
       'mx2.example.com cannot use mail: it is not here; an adopted key is never sent: adopt it on that host (selkie-agent adopt), exclude the host, or rotate',
     );
+  });
+
+  it('that ended while a host was away is told to go when the host is back', async () => {
+    const s = await world();
+    await s.run(hours(1));
+    const mx2 = 'mx2.example.com';
+    await excludeHost(s.world, await openSession(s.world), mx2, 'under repair');
+    s.host(mx2).down = true;
+    await requestRotation(s.world, await openSession(s.world), domain, {});
+    await s.run(days(20));
+    expect((await row(s)).keys[0]?.evidence.destroyed).toBeDefined();
+    expect(s.host(mx2).holds.get(`${domain}/mail`)).toBe('signing');
+    s.host(mx2).down = false;
+    await returnHost(s.world, await openSession(s.world), mx2);
+    await s.run(hours(2));
+    expect([...s.host(mx2).holds.keys()]).toEqual([`${domain}/240128e`]);
   });
 
   it('cannot be called back once it is being revoked', async () => {
