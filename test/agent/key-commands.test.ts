@@ -1,24 +1,13 @@
-// `selkie-agent trust` and `selkie-agent keys` as programs, with what an administrator may get wrong.
-import { execFile } from 'node:child_process';
 import { chownSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { parse } from 'yaml';
+import { type Ended, runAgent } from '../tools/agent-program.ts';
 import { startControlPlane } from '../tools/control-plane.ts';
 import { makeSigner, type TestSigner } from '../tools/sealed.ts';
 import { temporaryFolder } from '../tools/temporary-folder.ts';
 
-const program = join(import.meta.dirname, '../../agent/main.ts');
-const run = async (...args: string[]): Promise<{ code: number; out: string; err: string }> => {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args, '--dir', dir]);
-    return { code: 0, out: stdout, err: stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
-    return { code, out: stdout, err: stderr };
-  }
-};
+const run = (...args: string[]): Promise<Ended> => runAgent(...args, '--dir', dir);
 
 let dir: string;
 let first: TestSigner;

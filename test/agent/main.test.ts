@@ -1,27 +1,16 @@
 // `selkie-agent` as a program: what it prints, and that the fleet file takes it.
-import { execFile, spawn } from 'node:child_process';
+import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { milterAddress } from '../../agent/settings.ts';
 import { parseFleet } from '../../fleet/read.ts';
+import { agentProgram, runAgent } from '../tools/agent-program.ts';
 import { startControlPlane } from '../tools/control-plane.ts';
 import { freePort } from '../tools/free-port.ts';
 import { makeSigner, type TestSigner } from '../tools/sealed.ts';
 import { temporaryFolder } from '../tools/temporary-folder.ts';
-
-const program = join(import.meta.dirname, '../../agent/main.ts');
-const run = async (...args: string[]): Promise<{ code: number; out: string; err: string }> => {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args]);
-    return { code: 0, out: stdout, err: stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
-    return { code, out: stdout, err: stderr };
-  }
-};
 
 let signer: TestSigner;
 let kid: string;
@@ -39,7 +28,7 @@ beforeEach(() => {
 });
 
 const enrol = (...more: string[]) =>
-  run('enrol', '--dir', dir, '--name', 'mx1.example.com', '--bundle-key', keyFile, ...more);
+  runAgent('enrol', '--dir', dir, '--name', 'mx1.example.com', '--bundle-key', keyFile, ...more);
 
 /** The fleet with this entry in it. */
 const fleetWith = (hosts: string) =>
@@ -53,14 +42,14 @@ const fleetWith = (hosts: string) =>
 
 describe('selkie-agent', () => {
   it.each([[['--help']], [['enrol', '--help']], [['run', '--help']]])('%j explains itself', async (args) => {
-    const { code, out } = await run(...args);
+    const { code, out } = await runAgent(...args);
     expect(code).toBe(0);
     expect(out).toMatch(/^Usage: selkie-agent/);
   });
 
   it('says what is missing', async () => {
-    expect(await run('enrol')).toMatchObject({ code: 1, err: expect.stringContaining('--name') });
-    expect(await run('run', '--dir', dir)).toMatchObject({
+    expect(await runAgent('enrol')).toMatchObject({ code: 1, err: expect.stringContaining('--name') });
+    expect(await runAgent('run', '--dir', dir)).toMatchObject({
       code: 1,
       err: expect.stringContaining('not enrolled'),
     });
@@ -111,7 +100,7 @@ describe('enrol', () => {
     ['a file that is none', '/nonexistent', /neither a file nor a thumbprint/],
     ['a thumbprint with nobody to show the key', 'A'.repeat(43), /needs --control-plane/],
   ])('refuses %s', async (_, key, sentence) => {
-    const { code, err } = await run('enrol', '--dir', dir, '--name', 'mx1', '--bundle-key', key);
+    const { code, err } = await runAgent('enrol', '--dir', dir, '--name', 'mx1', '--bundle-key', key);
     expect(code).toBe(1);
     expect(err).toMatch(sentence);
   });
@@ -122,7 +111,17 @@ describe('enrol', () => {
       const other = await makeSigner();
       plane.bundleKeys = { keys: [{ ...other.jwk, kid }, signer.jwk] };
       const by = (thumbprint: string) =>
-        run('enrol', '--dir', dir, '--name', 'mx1', '--bundle-key', thumbprint, '--control-plane', plane.url);
+        runAgent(
+          'enrol',
+          '--dir',
+          dir,
+          '--name',
+          'mx1',
+          '--bundle-key',
+          thumbprint,
+          '--control-plane',
+          plane.url,
+        );
       expect(await by('A'.repeat(43))).toMatchObject({
         code: 1,
         err: expect.stringContaining('shows no bundle key'),
@@ -139,7 +138,7 @@ describe('enrol', () => {
 it('ends without a word where nobody reads what it says', async () => {
   const child = spawn(
     process.execPath,
-    [program, 'enrol', '--dir', dir, '--name', 'mx1.example.com', '--bundle-key', keyFile],
+    [agentProgram, 'enrol', '--dir', dir, '--name', 'mx1.example.com', '--bundle-key', keyFile],
     { stdio: ['ignore', 'pipe', 'pipe'] },
   );
   child.stdout.destroy();
@@ -165,12 +164,12 @@ describe('run', () => {
     const [pushPort, milterPort] = [await freePort(), await freePort()];
     await enrol('--endpoint-host', '127.0.0.1', '--push-port', String(pushPort));
     const milter = `inet:${milterPort}@127.0.0.1`;
-    const child = spawn(process.execPath, [program, 'run', '--dir', dir, '--milter', milter], {
+    const child = spawn(process.execPath, [agentProgram, 'run', '--dir', dir, '--milter', milter], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     const [line] = await once(child.stdout, 'data');
     expect(String(line)).toContain(`mx1.example.com signs at ${milter}`);
-    const second = await run('run', '--dir', dir);
+    const second = await runAgent('run', '--dir', dir);
     expect(second).toMatchObject({ code: 1, err: expect.stringContaining('Another selkie-agent') });
     child.kill('SIGTERM');
     expect(await once(child, 'close')).toEqual([0, null]);

@@ -2,7 +2,7 @@
 // gets through all the same. Real TLS on loopback; 127.0.0.1 attacks, 127.0.0.9 is the control plane.
 import { generateKeyPairSync, X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import { type RequestOptions, request } from 'node:https';
+import type { RequestOptions } from 'node:https';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { connect, type TLSSocket } from 'node:tls';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
@@ -12,6 +12,7 @@ import { type PushServer, startPushServer } from '../../agent/push-server.ts';
 import { createReceiver } from '../../agent/receive.ts';
 import { limits } from '../../contract/manifest.ts';
 import { instant } from '../../core/time.ts';
+import { type PushAnswer, pushRequest } from '../tools/push-request.ts';
 import { fields, makeHost, makeSigner, noon, seal, skew, type TestSigner } from '../tools/sealed.ts';
 
 const makeTls = () => {
@@ -69,33 +70,8 @@ afterEach(async () => {
   await server.close();
 });
 
-interface Answer {
-  readonly status: number | undefined;
-  readonly body: string;
-}
-
-const send = (body: string | Buffer, more: RequestOptions = {}): Promise<Answer> =>
-  new Promise((resolve, reject) => {
-    const sent = request(
-      {
-        host: '127.0.0.1',
-        port: server.port,
-        ca: tls.cert,
-        agent: false,
-        path: '/v1/bundle',
-        method: 'POST',
-        ...more,
-      },
-      (response) => {
-        let text = '';
-        response.on('data', (chunk: Buffer) => (text += chunk.toString()));
-        response.on('end', () => resolve({ status: response.statusCode, body: text }));
-        response.on('error', reject);
-      },
-    );
-    sent.once('error', reject);
-    sent.end(body);
-  });
+const send = (body: string | Buffer, more: RequestOptions = {}): Promise<PushAnswer> =>
+  pushRequest(body, { port: server.port, ca: tls.cert, ...more });
 const status = (...args: Parameters<typeof send>) =>
   send(...args).then(
     (answer) => answer.status,

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
-import { type RequestOptions, request } from 'node:https';
+import type { RequestOptions } from 'node:https';
 import { createServer } from 'node:net';
 import { connect } from 'node:tls';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -9,6 +9,7 @@ import { limits } from '../../contract/manifest.ts';
 import { SelkieError } from '../../core/errors.ts';
 import { instant } from '../../core/time.ts';
 import { freePort } from '../tools/free-port.ts';
+import { type PushAnswer, pushRequest } from '../tools/push-request.ts';
 
 const keys = generateKeyPairSync('ec', { namedCurve: 'P-256' });
 const tls = {
@@ -34,31 +35,8 @@ beforeEach(() => {
   receive = async (bundle) => `${bundle} taken`;
 });
 
-const send = (body: string, more: RequestOptions = {}) =>
-  new Promise<{ status: number | undefined; headers: NodeJS.Dict<string | string[]>; body: string }>(
-    (resolve, reject) => {
-      const sent = request(
-        {
-          host: '127.0.0.1',
-          port: server.port,
-          ca: tls.cert,
-          agent: false,
-          path: '/v1/bundle',
-          method: 'POST',
-          ...more,
-        },
-        (response) => {
-          let text = '';
-          response.on('data', (chunk) => (text += chunk));
-          response.on('end', () =>
-            resolve({ status: response.statusCode, headers: response.headers, body: text }),
-          );
-        },
-      );
-      sent.once('error', reject);
-      sent.end(body);
-    },
-  );
+const send = (body: string, more: RequestOptions = {}): Promise<PushAnswer> =>
+  pushRequest(body, { port: server.port, ca: tls.cert, ...more });
 
 describe('the push server', () => {
   it('answers a bundle with its acknowledgement', async () =>

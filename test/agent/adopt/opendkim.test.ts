@@ -1,11 +1,10 @@
 // From a real OpenDKIM to this agent, as an administrator goes: its keys signed, `selkie-agent adopt --apply`, and
 // `selkie-agent run` signs with the same keys, before any control plane is there. Every signature is verified by dkimpy.
-import { execFile, execFileSync, spawn } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type DnsServer, startDnsServer } from '../../../adapters/dns/server.ts';
 import { hours } from '../../../core/time.ts';
@@ -13,21 +12,11 @@ import type { TxtSet } from '../../../engine/ports.ts';
 import { parseFleet } from '../../../fleet/read.ts';
 import * as dkimpy from '../../oracles/dkimpy.ts';
 import { lines } from '../../oracles/records.ts';
+import { agentProgram, runAgent } from '../../tools/agent-program.ts';
 import { freePort } from '../../tools/free-port.ts';
 import { describeWith, program } from '../../tools/machine.ts';
 import { mailer, safeFolder, startOpendkim, type TestOpendkim } from '../../tools/opendkim.ts';
 import { zoneSource } from '../../tools/zone-source.ts';
-
-const main = join(import.meta.dirname, '../../../agent/main.ts');
-const run = async (...args: string[]): Promise<{ code: number; out: string; err: string }> => {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [main, ...args]);
-    return { code: 0, out: stdout, err: stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
-    return { code, out: stdout, err: stderr };
-  }
-};
 
 const domains = {
   'example.jp': ['mail', 1024],
@@ -108,7 +97,7 @@ describeWith(['opendkim', 'opendkim-genkey', 'dkimpy'], 'an OpenDKIM whose keys 
 
   it('is looked at, and nothing is changed', async () => {
     expect(await signed(opendkim.target)).toEqual(wanted);
-    const { code, out, err } = await run(...adopt);
+    const { code, out, err } = await runAgent(...adopt);
     expect({ code, err }).toEqual({ code: 0, err: '' });
     expect(out).toContain('selector mail, RSA, 1024 bits');
     expect(out).toContain('  record: its server shows this key\n');
@@ -141,7 +130,7 @@ describeWith(['opendkim', 'opendkim-genkey', 'dkimpy'], 'an OpenDKIM whose keys 
     zones
       .get('c.example')
       ?.set(name, { ttl: hours(1), values: [records['mail._domainkey.example.jp'] ?? ''] });
-    const { code, out, err } = await run(...adopt, '--apply');
+    const { code, out, err } = await runAgent(...adopt, '--apply');
     expect(code).toBe(1);
     expect(out).toContain('✗ not adopted: old._domainkey.c.example: the record is of another key');
     expect(err).toContain('1 of 3 keys were not adopted');
@@ -150,7 +139,7 @@ describeWith(['opendkim', 'opendkim-genkey', 'dkimpy'], 'an OpenDKIM whose keys 
 
   it('hands its keys over, and the agent signs with them before any control plane is there', async () => {
     const before = readFileSync(opendkim.keyTable, 'utf8');
-    const { code, out } = await run(...adopt, '--apply');
+    const { code, out } = await runAgent(...adopt, '--apply');
     expect(code).toBe(0);
     expect(out).toContain('example.jp/mail: this host held it already.\n');
     expect(out).toContain('c.example/old: this host holds it and signs with it.\n');
@@ -163,7 +152,7 @@ describeWith(['opendkim', 'opendkim-genkey', 'dkimpy'], 'an OpenDKIM whose keys 
     writeFileSync(config, `${readFileSync(config, 'utf8')}${table}`);
     const milter = `inet:${port}@127.0.0.1`;
     const agent = spawn(process.execPath, [
-      main,
+      agentProgram,
       'run',
       '--dir',
       state,
@@ -185,7 +174,7 @@ describeWith(['opendkim', 'opendkim-genkey', 'dkimpy'], 'an OpenDKIM whose keys 
       expect(said).toContain(`signs at ${milter}`);
       expect(await signed({ host: '127.0.0.1', port })).toEqual(wanted);
       // Its folder is taken while it runs.
-      const again = await run(...adopt, '--apply');
+      const again = await runAgent(...adopt, '--apply');
       expect([again.code, again.err]).toEqual([1, expect.stringContaining('stop it first')]);
     } finally {
       if (agent.exitCode === null) {

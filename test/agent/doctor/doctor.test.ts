@@ -6,23 +6,13 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Result } from '../../../agent/doctor/check.ts';
+import { agentProgram, runAgent } from '../../tools/agent-program.ts';
 import { startControlPlane, type TestControlPlane } from '../../tools/control-plane.ts';
 import { freePort } from '../../tools/free-port.ts';
 import { describeWith } from '../../tools/machine.ts';
 import { type Postfix, startPostfix } from '../../tools/postfix.ts';
 import { makeSigner } from '../../tools/sealed.ts';
 import { makeFolder } from '../../tools/temporary-folder.ts';
-
-const program = join(import.meta.dirname, '../../../agent/main.ts');
-const agent = async (...args: string[]): Promise<{ code: number; out: string; err: string }> => {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args]);
-    return { code: 0, out: stdout, err: stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
-    return { code, out: stdout, err: stderr };
-  }
-};
 
 describeWith(['postfix'], 'selkie-agent doctor', () => {
   let folder: string;
@@ -44,7 +34,7 @@ describeWith(['postfix'], 'selkie-agent doctor', () => {
       '--mail-log',
       mailLog,
     ];
-    return agent('doctor', ...args, ...more);
+    return runAgent('doctor', ...args, ...more);
   };
   const wrong = async (): Promise<Record<string, string>> => {
     const { out } = await doctor('--json');
@@ -73,19 +63,19 @@ describeWith(['postfix'], 'selkie-agent doctor', () => {
     writeFileSync(keyFile, JSON.stringify(plane.bundleKeys));
     writeFileSync(config, `milter: { listen: "inet:${milterPort}@127.0.0.1" }\n`);
     writeFileSync(mailLog, '');
-    const enrolled = await agent(
+    const enrolled = await runAgent(
       ...['enrol', '--dir', dir, '--name', 'mx1.example.com', '--endpoint-host', '127.0.0.1'],
       ...['--push-port', String(pushPort), '--bundle-key', keyFile, '--control-plane', plane.url],
     );
     expect(enrolled).toMatchObject({ code: 0, err: '' });
-    daemon = spawn(process.execPath, [program, 'run', '--dir', dir, '--config', config], {
+    daemon = spawn(process.execPath, [agentProgram, 'run', '--dir', dir, '--config', config], {
       stdio: ['ignore', 'pipe', 'inherit'],
     });
     await once(daemon.stdout ?? daemon, 'data');
     postfix = await startPostfix({
       settings: { mydestination: 'mx.example.com', default_transport: 'smtp' },
     });
-    const set = await agent('setup', '--config', config, '--postfix', postfix.configDirectory, '--apply');
+    const set = await runAgent('setup', '--config', config, '--postfix', postfix.configDirectory, '--apply');
     expect(set).toMatchObject({ code: 0, err: '' });
   }, 90_000);
   afterAll(async () => {

@@ -1,9 +1,8 @@
 import { createBuiltinDriver } from '../../../agent/drivers/builtin.ts';
-import { openMilter } from '../../../agent/milter/client.ts';
 import { startMilter } from '../../../agent/milter/server.ts';
 import { createKeyRing } from '../../../agent/signing/key-ring.ts';
 import { driverContract } from '../../contracts/driver.ts';
-import { messageFrom } from '../../oracles/messages.ts';
+import { mailer } from '../../tools/opendkim.ts';
 
 driverContract('our own milter', async () => {
   const ring = createKeyRing();
@@ -15,19 +14,7 @@ driverContract('our own milter', async () => {
   });
   return {
     start: async () => createBuiltinDriver(ring),
-    async connect() {
-      const connection = await openMilter({ host: '127.0.0.1', port: milter.port ?? 0 });
-      return {
-        send: (from) =>
-          connection.send({
-            macros: { i: 'QUEUEID' },
-            from,
-            to: ['rcpt@example.org'],
-            raw: messageFrom(from),
-          }),
-        close: () => connection.close(),
-      };
-    },
+    connect: () => mailer({ host: '127.0.0.1', port: milter.port ?? 0 }),
     end: () => milter.close(),
   };
 });

@@ -1,8 +1,9 @@
 import { chmodSync, chownSync, mkdirSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { parseAccounts, readAccounts, userOf } from '../../../agent/opendkim/accounts.ts';
+import { parseAccounts, readAccounts } from '../../../agent/accounts.ts';
 import { type FileNode, nodeFault, pathFault } from '../../../agent/opendkim/safe-path.ts';
+import { userOf } from '../../../agent/opendkim/user-id.ts';
 import { testKey } from '../../oracles/records.ts';
 import { describeWith } from '../../tools/machine.ts';
 import { startOpendkim } from '../../tools/opendkim.ts';

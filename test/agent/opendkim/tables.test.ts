@@ -2,7 +2,7 @@ import { chownSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, it, onTestFinished } from 'vitest';
-import { signaturesOf } from '../../../agent/drivers/opendkim/check-signature.ts';
+import { signaturesOf } from '../../../agent/drivers/check-signature.ts';
 import { keyRows, keyTableFaults } from '../../../agent/opendkim/key-table.ts';
 import { signingIndex, signingRow, signingTableFaults } from '../../../agent/opendkim/signing-table.ts';
 import { parseTable, printTable, tablePlace } from '../../../agent/opendkim/table.ts';

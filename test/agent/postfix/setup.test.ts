@@ -1,28 +1,15 @@
-// setup and uninstall on a real Postfix: mail is signed through it, verifiers accept it, and main.cf comes back byte by byte.
-import { execFile } from 'node:child_process';
 import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { type Milter, type MilterAddress, startMilter } from '../../../agent/milter/server.ts';
 import { createKeyRing } from '../../../agent/signing/key-ring.ts';
 import * as dkimpy from '../../oracles/dkimpy.ts';
 import * as mailauth from '../../oracles/mailauth.ts';
 import { lines, recordsOf, testKey } from '../../oracles/records.ts';
+import { runAgent } from '../../tools/agent-program.ts';
 import { describeWith } from '../../tools/machine.ts';
 import { type Postfix, type PostfixOptions, startPostfix } from '../../tools/postfix.ts';
 import { type SmtpSink, sendSmtp, startSmtpSink } from '../../tools/smtp.ts';
-
-const program = join(import.meta.dirname, '../../../agent/main.ts');
-const agent = async (...args: string[]): Promise<{ code: number; out: string; err: string }> => {
-  try {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, [program, ...args]);
-    return { code: 0, out: stdout, err: stderr };
-  } catch (error) {
-    const { code, stdout, stderr } = error as { code: number; stdout: string; stderr: string };
-    return { code, out: stdout, err: stderr };
-  }
-};
 
 const domain = 'example.com';
 const keys = [testKey(domain, '240128'), testKey(domain, '240128e', 'ed25519')];
@@ -103,13 +90,13 @@ describeWith(['postfix', 'dkimpy'], 'setup and uninstall', () => {
     const before = both();
     const args = ['--postfix', postfix.configDirectory, '--milter', `inet:${port}@127.0.0.1`];
 
-    const plan = await agent('setup', ...args);
+    const plan = await runAgent('setup', ...args);
     expect(plan).toMatchObject({ code: 0, err: '' });
     expect(plan.out).toContain(`    - accept\n    + tempfail\n`);
     expect(plan.out).toContain('Nothing was changed.');
     expect(both()).toEqual(before);
 
-    const done = await agent('setup', ...args, '--apply');
+    const done = await runAgent('setup', ...args, '--apply');
     expect(done).toMatchObject({ code: 0, err: '', out: expect.stringContaining('Postfix was reloaded') });
     expect(read('main.cf.org')).toBe(before.main);
     expect(read('master.cf.org')).toBe(before.master);
@@ -118,19 +105,19 @@ describeWith(['postfix', 'dkimpy'], 'setup and uninstall', () => {
     await expectSigned();
 
     const set = both();
-    const again = await agent('setup', ...args, '--apply');
+    const again = await runAgent('setup', ...args, '--apply');
     expect(again).toMatchObject({ code: 0, out: expect.stringContaining('nothing to do') });
     expect(both()).toEqual(set);
 
-    const removal = await agent('uninstall', '--postfix', postfix.configDirectory);
+    const removal = await runAgent('uninstall', '--postfix', postfix.configDirectory);
     expect(removal.out).toContain('byte by byte');
     expect(both()).toEqual(set);
-    expect(await agent('uninstall', '--postfix', postfix.configDirectory, '--apply')).toMatchObject({
+    expect(await runAgent('uninstall', '--postfix', postfix.configDirectory, '--apply')).toMatchObject({
       code: 0,
     });
     expect(both()).toEqual(before);
     expect(existsSync(join(postfix.configDirectory, 'selkie-agent.json'))).toBe(false);
-    expect((await agent('uninstall', '--postfix', postfix.configDirectory, '--apply')).out).toContain(
+    expect((await runAgent('uninstall', '--postfix', postfix.configDirectory, '--apply')).out).toContain(
       'nothing to do',
     );
 
@@ -145,16 +132,16 @@ describeWith(['postfix', 'dkimpy'], 'setup and uninstall', () => {
     const second = await postfix.addInstance('postfix-out');
     closers.push(() => second.close());
     const args = ['--postfix', postfix.configDirectory, '--milter', `inet:${port}@127.0.0.1`, '--apply'];
-    expect(await agent('setup', ...args, '--instance', 'postfix-in')).toMatchObject({
+    expect(await runAgent('setup', ...args, '--instance', 'postfix-in')).toMatchObject({
       code: 1,
       err: expect.stringContaining('there are postfix, postfix-out'),
     });
-    await agent('setup', ...args, '--instance', 'postfix-out');
+    await runAgent('setup', ...args, '--instance', 'postfix-out');
     expect(await postfix.postconf('-h', 'smtpd_milters')).toBe('\n');
     expect(await second.postconf('-h', 'smtpd_milters')).toBe(`inet:127.0.0.1:${port}\n`);
-    await agent('setup', ...args);
+    await runAgent('setup', ...args);
     expect(await postfix.postconf('-h', 'smtpd_milters')).toBe(`inet:127.0.0.1:${port}\n`);
-    await agent('uninstall', '--postfix', postfix.configDirectory, '--apply');
+    await runAgent('uninstall', '--postfix', postfix.configDirectory, '--apply');
     expect(await postfix.postconf('-h', 'smtpd_milters')).toBe('\n');
     expect(await second.postconf('-h', 'smtpd_milters')).toBe('\n');
   });
@@ -169,11 +156,11 @@ describeWith(['postfix', 'dkimpy'], 'setup and uninstall', () => {
     // Everybody may connect: which group Postfix is in, is for the next test.
     await signer({ path: join(folder, 'milter.sock'), mode: 0o666 });
     const milter = `unix:${join(folder, 'milter.sock')}`;
-    const done = await agent('setup', '--postfix', postfix.configDirectory, '--milter', milter, '--apply');
+    const done = await runAgent('setup', '--postfix', postfix.configDirectory, '--milter', milter, '--apply');
     expect(done).toMatchObject({ code: 0, err: '' });
     expect(await postfix.postconf('-h', 'smtpd_milters')).toBe('unix:selkie/milter.sock\n');
     await expectSigned();
-    const outside = await agent(
+    const outside = await runAgent(
       'setup',
       '--postfix',
       postfix.configDirectory,
@@ -193,7 +180,7 @@ describeWith(['postfix', 'dkimpy'], 'setup and uninstall', () => {
     mkdirSync(folder, { mode: 0o700 });
     const path = join(folder, 'milter.sock');
     const setup = (...more: string[]) =>
-      agent('setup', '--postfix', postfix.configDirectory, '--milter', `unix:${path}`, ...more);
+      runAgent('setup', '--postfix', postfix.configDirectory, '--milter', `unix:${path}`, ...more);
     const away = await setup('--apply');
     expect(away).toMatchObject({ code: 1, err: expect.stringContaining('would put off all mail') });
     expect(away.out).toContain('The signer cannot be reached now');
