@@ -2,6 +2,7 @@
 
 import { gzipSync } from 'node:zlib';
 import { build } from 'esbuild';
+import { esModule } from '../infra/es-module.ts';
 import type { Table } from './table.ts';
 
 /** Kilobytes of 1,000 bytes. */
@@ -25,11 +26,8 @@ export const bundles = async (): Promise<Table> => {
       outdir: 'out',
       platform: 'node',
       format: 'esm',
-      target: 'node24',
-      mainFields: ['module', 'main'],
-      banner: {
-        js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-      },
+      ...esModule,
+      banner: { js: esModule.banner },
       minify: true,
       sourcemap: false,
       logLevel: 'error',

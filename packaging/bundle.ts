@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build } from 'esbuild';
+import { esModule } from '../infra/es-module.ts';
 
 export const repository = join(import.meta.dirname, '..');
 
@@ -49,12 +50,8 @@ export const bundleAgent = async (): Promise<Bundle> => {
     outfile: 'agent.js',
     platform: 'node',
     format: 'esm',
-    target: 'node24',
-    mainFields: ['module', 'main'],
-    // Packages of CommonJS inside an ES module still call `require` for Node's own modules.
-    banner: {
-      js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);",
-    },
+    ...esModule,
+    banner: { js: esModule.banner },
     sourcemap: false,
     metafile: true,
     logLevel: 'error',

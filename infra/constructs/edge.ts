@@ -8,6 +8,7 @@ import { Architecture, type ILayerVersion, Runtime } from 'aws-cdk-lib/aws-lambd
 import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { esModule } from '../es-module.ts';
 
 export interface EdgeProps {
   readonly description: string;
@@ -21,10 +22,6 @@ export interface EdgeProps {
   readonly environment: Readonly<Record<string, string>>;
   readonly statements: readonly PolicyStatement[];
 }
-
-/** Packages of CommonJS inside an ES module still call `require` for Node's own modules. */
-const requireBanner =
-  "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);";
 
 export class Edge extends Construct {
   readonly role: Role;
@@ -53,9 +50,7 @@ export class Edge extends Construct {
       awsSdkConnectionReuse: false, // version 3 of the SDK keeps connections anyway
       bundling: {
         format: OutputFormat.ESM,
-        target: 'node24',
-        mainFields: ['module', 'main'],
-        banner: requireBanner,
+        ...esModule,
         bundleAwsSDK: true,
         minify: true,
         sourceMap: false,
