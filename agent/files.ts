@@ -7,7 +7,8 @@ import { SelkieError } from '../core/errors.ts';
 /** Suffix of files that were not finished. */
 export const unfinished = '.tmp';
 
-const isCode = (error: unknown, code: string): boolean =>
+/** Whether a system call failed with this code: errno(3). */
+export const isCode = (error: unknown, code: string): boolean =>
   error instanceof Error && 'code' in error && error.code === code;
 
 /** Makes the folder (0700) where it is missing. @throws SelkieError unsafe where others may enter the one that is there */

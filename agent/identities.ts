@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe } from '../core/errors.ts';
 import { add, days, hours, type Instant, instant } from '../core/time.ts';
-import { readIfThere, replaceFile } from './files.ts';
+import { isCode, readIfThere, replaceFile } from './files.ts';
 import {
   eraseIdentity,
   type Identity,
@@ -61,8 +61,7 @@ export const openIdentities = async (options: IdentitiesOptions): Promise<Identi
       } catch (error) {
         [seen, known] = ['', undefined];
         // The present one serves all the same.
-        if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT'))
-          log(`identity: ${join(dir, place)} is passed over: ${describe(error)}`);
+        if (!isCode(error, 'ENOENT')) log(`identity: ${join(dir, place)} is passed over: ${describe(error)}`);
       }
       return known === undefined ? [] : [known];
     };

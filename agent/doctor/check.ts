@@ -1,5 +1,6 @@
 // What a check of the doctor is: something looks at one side of this host and says what is wrong, each with its mend.
 import { describe } from '../../core/errors.ts';
+import { isCode } from '../files.ts';
 
 export interface Finding {
   /** What is wrong, as a sentence without its full stop. */
@@ -46,7 +47,7 @@ export const runChecks = async (
     try {
       seen = await run();
     } catch (error) {
-      const denied = error instanceof Error && 'code' in error && error.code === 'EACCES';
+      const denied = isCode(error, 'EACCES');
       seen = wrong(describe(error).replace(/\.$/, ''), ...(denied ? ['sudo selkie-agent doctor'] : []));
     }
     const result = { name, ...seen };

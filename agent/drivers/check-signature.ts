@@ -1,9 +1,9 @@
 // Whether a message's DKIM signature holds with a public key that is at hand: for messages of our own making only, so
 // without DNS, `l=`, `x=` and the rest of a verifier. RFC 6376 §3.4, §3.7.
 import { createHash, createPublicKey, verify } from 'node:crypto';
-import { canonicalBody } from '../../../core/dkim/canonical-body.ts';
-import { canonicalHeader, type HeaderCanonicalization } from '../../../core/dkim/canonical-header.ts';
-import { parseMessage, type RawField } from '../../milter/raw-message.ts';
+import { canonicalBody } from '../../core/dkim/canonical-body.ts';
+import { canonicalHeader, type HeaderCanonicalization } from '../../core/dkim/canonical-header.ts';
+import { parseMessage, type RawField } from '../milter/raw-message.ts';
 
 export interface FoundSignature {
   /** `d=`, lower case. */

@@ -1,9 +1,10 @@
 // The milter as a server: listens on TCP or a unix socket, bounds the connections, and ends without dropping a message
 // that is in hand. Owns its listening socket and the file of a unix socket.
-import { chmodSync, chownSync, existsSync, lstatSync, readFileSync, unlinkSync } from 'node:fs';
+import { chmodSync, chownSync, existsSync, lstatSync, unlinkSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { dirname } from 'node:path';
 import { SelkieError } from '../../core/errors.ts';
+import { readAccounts } from '../accounts.ts';
 import { type Connection, type ConnectionOptions, serve } from './connection.ts';
 import { internalClients, loopback } from './internal-clients.ts';
 import { sharedMemory } from './memory.ts';
@@ -87,19 +88,18 @@ const removeStale = async (listen: UnixAddress): Promise<void> => {
   unlinkSync(listen.path);
 };
 
-/** Of group(5); numbers stand for themselves. A group that only a directory service knows is named by its number. */
-const groupId = (group: string): number => {
-  const line = readFileSync('/etc/group', 'utf8')
-    .split('\n')
-    .find((one) => one.startsWith(`${group}:`));
-  const id = /^\d+$/.test(group) ? group : line?.split(':')[2];
-  if (id === undefined)
+/** Numbers stand for themselves: so is a group named that only a directory service knows. */
+const groupId = async (group: string): Promise<number> => {
+  if (/^\d+$/.test(group)) return Number(group);
+  const { groups } = await readAccounts();
+  const found = groups.find(({ name }) => name === group);
+  if (found === undefined)
     throw new SelkieError(
       'invalid',
       `there is no group ${group} on this host: name the one that Postfix is in, or its number`,
       { field: 'milter.group' },
     );
-  return Number(id);
+  return found.gid;
 };
 
 /** Lets in whom the administrator named. Until then only this process's user may connect (umask 022 and stricter). */
@@ -160,7 +160,7 @@ export const startMilter = async (options: MilterOptions): Promise<Milter> => {
     contentTimeout: policy.contentTimeout ?? 300_000,
   });
   let shared = connectionOptions(options);
-  const group = 'path' in listen && listen.group !== undefined ? groupId(listen.group) : undefined;
+  const group = 'path' in listen && listen.group !== undefined ? await groupId(listen.group) : undefined;
   const open = new Map<Socket, Connection>();
   const server = createServer({ pauseOnConnect: true }, (socket) => {
     const connection = serve(socket, shared);

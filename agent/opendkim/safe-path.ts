@@ -3,7 +3,7 @@
 // the file system's metadata only.
 import { realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import type { Accounts, User } from './accounts.ts';
+import type { Accounts, User } from '../accounts.ts';
 
 /** What the check looks at of a file or directory. */
 export interface FileNode {

@@ -3,6 +3,7 @@
 import { stat } from 'node:fs/promises';
 import { dirname, isAbsolute, join } from 'node:path';
 import { describe } from '../../core/errors.ts';
+import { isCode } from '../files.ts';
 import { type MilterTarget, openMilter } from '../milter/client.ts';
 import type { Exec } from './exec.ts';
 import type { Instance } from './read.ts';
@@ -70,7 +71,7 @@ const socketAccess = async (
         };
     if (await may(user, path, 2)) return undefined;
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+    if (isCode(error, 'ENOENT'))
       return { problem: `there is no socket ${path}`, mend: `systemctl start ${service}` };
     throw error;
   }

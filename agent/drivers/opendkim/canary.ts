@@ -1,7 +1,7 @@
 // Asks a running OpenDKIM what it signs with: a message of our own through its milter socket, as an internal and
 // authenticated client hands it over. What it answers is kept nowhere and goes to nobody.
 import { type MilterConnection, type MilterTarget, openMilter } from '../../milter/client.ts';
-import { type FoundSignature, signaturesOf } from './check-signature.ts';
+import { type FoundSignature, signaturesOf } from '../check-signature.ts';
 
 export interface Canary {
   /** What a message of this author is signed with. */

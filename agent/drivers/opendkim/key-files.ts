@@ -4,8 +4,8 @@ import { chmod, chown, mkdir, readdir, rename, rm, stat } from 'node:fs/promises
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, SelkieError } from '../../../core/errors.ts';
+import type { User } from '../../accounts.ts';
 import { readIfThere, syncFolder, unfinished, writeSynced } from '../../files.ts';
-import type { User } from '../../opendkim/accounts.ts';
 
 export interface KeyFiles {
   readonly canaryKey: string;

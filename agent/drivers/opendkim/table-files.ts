@@ -1,10 +1,10 @@
 // KeyTable and SigningTable on the disk: read, kept a copy of as administrators do (`KeyTable.org` once, dated ones after),
 // and put in place whole. Touches those files and nothing else in their directories.
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, open, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
+import { chmod, chown, readdir, realpath, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { describe, SelkieError } from '../../../core/errors.ts';
-import { readIfThere, syncFolder, unfinished } from '../../files.ts';
+import { isCode, readIfThere, syncFolder, unfinished, writeSynced } from '../../files.ts';
 
 export interface TableFile {
   /** Symbolic links resolved: what is replaced is the file, not the link. */
@@ -51,13 +51,7 @@ const draftLike = async (
 ): Promise<string> => {
   const draft = `${path}.${randomBytes(6).toString('hex')}${unfinished}`;
   try {
-    const file = await open(draft, 'wx', 0o600);
-    try {
-      await file.writeFile(text);
-      await file.sync();
-    } finally {
-      await file.close();
-    }
+    await writeSynced(draft, text);
     await chmod(draft, mode);
     if (uid !== undefined && gid !== undefined && process.getuid?.() === 0) await chown(draft, uid, gid);
     return draft;
@@ -69,8 +63,7 @@ const draftLike = async (
 
 const explain = (path: string, error: unknown): SelkieError => {
   const folder = dirname(path);
-  const denied =
-    error instanceof Error && 'code' in error && (error.code === 'EACCES' || error.code === 'EPERM');
+  const denied = isCode(error, 'EACCES') || isCode(error, 'EPERM');
   return new SelkieError(
     denied ? 'denied' : 'unavailable',
     denied

@@ -1,12 +1,13 @@
 // What the driver works with, as it is at this moment: opendkim.conf, the process, its user, its socket, the two tables.
 import { existsSync } from 'node:fs';
 import { SelkieError } from '../../../core/errors.ts';
+import { type Accounts, readAccounts, type User } from '../../accounts.ts';
 import type { MilterTarget } from '../../milter/client.ts';
-import { type Accounts, readAccounts, type User, userOf } from '../../opendkim/accounts.ts';
 import { type OpendkimConf, readConf } from '../../opendkim/conf.ts';
 import { findOpendkim, type OpendkimProcess } from '../../opendkim/process.ts';
 import { parseSocket } from '../../opendkim/socket.ts';
 import { type TablePlace, tablePlace } from '../../opendkim/table.ts';
+import { userOf } from '../../opendkim/user-id.ts';
 
 export interface OpendkimView {
   readonly conf: OpendkimConf;

@@ -4,7 +4,7 @@ import { request } from 'node:http';
 import { isIP } from 'node:net';
 import { SelkieError } from '../../../core/errors.ts';
 import { type MilterTarget, sendThroughMilter } from '../../milter/client.ts';
-import { signaturesOf } from '../opendkim/check-signature.ts';
+import { signaturesOf } from '../check-signature.ts';
 import { canaryField, workerField } from './configuration.ts';
 
 /** Where mail enters rspamd: its proxy's milter socket, as Postfix has it, or the URL of normal workers. */
@@ -68,18 +68,15 @@ const parseWorker = (text: string | undefined): Worker | undefined => {
   return kind === '' ? undefined : { kind, index: Number(index), count: Number(count), stopped };
 };
 
-/** The unfolded values of a field. */
-const values = (raw: Uint8Array, name: string): string[] => {
+/** The unfolded value of a field's first instance. */
+const fieldValue = (raw: Uint8Array, name: string): string | undefined => {
   const text = Buffer.from(raw).toString('latin1');
   const header = text.slice(0, text.indexOf('\r\n\r\n')).replaceAll(/\r\n(?=[ \t])/g, '');
   return header
     .split('\r\n')
-    .filter((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}:`))
-    .map((line) => line.slice(name.length + 1));
+    .find((line) => line.toLowerCase().startsWith(`${name.toLowerCase()}:`))
+    ?.slice(name.length + 1);
 };
-
-const tag = (signature: string, name: string): string | undefined =>
-  new RegExp(`(?:^|;)\\s*${name}\\s*=\\s*([^;\\s]+)`).exec(signature)?.[1];
 
 const first = (value: unknown): unknown => (Array.isArray(value) ? value[0] : value);
 
@@ -175,10 +172,9 @@ export const sendCanary = async (
       throw new SelkieError('unavailable', `rspamd answered a canary with ${answer.verdict}: see its log.`);
     raw = answer.raw;
   }
-  const signature = values(raw, 'DKIM-Signature').find((one) => tag(one, 'd') === domain);
   return {
-    worker: parseWorker(values(raw, workerField)[0]),
-    selector: signature === undefined ? undefined : tag(signature, 's'),
+    worker: parseWorker(fieldValue(raw, workerField)),
+    selector: signaturesOf(raw).find((one) => one.domain === domain)?.selector,
     raw,
   };
 };

@@ -5,7 +5,7 @@ import type { Stats } from 'node:fs';
 import { link, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, SelkieError } from '../../../core/errors.ts';
-import { syncFolder, unfinished } from '../../files.ts';
+import { isCode, syncFolder, unfinished } from '../../files.ts';
 import { sharedNames } from './configuration.ts';
 
 export interface SharedFolder {
@@ -26,9 +26,6 @@ export interface SharedFolder {
   /** Gone from the disk when this returns. */
   eraseKeys(files: readonly string[]): Promise<void>;
 }
-
-const isCode = (error: unknown, code: string): boolean =>
-  error instanceof Error && 'code' in error && error.code === code;
 
 const folderOf = async (path: string): Promise<{ readonly gid: number }> => {
   let found: Stats | undefined;
