@@ -4,11 +4,10 @@
 import type { ServerAnswer } from '../adapters/dns/authority.ts';
 import { describe } from '../core/errors.ts';
 import type { Duty } from '../core/key/evidence.ts';
-import { keyRecordName } from '../core/names.ts';
 import { add, type Duration, hours, type Instant, milliseconds, minutes, seconds } from '../core/time.ts';
 import type { Log } from './log.ts';
 import type { Timer } from './pull.ts';
-import { type Verdict, verdictOn } from './record-verdict.ts';
+import { judgeRecord, type Verdict } from './record-verdict.ts';
 
 interface CheckedKey {
   readonly domain: string;
@@ -122,20 +121,11 @@ export const startRecordCheck = (options: RecordCheckOptions): RecordCheck => {
     return lost;
   };
 
-  const judge = async ({ domain, selector, publicKey }: Entry): Promise<Verdict> => {
-    const record = keyRecordName(selector, domain);
-    try {
-      return verdictOn(record, publicKey, await look(record));
-    } catch (error) {
-      return { kind: 'unknown', why: describe(error) };
-    }
-  };
-
   const confirmed = async (entry: Entry): Promise<Verdict> => {
-    const first = await judge(entry);
+    const first = await judgeRecord(entry, look);
     if (first.kind !== 'gone' || entry.stopped !== undefined) return first;
     await new Promise<void>((resolve) => after(confirmAfter, resolve));
-    const second = await judge(entry);
+    const second = await judgeRecord(entry, look);
     return second.kind === 'sound' ? { kind: 'mixed', why: first.why } : second;
   };
 

@@ -1,7 +1,9 @@
-// Whether a key may sign, by what the authoritative servers say of its record. Pure.
+// Whether a key may sign, by what the authoritative servers say of its record. Asks them through `look` only.
 
-import type { ServerAnswer } from '../adapters/dns/authority.ts';
+import type { Authority, ServerAnswer } from '../adapters/dns/authority.ts';
 import { parseKeyRecord } from '../core/dkim/key-record.ts';
+import { describe } from '../core/errors.ts';
+import { keyRecordName } from '../core/names.ts';
 
 export type Verdict =
   /** A server shows the key, and none says otherwise; or most servers are silent. */
@@ -90,3 +92,16 @@ const silences = (answers: readonly ServerAnswer[]): string =>
     .map(({ server, answer }) => `${server} ${answer.kind === 'failed' ? answer.why : 'is silent'}`)
     .join('; ')
     .slice(0, 300);
+
+/** The verdict on a key by a look at its record, now. Never fails: a look that does tells nothing. */
+export const judgeRecord = async (
+  key: { readonly domain: string; readonly selector: string; readonly publicKey: string },
+  look: Authority['look'],
+): Promise<Verdict> => {
+  const record = keyRecordName(key.selector, key.domain);
+  try {
+    return verdictOn(record, key.publicKey, await look(record));
+  } catch (error) {
+    return { kind: 'unknown', why: describe(error) };
+  }
+};

@@ -2,12 +2,11 @@
 // as the agent itself does each hour.
 import { join } from 'node:path';
 import type { Authority } from '../../adapters/dns/authority.ts';
-import { describe } from '../../core/errors.ts';
 import { keyRecordName } from '../../core/names.ts';
 import { readIfThere } from '../files.ts';
 import { readFacts } from '../key-facts.ts';
 import { type HeldKey, parseIndex } from '../key-state.ts';
-import { verdictOn } from '../record-verdict.ts';
+import { judgeRecord } from '../record-verdict.ts';
 import { type Check, type Finding, type Seen, skipped } from './check.ts';
 
 export interface Held {
@@ -32,14 +31,10 @@ const mostAsked = 200;
 const atOnce = 16;
 const mostShown = 5;
 
-const judge = async ({ domain, selector, publicKey }: HeldKey, look: Authority['look']) => {
-  const record = keyRecordName(selector, domain);
-  try {
-    return { record, verdict: verdictOn(record, publicKey, await look(record)) };
-  } catch (error) {
-    return { record, verdict: { kind: 'unknown', why: describe(error) } as const };
-  }
-};
+const judge = async (key: HeldKey, look: Authority['look']) => ({
+  record: keyRecordName(key.selector, key.domain),
+  verdict: await judgeRecord(key, look),
+});
 
 export const recordsCheck = (held: () => Promise<Held>, look: Authority['look']): Check => ({
   name: 'keys in DNS',
