@@ -7,6 +7,7 @@ import { createRealCryptography } from './real.ts';
 import { describeItem, type Scenario, scenarioOf } from './scenario.ts';
 import { shrink } from './shrink.ts';
 import { addTally, emptyTally, runSeeds, summaryOf, type Tally } from './summary.ts';
+import type { Batch } from './thread.ts';
 import { runScenario } from './world.ts';
 
 const help = `Usage: npm run sim -- [options]
@@ -20,6 +21,7 @@ Runs simulated worlds: the real engine, faults at every port, a judge who looks 
   --seed N       one world
   --trace        with --seed: print what happens, with its times
   --keep A,B     with --seed: only these items of the scenario (an empty list: none)
+  --go-on        do not end at the first world that breaks an invariant; name each at the end
   --no-shrink    do not make a failing scenario smaller
   --quiet        no progress line
 
@@ -55,6 +57,7 @@ const readOptions = () => {
         quiet: { type: 'boolean' },
         help: { type: 'boolean' },
         'no-shrink': { type: 'boolean' },
+        'go-on': { type: 'boolean' },
         json: { type: 'boolean' },
       },
     }).values;
@@ -129,29 +132,31 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
   });
 
 /** Seeds that a thread is given at once. */
-const batch = 10;
+const batchSize = 10;
 
 const many = async (
   from: number,
   seeds: number,
   jobs: number,
+  stopAtFirst: boolean,
   progress: (tally: Tally) => void,
 ): Promise<Tally> => {
   const total = emptyTally();
   let next = from;
   const threads = Array.from(
-    { length: Math.min(jobs, Math.ceil(seeds / batch)) },
+    { length: Math.min(jobs, Math.ceil(seeds / batchSize)) },
     () =>
       new Promise<void>((resolve, reject) => {
         const thread = new Worker(new URL('./thread.ts', import.meta.url));
         const send = (): void => {
-          const end = Math.min(next + batch, from + seeds);
-          if (next >= end || total.failures.length > 0 || enough) {
+          const end = Math.min(next + batchSize, from + seeds);
+          if (next >= end || (stopAtFirst && total.failures.length > 0) || enough) {
             void thread.terminate();
             resolve();
             return;
           }
-          thread.postMessage(Array.from({ length: end - next }, (_, n) => next + n));
+          const batch: Batch = { seeds: Array.from({ length: end - next }, (_, n) => next + n), stopAtFirst };
+          thread.postMessage(batch);
           next = end;
         };
         thread.on('error', reject);
@@ -178,6 +183,7 @@ const run = async (): Promise<number> => {
     if (options[name] !== undefined) fail(`--${name} is for one world: say --seed N as well.`);
   const from = whole(options.from, 'from', 1, 0);
   const seeds = whole(options.seeds, 'seeds', 500, 1);
+  const stopAtFirst = options['go-on'] !== true;
   const started = performance.now();
   const seconds = (): number => (performance.now() - started) / 1_000;
   let said = 0;
@@ -192,17 +198,21 @@ const run = async (): Promise<number> => {
     options.real === true
       ? await runSeeds(
           Array.from({ length: seeds }, (_, n) => from + n),
-          { stopAtFirst: true, real: await createRealCryptography() },
+          { stopAtFirst, real: await createRealCryptography() },
         )
-      : await many(from, seeds, whole(options.jobs, 'jobs', 2, 1), progress);
+      : await many(from, seeds, whole(options.jobs, 'jobs', 2, 1), stopAtFirst, progress);
   if (process.stderr.isTTY && options.quiet !== true) process.stderr.write('\r\u001b[K');
   process.stdout.write(
     options.json === true
       ? `${JSON.stringify({ ...tally, seconds: seconds() })}\n`
       : `${summaryOf(tally, seconds())}\n`,
   );
-  const [first] = tally.failures.toSorted((a, b) => a.seed - b.seed);
+  const failures = tally.failures.toSorted((a, b) => a.seed - b.seed);
+  const [first] = failures;
   if (first === undefined) return 0;
+  if (options.json !== true && failures.length > 1)
+    for (const { seed, violation } of failures)
+      process.stdout.write(`seed ${seed}: invariant ${violation.invariant}: ${violation.says}\n`);
   if (options.json !== true) await explain(scenarioOf(first.seed), options['no-shrink'] !== true);
   return 1;
 };

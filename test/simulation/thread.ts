@@ -6,8 +6,14 @@ import { runSeeds } from './summary.ts';
 // Nobody reads where a simulated failure was thrown.
 Error.stackTraceLimit = 0;
 
-parentPort?.on('message', (seeds: readonly number[]) => {
-  runSeeds(seeds, { stopAtFirst: true }).then(
+/** What a thread is sent. */
+export interface Batch {
+  readonly seeds: readonly number[];
+  readonly stopAtFirst: boolean;
+}
+
+parentPort?.on('message', ({ seeds, stopAtFirst }: Batch) => {
+  runSeeds(seeds, { stopAtFirst }).then(
     (tally) => parentPort?.postMessage(tally),
     (error: unknown) => {
       throw error;
