@@ -21,7 +21,7 @@ Runs simulated worlds: the real engine, faults at every port, a judge who looks 
   --seed N       one world
   --trace        with --seed: print what happens, with its times
   --keep A,B     with --seed: only these items of the scenario (an empty list: none)
-  --go-on        do not end at the first world that breaks an invariant; name each at the end
+  --go-on        do not end at the first world that breaks an invariant; name each as it is found
   --no-shrink    do not make a failing scenario smaller
   --quiet        no progress line
 
@@ -162,6 +162,8 @@ const many = async (
         thread.on('error', reject);
         thread.on('message', (tally: Tally) => {
           addTally(total, tally);
+          for (const { seed, violation } of tally.failures)
+            process.stderr.write(`seed ${seed} breaks invariant ${violation.invariant}: ${violation.says}\n`);
           progress(total);
           send();
         });
@@ -207,12 +209,8 @@ const run = async (): Promise<number> => {
       ? `${JSON.stringify({ ...tally, seconds: seconds() })}\n`
       : `${summaryOf(tally, seconds())}\n`,
   );
-  const failures = tally.failures.toSorted((a, b) => a.seed - b.seed);
-  const [first] = failures;
+  const [first] = tally.failures.toSorted((a, b) => a.seed - b.seed);
   if (first === undefined) return 0;
-  if (options.json !== true && failures.length > 1)
-    for (const { seed, violation } of failures)
-      process.stdout.write(`seed ${seed}: invariant ${violation.invariant}: ${violation.says}\n`);
   if (options.json !== true) await explain(scenarioOf(first.seed), options['no-shrink'] !== true);
   return 1;
 };
