@@ -5,7 +5,14 @@
 import { hasCode, SelkieError } from '../core/errors.ts';
 import { type Action, type Gate, stepOf } from '../core/key/actions.ts';
 import type { DomainRow, Duty, Key } from '../core/key/evidence.ts';
-import { withEvidence, withoutAccepted, withRotation, withTrouble, withTurn } from '../core/key/row.ts';
+import {
+  inSyncFact,
+  withEvidence,
+  withoutAccepted,
+  withRotation,
+  withTrouble,
+  withTurn,
+} from '../core/key/row.ts';
 import { selectorFor } from '../core/key/selector.ts';
 import { dutyTurn, keysOf, stateOf } from '../core/key/state.ts';
 import { queuesOf } from '../core/key/waits.ts';
@@ -123,8 +130,7 @@ const ask = async (work: Work, action: Extract<Action, { do: 'ask' }>, statusOf:
     );
     return;
   }
-  const fact = { created: 'inSync', tombstoned: 'tombstoneInSync', deleted: 'deletionInSync' }[change];
-  await work.save(withEvidence(work.row, selector, { [fact]: { at: work.now() } }));
+  await work.save(withEvidence(work.row, selector, { [inSyncFact[change]]: { at: work.now() } }));
   work.report('step', `the provider has the change of ${selector} on all its servers`, selector);
 };
 

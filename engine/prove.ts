@@ -3,7 +3,8 @@
 
 import { buildTombstone, parseKeyRecord } from '../core/dkim/key-record.ts';
 import { SelkieError } from '../core/errors.ts';
-import { withEvidence, withTurn } from '../core/key/row.ts';
+import { stepOf } from '../core/key/actions.ts';
+import { withEvidence, withoutAccepted, withTrouble, withTurn } from '../core/key/row.ts';
 import { keyRecordName } from '../core/names.ts';
 import { longest } from '../core/time.ts';
 import type { Observation, ServerAnswer } from './ports.ts';
@@ -114,12 +115,25 @@ const answerText = ({ answer }: ServerAnswer): string => {
   }
 };
 
+/** The provider had deleted it on all its servers, and has a record again: somebody put one there. The name is ours until it is proved gone (invariant 4). */
+const deleteAgain = async (work: Work, selector: string): Promise<void> => {
+  const name = keyRecordName(selector, work.row.domain);
+  const step = stepOf({ do: 'delete', selector });
+  // The step is troubled, so that it looks at what stands there and deletes just that.
+  const undone = withoutAccepted(work.row, selector, 'deleted');
+  await work.save(withTrouble(undone, step, work.now(), `${name} was put back`));
+  work.report(
+    'alarm',
+    `${name} was deleted, and somebody put a record there again: it is deleted again`,
+    selector,
+  );
+};
+
 /** Absent at the provider, and DNS answers as for a random sibling: a wildcard TXT answers for every name (RFC 4592). */
 export const proveAbsence = async (work: Work, selector: string): Promise<void> => {
   const { world, row } = work;
   const name = keyRecordName(selector, row.domain);
-  if ((await world.writer.lookup(work.zone, name)) !== undefined)
-    throw new SelkieError('unavailable', `${name}: the provider still has a record there`);
+  if ((await world.writer.lookup(work.zone, name)) !== undefined) return deleteAgain(work, selector);
   const seen = await world.observer.observe(work.zone, name);
   const other = await world.observer.observe(work.zone, siblingName(work));
   const expected = new Map(other.answers.map((answer) => [answer.address, answer]));

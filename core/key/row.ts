@@ -54,17 +54,24 @@ export const withRotation = (
   rotations: row.rotations.map((rotation) => (rotation.id === id ? change(rotation) : rotation)),
 });
 
+/** What is said of an accepted change once all of the provider's servers have it. */
+export const inSyncFact = {
+  created: 'inSync',
+  tombstoned: 'tombstoneInSync',
+  deleted: 'deletionInSync',
+} as const;
+
 /**
- * A change id that the provider no longer knows is no evidence: the acceptance is taken back, and the step is done again.
- * The one exception to "a fact is never taken back", allowed until the change is in sync.
+ * A change id that the provider no longer knows, and a change that others undid before it was proved, are no evidence: the
+ * acceptance is taken back, and the step is done again. The one exception to "a fact is never taken back".
  */
 export const withoutAccepted = (
   row: DomainRow,
   selector: string,
-  which: 'created' | 'tombstoned' | 'deleted',
+  which: keyof typeof inSyncFact,
 ): DomainRow =>
   withKey(row, selector, (key) => {
-    const { [which]: _lost, ...evidence } = key.evidence;
+    const { [which]: _lost, [inSyncFact[which]]: _seen, ...evidence } = key.evidence;
     return { ...key, evidence };
   });
 

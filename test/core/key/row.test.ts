@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Key } from '../../../core/key/evidence.ts';
 import {
   emptyRow,
+  inSyncFact,
   keyOf,
   tidied,
   withEvidence,
@@ -55,10 +56,11 @@ describe('evidence', () => {
   });
 
   it.each(['created', 'tombstoned', 'deleted'] as const)(
-    'of an accepted change (%s) is taken back where the provider knows it no more',
+    'of an accepted change (%s) is taken back where the provider knows it no more, or others undid it',
     (which) => {
-      const all = { ...second, evidence: evidenceUpTo('deleted') };
-      const { [which]: _gone, ...rest } = all.evidence;
+      const all = { ...second, evidence: evidenceUpTo('deletionInSync') };
+      const { [which]: _gone, [inSyncFact[which]]: _seen, ...rest } = all.evidence;
+      expect(Object.keys(rest)).toHaveLength(Object.keys(all.evidence).length - 2);
       expect(withoutAccepted(row([first, all]), '240128e', which)).toEqual(
         row([first, { ...all, evidence: rest }]),
       );
