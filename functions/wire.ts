@@ -3,12 +3,11 @@
 import { readFileSync } from 'node:fs';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { KMSClient } from '@aws-sdk/client-kms';
-import { Route53Client } from '@aws-sdk/client-route-53';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
-import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
 import { createKmsSigner } from '../adapters/aws/kms-signer.ts';
 import { createDynamoLedger } from '../adapters/aws/ledger.ts';
+import { createRoute53Clients } from '../adapters/aws/route53-clients.ts';
 import { createRoute53Writer } from '../adapters/aws/route53-writer.ts';
 import { createSecretsVault } from '../adapters/aws/secrets-vault.ts';
 import { createSqsQueue } from '../adapters/aws/sqs-queue.ts';
@@ -19,7 +18,6 @@ import { systemClock, systemRandomness } from '../adapters/system.ts';
 import { createSeals } from '../contract/seals.ts';
 import { loadCompiledFleet } from '../core/compiled-fleet.ts';
 import { SelkieError } from '../core/errors.ts';
-import type { FleetZone } from '../core/policy.ts';
 import type { World } from '../engine/world.ts';
 import { say } from './say.ts';
 
@@ -30,42 +28,6 @@ const needed = (environment: Environment, name: string): string => {
   if (value === undefined || value === '')
     throw new SelkieError('invalid', `the environment variable ${name} is not set: deploy the stack again`);
   return value;
-};
-
-/** A client for each account that zones lie in: by the zone's role, or the function's own. */
-const route53Clients = (): ((zone: FleetZone) => Route53Client) => {
-  const clients = new Map<string, Route53Client>();
-  // The engine tries again with patience of its own; the SDK's tries would only spend the account's quota.
-  const make = ({ role }: FleetZone): Route53Client => {
-    if (role === undefined) return new Route53Client({ maxAttempts: 2 });
-    const sts = new STSClient({});
-    return new Route53Client({
-      maxAttempts: 2,
-      credentials: async () => {
-        const { Credentials: given } = await sts.send(
-          new AssumeRoleCommand({
-            RoleArn: role.arn,
-            RoleSessionName: 'selkie',
-            ...(role.externalId === undefined ? {} : { ExternalId: role.externalId }),
-          }),
-        );
-        if (given?.AccessKeyId === undefined || given.SecretAccessKey === undefined)
-          throw new SelkieError('denied', `role ${role.arn} gave no credentials`);
-        return {
-          accessKeyId: given.AccessKeyId,
-          secretAccessKey: given.SecretAccessKey,
-          ...(given.SessionToken === undefined ? {} : { sessionToken: given.SessionToken }),
-          ...(given.Expiration === undefined ? {} : { expiration: given.Expiration }),
-        };
-      },
-    });
-  };
-  return (zone) => {
-    const account = zone.role?.arn ?? '';
-    const client = clients.get(account) ?? make(zone);
-    clients.set(account, client);
-    return client;
-  };
 };
 
 const listOf = (text: string | undefined): readonly string[] =>
@@ -93,7 +55,11 @@ export const wire = (environment: Environment): World => ({
     prefix: needed(environment, 'SELKIE_SECRET_PREFIX'),
     kmsKeyId: needed(environment, 'SELKIE_SECRET_KEY'),
   }),
-  writer: createRoute53Writer({ clientFor: route53Clients() }),
+  writer: createRoute53Writer({
+    clientFor: createRoute53Clients(
+      environment.SELKIE_ZONES_ROLE === undefined ? {} : { zonesRole: environment.SELKIE_ZONES_ROLE },
+    ),
+  }),
   observer: createDnsObserver(),
   seals: sealsOf(environment),
   transport: createHttpsTransport({ timeoutMs: 10_000 }),

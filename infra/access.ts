@@ -8,11 +8,10 @@ import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { Ledger } from './constructs/ledger.ts';
 
 /** Reads rows, logs and what is due. */
-export const readLedger = ({ table, dueIndexArn }: Ledger): PolicyStatement =>
-  new PolicyStatement({
-    actions: ['dynamodb:GetItem', 'dynamodb:BatchGetItem', 'dynamodb:Query'],
-    resources: [table.tableArn, dueIndexArn],
-  });
+export const readLedger = ({ table, dueIndexArn }: Ledger): PolicyStatement[] => [
+  new PolicyStatement({ actions: ['dynamodb:GetItem'], resources: [table.tableArn] }),
+  new PolicyStatement({ actions: ['dynamodb:Query'], resources: [table.tableArn, dueIndexArn] }),
+];
 
 /** Writes rows; transactions ask for the rights of their parts. */
 export const writeLedger = ({ table }: Ledger): PolicyStatement =>
@@ -34,9 +33,22 @@ export const sendUnits = (queue: Queue): PolicyStatement =>
 export const secretsArn = (stack: Stack, prefix: string): string =>
   stack.formatArn({ service: 'secretsmanager', resource: `secret:${prefix}/*` });
 
-const throughSecretsManager = (stack: Stack) => ({
+/**
+ * Only Secrets Manager may use the key for somebody, and for secrets below our prefix: it names the secret in the encryption
+ * context. Before it makes one, it tries the key with a context of that other name.
+ * https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
+ */
+export const throughSecretsManager = (stack: Stack, prefix: string) => ({
   StringEquals: { 'kms:ViaService': `secretsmanager.${stack.region}.amazonaws.com` },
+  StringLike: {
+    'kms:EncryptionContext:SecretARN': [secretsArn(stack, prefix), 'RequestToValidateKeyAccess'],
+  },
 });
+
+/** ES256 of a manifest as it is, never of a digest that somebody made elsewhere. */
+export const signingConditions = {
+  StringEquals: { 'kms:SigningAlgorithm': 'ECDSA_SHA_256', 'kms:MessageType': 'RAW' },
+};
 
 export const readSecrets = (key: Key, prefix: string): PolicyStatement[] => {
   const stack = Stack.of(key);
@@ -48,7 +60,7 @@ export const readSecrets = (key: Key, prefix: string): PolicyStatement[] => {
     new PolicyStatement({
       actions: ['kms:Decrypt'],
       resources: [key.keyArn],
-      conditions: throughSecretsManager(stack),
+      conditions: throughSecretsManager(stack, prefix),
     }),
   ];
 };
@@ -76,16 +88,16 @@ export const writeSecrets = (key: Key, prefix: string): PolicyStatement[] => {
     new PolicyStatement({
       actions: ['kms:GenerateDataKey'],
       resources: [key.keyArn],
-      conditions: throughSecretsManager(stack),
+      conditions: throughSecretsManager(stack, prefix),
     }),
   ];
 };
 
-export const signBundles = (key: Key): PolicyStatement[] => [
-  new PolicyStatement({ actions: ['kms:GetPublicKey'], resources: [key.keyArn] }),
+/** @param announced a key whose public half alone is asked for */
+export const signBundles = (key: Key, announced?: Key): PolicyStatement[] => [
   new PolicyStatement({
-    actions: ['kms:Sign'],
-    resources: [key.keyArn],
-    conditions: { StringEquals: { 'kms:SigningAlgorithm': 'ECDSA_SHA_256', 'kms:MessageType': 'RAW' } },
+    actions: ['kms:GetPublicKey'],
+    resources: [key.keyArn, ...(announced === undefined ? [] : [announced.keyArn])],
   }),
+  new PolicyStatement({ actions: ['kms:Sign'], resources: [key.keyArn], conditions: signingConditions }),
 ];

@@ -3,8 +3,8 @@
 
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { CfnOutput, Duration, Stack, type StackProps } from 'aws-cdk-lib';
-import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
+import { CfnOutput, Duration, RemovalPolicies, Stack, type StackProps, Tags } from 'aws-cdk-lib';
+import { ManagedPolicy, PolicyStatement, Role } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { Construct } from 'constructs';
 import type { Fleet } from '../core/policy.ts';
@@ -26,7 +26,8 @@ import { Ledger } from './constructs/ledger.ts';
 import { Minute } from './constructs/minute.ts';
 import { Watch } from './constructs/watch.ts';
 import { WorkQueue } from './constructs/work-queue.ts';
-import { zoneAccess } from './zone-access.ts';
+import { type BundleKeys, firstBundleKey } from './settings.ts';
+import { assumeRoles, recordAccess, zonesInUse } from './zone-access.ts';
 
 export interface SelkieStackProps extends StackProps {
   readonly fleet: Fleet;
@@ -34,6 +35,14 @@ export interface SelkieStackProps extends StackProps {
   readonly functions?: string;
   /** Hears the alarms, once it has confirmed. */
   readonly alarmEmail?: string;
+  /** Said by the tags; `production` by default. */
+  readonly stage?: string;
+  /** A test: ledger, keys and logs go with the stack. By default they stay. */
+  readonly ephemeral?: boolean;
+  /** The KMS keys may be replicated to other regions. */
+  readonly multiRegion?: boolean;
+  /** By default the first signs. */
+  readonly bundleKeys?: BundleKeys;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -45,13 +54,22 @@ export class SelkieStack extends Stack {
   constructor(
     scope: Construct,
     id: string,
-    { fleet, functions = join(root, 'functions'), alarmEmail, ...props }: SelkieStackProps,
+    {
+      fleet,
+      functions = join(root, 'functions'),
+      alarmEmail,
+      stage = 'production',
+      ephemeral = false,
+      multiRegion = false,
+      bundleKeys = firstBundleKey,
+      ...props
+    }: SelkieStackProps,
   ) {
     super(scope, id, { description: 'Selkie: rotates DKIM keys', ...props });
-    const keys = new Keys(this, 'Keys');
-    const ledger = new Ledger(this, 'Ledger');
-    const { queue, dead } = new WorkQueue(this, 'Work', { workerTimeout: reconcileTimeout });
     const secretPrefix = this.stackName;
+    const keys = new Keys(this, 'Keys', { secretPrefix, bundleKeys, multiRegion });
+    const ledger = new Ledger(this, 'Ledger', { ephemeral });
+    const { queue, dead } = new WorkQueue(this, 'Work', { workerTimeout: reconcileTimeout });
     const common = {
       root,
       fleet: fleetLayer(this, 'Fleet', fleet),
@@ -61,6 +79,10 @@ export class SelkieStack extends Stack {
         SELKIE_SECRET_PREFIX: secretPrefix,
         SELKIE_SECRET_KEY: keys.secrets.keyArn,
         SELKIE_BUNDLE_KEY: keys.bundles.keyArn,
+        ...(keys.nextBundles === undefined ? {} : { SELKIE_BUNDLE_KEY_NEXT: keys.nextBundles.keyArn }),
+        ...(bundleKeys.retired.length === 0
+          ? {}
+          : { SELKIE_BUNDLE_KEYS_RETIRED: bundleKeys.retired.join(',') }),
         SELKIE_FLEET: fleetPath,
       },
     };
@@ -74,7 +96,7 @@ export class SelkieStack extends Stack {
       description: 'Selkie: sends what is due to the queue',
       memorySize: 512,
       timeout: Duration.seconds(50),
-      statements: [readLedger(ledger), writeLedger(ledger), sendUnits(queue)],
+      statements: [...readLedger(ledger), writeLedger(ledger), sendUnits(queue)],
     });
     new Minute(this, 'Minute', tick.function);
 
@@ -83,12 +105,12 @@ export class SelkieStack extends Stack {
       memorySize: 1_769, // one whole CPU: it makes RSA keys
       timeout: reconcileTimeout,
       statements: [
-        readLedger(ledger),
+        ...readLedger(ledger),
         writeLedger(ledger),
         sendUnits(queue),
         ...readSecrets(keys.secrets, secretPrefix),
         ...writeSecrets(keys.secrets, secretPrefix),
-        ...signBundles(keys.bundles),
+        ...signBundles(keys.bundles, keys.nextBundles),
       ],
     });
     reconcile.function.addEventSource(
@@ -106,11 +128,11 @@ export class SelkieStack extends Stack {
       memorySize: 1_024,
       timeout: Duration.seconds(29), // an HTTP API waits for 30
       statements: [
-        readLedger(ledger),
+        ...readLedger(ledger),
         writeLedger(ledger),
         sendUnits(queue),
         ...readSecrets(keys.secrets, secretPrefix),
-        ...signBundles(keys.bundles),
+        ...signBundles(keys.bundles, keys.nextBundles),
       ],
     });
     const http = new HttpApi(this, 'Http', api.function);
@@ -139,21 +161,56 @@ export class SelkieStack extends Stack {
     });
     new CfnOutput(this, 'TableName', { value: ledger.table.tableName });
     new CfnOutput(this, 'QueueUrl', { value: queue.queueUrl });
-    new CfnOutput(this, 'BundleKeyId', {
-      value: keys.bundles.keyId,
-      description: 'The KMS key that signs bundles; hosts pin its public half',
-    });
+    for (const [name, key] of [
+      ['BundleKeyArn', keys.bundles],
+      ['NextBundleKeyArn', keys.nextBundles],
+    ] as const)
+      if (key !== undefined)
+        new CfnOutput(this, name, {
+          value: key.keyArn,
+          description: 'For `npm run bundle-key -- ARN`, which prints the thumbprint that hosts pin',
+        });
+
+    Tags.of(this).add('project', 'selkie');
+    Tags.of(this).add('stage', stage);
+    if (ephemeral) RemovalPolicies.of(this).destroy();
   }
 
-  private allowZones({ role }: Edge, fleet: Fleet): void {
-    const { documents, wildcards } = zoneAccess(this, fleet);
+  /** Where policies cannot name the zones one by one, the function takes on a role for each batch, narrowed to it. */
+  private allowZones(edge: Edge, fleet: Fleet): void {
+    const own = recordAccess(
+      this,
+      fleet,
+      zonesInUse(fleet).filter(({ role }) => role === undefined),
+    );
+    const coarse = own?.form === 'coarse';
+    const changer = coarse
+      ? new Role(this, 'Zones', {
+          description:
+            'Selkie: taken on for one batch of record changes, with a policy that names its records',
+          assumedBy: edge.role,
+        })
+      : edge.role;
+    if (coarse) {
+      edge.role.addToPolicy(
+        new PolicyStatement({ actions: ['sts:AssumeRole'], resources: [changer.roleArn] }),
+      );
+      edge.function.addEnvironment('SELKIE_ZONES_ROLE', changer.roleArn);
+    }
+    const documents = own?.documents ?? [];
     for (const [index, statements] of documents.entries()) {
       const policy = new ManagedPolicy(this, `Zones${index + 1}`, {
         description: 'Selkie: TXT records of the fleet, by CREATE and DELETE',
         statements: [...statements],
-        roles: [role],
+        roles: [changer],
       });
-      for (const { arn, reason } of wildcards) acknowledgeWildcard(policy, arn, reason);
+      for (const { arn, reason } of own?.wildcards ?? []) acknowledgeWildcard(policy, arn, reason);
     }
+    for (const [index, statements] of assumeRoles(fleet, coarse ? 0 : documents.length).entries())
+      new ManagedPolicy(this, `Accounts${index + 1}`, {
+        description: 'Selkie: roles of the accounts that other zones lie in',
+        statements: [...statements],
+        roles: [edge.role],
+      });
   }
 }

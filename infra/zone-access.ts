@@ -1,13 +1,16 @@
-// What the reconcile function may do to DNS, from the fleet: change TXT records by CREATE and DELETE, at names below the
-// `_domainkey` of the fleet's own domains, in their zones. UPSERT is never allowed: it would overwrite what is not ours
-// (invariant 4).
+// What may be done to DNS, from the fleet: change TXT records by CREATE and DELETE, at names below the `_domainkey` of the
+// fleet's own domains, in their zones. UPSERT is never allowed: it would overwrite what is not ours (invariant 4).
 //
 // `ForAllValues` holds of an empty list too, hence `Null: false`. A request's names must all match one statement, so a zone's
 // patterns are never split over two.
+//
+// Two forms. `exact`: a statement for each zone, with its names. `coarse`, where there are more zones than policies can name
+// twice: one pattern for all. A role of the coarse form is only ever assumed for one batch, with a session policy that names
+// its zone and names (adapters/aws/route53-clients.ts).
 
 import { Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import type { Construct } from 'constructs';
+import type { IConstruct } from 'constructs';
 import { SelkieError } from '../core/errors.ts';
 import type { Fleet, FleetZone } from '../core/policy.ts';
 
@@ -74,34 +77,35 @@ const namesOf = (zone: string, domains: readonly string[]): string[] => {
     : [`*._domainkey.${zone}`, `*._domainkey.*.${zone}`];
 };
 
-const assumeRole = (role: NonNullable<FleetZone['role']>): PolicyStatement =>
-  new PolicyStatement({
-    actions: ['sts:AssumeRole'],
-    resources: [role.arn],
-    ...(role.externalId === undefined
-      ? {}
-      : { conditions: { StringEquals: { 'sts:ExternalId': role.externalId } } }),
-  });
+/** The zones that hold a domain's records; others of the file are not touched. */
+export const zonesInUse = (fleet: Fleet): readonly FleetZone[] => {
+  const used = new Set([...fleet.domains.values()].map(({ zone }) => zone));
+  return [...fleet.zones.values()].filter(({ name }) => used.has(name));
+};
 
-export interface ZoneAccess {
+export interface RecordAccess {
+  readonly form: 'exact' | 'coarse';
   /** Of one policy each; at most eight. */
   readonly documents: readonly (readonly PolicyStatement[])[];
   /** Resources with a wildcard, and why. */
   readonly wildcards: readonly { readonly arn: string; readonly reason: string }[];
 }
 
-/** @throws invalid where the fleet has more zones in this account than policies can name: about 600 */
-export const zoneAccess = (scope: Construct, fleet: Fleet): ZoneAccess => {
+/**
+ * What changes the records of `zones`, all of one account.
+ * @throws invalid where there are more than policies of one role can name: about 600
+ */
+export const recordAccess = (
+  scope: IConstruct,
+  fleet: Fleet,
+  zones: readonly FleetZone[],
+): RecordAccess | undefined => {
+  if (zones.length === 0) return undefined;
   const stack = Stack.of(scope);
   const arn = (resource: string, resourceName: string): string =>
     stack.formatArn({ service: 'route53', region: '', account: '', resource, resourceName });
   const byZone = Map.groupBy(fleet.domains.values(), (entry) => entry.zone);
-  const used = [...fleet.zones.values()].filter((zone) => byZone.has(zone.name));
-  const own = used.filter((zone) => zone.role === undefined);
-  const ownArns = own.map((zone) => arn('hostedzone', zone.id));
-  const roles = new Map(
-    used.flatMap(({ role }) => (role === undefined ? [] : [[`${role.arn} ${role.externalId ?? ''}`, role]])),
-  );
+  const arns = zones.map((zone) => arn('hostedzone', zone.id));
   const change = {
     arn: arn('change', '*'),
     reason:
@@ -112,33 +116,56 @@ export const zoneAccess = (scope: Construct, fleet: Fleet): ZoneAccess => {
     reason:
       "The fleet has more zones than policies of one role can name twice. What can be read is what the name servers answer to anybody; changes stay limited to the fleet's zones.",
   };
-  const common = [
-    ...(own.length === 0
-      ? []
-      : [new PolicyStatement({ actions: ['route53:GetChange'], resources: [change.arn] })]),
-    ...[...roles.values()].map(assumeRole),
-  ];
+  const getChange = new PolicyStatement({ actions: ['route53:GetChange'], resources: [change.arn] });
 
-  const fine = pack([
-    ...common,
-    ...chunks(ownArns, zonesPerStatement).map(listRecords),
-    ...own.map((zone) =>
+  const exact = pack([
+    getChange,
+    ...chunks(arns, zonesPerStatement).map(listRecords),
+    ...zones.map((zone) =>
       changeRecords(
         [arn('hostedzone', zone.id)],
         namesOf(zone.name, byZone.get(zone.name)?.map((entry) => entry.domain) ?? []),
       ),
     ),
   ]);
-  if (fine.length <= documentsLimit) return { documents: fine, wildcards: [change] };
+  if (exact.length <= documentsLimit) return { form: 'exact', documents: exact, wildcards: [change] };
 
   const coarse = pack([
-    ...common,
+    getChange,
     listRecords([everyZone.arn]),
-    ...chunks(ownArns, zonesPerStatement).map((arns) => changeRecords(arns, ['*._domainkey.*'])),
+    ...chunks(arns, zonesPerStatement).map((some) => changeRecords(some, ['*._domainkey.*'])),
   ]);
-  if (coarse.length <= documentsLimit) return { documents: coarse, wildcards: [change, everyZone] };
+  if (coarse.length <= documentsLimit)
+    return { form: 'coarse', documents: coarse, wildcards: [change, everyZone] };
   throw new SelkieError(
     'invalid',
-    `The fleet has ${own.length} zones in this account and ${roles.size} roles for others, more than the policies of one role can name: move zones to another account under one role, or split the fleet into two stacks.`,
+    `The fleet has ${zones.length} zones in one account, more than the policies of one role can name: move zones to another account under a role of their own, or split the fleet into two stacks.`,
   );
+};
+
+const assumeRole = ({ arn, externalId }: NonNullable<FleetZone['role']>): PolicyStatement =>
+  new PolicyStatement({
+    actions: ['sts:AssumeRole'],
+    resources: [arn],
+    ...(externalId === undefined ? {} : { conditions: { StringEquals: { 'sts:ExternalId': externalId } } }),
+  });
+
+/**
+ * Statements for the roles of zones in other accounts, each once, packed into documents.
+ * @throws invalid where they do not fit beside `beside` other documents of the same role
+ */
+export const assumeRoles = (fleet: Fleet, beside: number): readonly (readonly PolicyStatement[])[] => {
+  const roles = new Map(
+    zonesInUse(fleet).flatMap(({ role }) =>
+      role === undefined ? [] : [[`${role.arn} ${role.externalId ?? ''}`, role]],
+    ),
+  );
+  const documents = pack([...roles.values()].map(assumeRole));
+  // Nine of ten: one is kept for whoever runs the account.
+  if (documents.length + beside > documentsLimit + 1)
+    throw new SelkieError(
+      'invalid',
+      `The fleet has zones under ${roles.size} roles of other accounts, more than the policies of one role can name beside its own zones: put more of the zones under one role, or split the fleet into two stacks.`,
+    );
+  return documents;
 };

@@ -25,10 +25,11 @@ import { toSelkieError } from './errors.ts';
 
 export interface Route53WriterOptions {
   /**
-   * The client for a zone's account, the same one each time. Its `maxAttempts` should be 2 or less: the SDK's own retries
-   * spend requests that nobody counted, and a change whose answer was lost is refused when it is sent again (`unavailable`).
+   * The client for a zone's account, for changes of `changing`'s records or, without, for reading. Its `maxAttempts` should be
+   * 2 or less: the SDK's own retries spend requests that nobody counted, and a change whose answer was lost is refused when it
+   * is sent again (`unavailable`).
    */
-  readonly clientFor: (zone: FleetZone) => Route53Client;
+  readonly clientFor: (zone: FleetZone, changing?: readonly string[]) => Route53Client;
 }
 
 const sdkName = (error: unknown): string => (error instanceof Error ? error.name : '');
@@ -122,7 +123,8 @@ export const createRoute53Writer = ({ clientFor }: Route53WriterOptions): DnsWri
   };
 
   const send = async (zone: FleetZone, changes: AwsChange[]): Promise<string> => {
-    const answer = await clientFor(zone).send(
+    const names = changes.map(({ ResourceRecordSet }) => ResourceRecordSet?.Name ?? '');
+    const answer = await clientFor(zone, names).send(
       new ChangeResourceRecordSetsCommand({ HostedZoneId: zone.id, ChangeBatch: { Changes: changes } }),
     );
     const id = answer.ChangeInfo?.Id;

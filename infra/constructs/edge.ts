@@ -1,13 +1,14 @@
 // One Lambda function: its bundle, its log group, and a role that may do nothing but write that log until statements are
-// added. The SDK is bundled, so that what runs is what was tested.
+// added. The SDK is bundled, so that what runs is what was tested. Each call is traced by X-Ray.
 
 import { join } from 'node:path';
 import type { Duration } from 'aws-cdk-lib';
-import { type PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
-import { Architecture, type ILayerVersion, Runtime } from 'aws-cdk-lib/aws-lambda';
+import { Policy, PolicyStatement, Role, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
+import { Architecture, CfnFunction, type ILayerVersion, Runtime } from 'aws-cdk-lib/aws-lambda';
 import { NodejsFunction, OutputFormat } from 'aws-cdk-lib/aws-lambda-nodejs';
 import { LogGroup, RetentionDays } from 'aws-cdk-lib/aws-logs';
 import { Construct } from 'constructs';
+import { acknowledgeWildcard } from '../acknowledge.ts';
 import { esModule } from '../es-module.ts';
 
 export interface EdgeProps {
@@ -56,5 +57,27 @@ export class Edge extends Construct {
         sourceMap: false,
       },
     });
+    this.trace();
+  }
+
+  /** By a policy of its own: the one that CDK would widen is excused for no wildcard. */
+  private trace(): void {
+    const policy = this.unscoped('Traces', ['xray:PutTraceSegments', 'xray:PutTelemetryRecords'], {
+      because: 'X-Ray has no resources for traces: its service reference lists none for these two actions.',
+    });
+    // Lambda refuses a function that is to trace and may not.
+    this.function.node.addDependency(policy);
+    const resource = this.function.node.defaultChild;
+    if (resource instanceof CfnFunction) resource.tracingConfig = { mode: 'Active' };
+  }
+
+  /** Actions that know no resources, in a policy that holds nothing else. */
+  unscoped(id: string, actions: string[], { because }: { readonly because: string }): Policy {
+    const policy = new Policy(this, id, {
+      statements: [new PolicyStatement({ actions, resources: ['*'] })],
+      roles: [this.role],
+    });
+    acknowledgeWildcard(policy, '*', because);
+    return policy;
   }
 }

@@ -51,6 +51,7 @@ export class HttpApi extends Construct {
     const integration = new HttpLambdaIntegration('Integration', handler);
     const { api } = this;
     api.addRoutes({ path: '/v1/{proxy+}', methods: [HttpMethod.ANY], integration });
+    api.addRoutes({ path: '/openapi.json', methods: [HttpMethod.GET], integration });
     const hostRoutes = hostPaths.flatMap((path) =>
       api.addRoutes({ path, methods: [HttpMethod.POST], integration, authorizer: new HttpNoneAuthorizer() }),
     );

@@ -1,28 +1,102 @@
-// The two KMS keys. Both outlive the stack: without the first no private key can be read, and without the second no host
-// believes a bundle.
+// The KMS keys. They outlive the stack: without the first no private key can be read, and without the others no host
+// believes a bundle. Each key's own policy says what it is used for, whatever anybody's role allows: the account's
+// administrators can change that policy, which leaves a trace, but not decrypt or sign past it.
 
-import { RemovalPolicy } from 'aws-cdk-lib';
+import { RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { AccountRootPrincipal, PolicyDocument, PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import { Key, KeySpec, KeyUsage } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
+import { signingConditions, throughSecretsManager } from '../access.ts';
+import type { BundleKeys } from '../settings.ts';
+
+export interface KeysProps {
+  /** Begins the names of the secrets that the first key may encrypt. */
+  readonly secretPrefix: string;
+  readonly bundleKeys: BundleKeys;
+  /** May be replicated to other regions. KMS refuses to change it later. */
+  readonly multiRegion: boolean;
+}
+
+/** No grants: they would give others what the policy keeps. */
+const administration = [
+  'kms:CancelKeyDeletion',
+  'kms:CreateAlias',
+  'kms:DeleteAlias',
+  'kms:DescribeKey',
+  'kms:DisableKey',
+  'kms:DisableKeyRotation',
+  'kms:EnableKey',
+  'kms:EnableKeyRotation',
+  'kms:GetKeyPolicy',
+  'kms:GetKeyRotationStatus',
+  'kms:GetPublicKey',
+  'kms:ListGrants',
+  'kms:ListKeyPolicies',
+  'kms:ListKeyRotations',
+  'kms:ListResourceTags',
+  'kms:PutKeyPolicy',
+  'kms:ReplicateKey',
+  'kms:RevokeGrant',
+  'kms:RotateKeyOnDemand',
+  'kms:ScheduleKeyDeletion',
+  'kms:TagResource',
+  'kms:UntagResource',
+  'kms:UpdateAlias',
+  'kms:UpdateKeyDescription',
+  'kms:UpdatePrimaryRegion',
+];
+
+/** The account's roles may do what their own policies say, but with the key itself only `actions` under `conditions`. */
+const keyPolicy = (actions: string[], conditions: Record<string, unknown>): PolicyDocument => {
+  const account = [new AccountRootPrincipal()];
+  return new PolicyDocument({
+    statements: [
+      new PolicyStatement({
+        sid: 'Administration',
+        principals: account,
+        actions: administration,
+        resources: ['*'],
+      }),
+      new PolicyStatement({ sid: 'Use', principals: account, actions, resources: ['*'], conditions }),
+    ],
+  });
+};
 
 export class Keys extends Construct {
   /** Encrypts the secrets that hold private DKIM keys. */
   readonly secrets: Key;
   /** Signs manifests with ES256: RFC 7518 §3.4. */
   readonly bundles: Key;
+  /** Announced to the hosts: the next that signs. */
+  readonly nextBundles: Key | undefined;
 
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, { secretPrefix, bundleKeys, multiRegion }: KeysProps) {
     super(scope, id);
+    const common = { ...(multiRegion ? { multiRegion } : {}), removalPolicy: RemovalPolicy.RETAIN };
     this.secrets = new Key(this, 'Secrets', {
+      ...common,
       description: 'Selkie: encrypts the private DKIM keys in Secrets Manager',
       enableKeyRotation: true,
-      removalPolicy: RemovalPolicy.RETAIN,
+      policy: keyPolicy(
+        ['kms:Decrypt', 'kms:GenerateDataKey'],
+        throughSecretsManager(Stack.of(this), secretPrefix),
+      ),
     });
-    this.bundles = new Key(this, 'Bundles', {
-      description: 'Selkie: signs the bundles that mail hosts receive',
-      keySpec: KeySpec.ECC_NIST_P256,
-      keyUsage: KeyUsage.SIGN_VERIFY,
-      removalPolicy: RemovalPolicy.RETAIN,
+    const { signing, next } = bundleKeys;
+    // A retired key stays too: one that left and came back under its number would be another key.
+    const numbered = Array.from({ length: Math.max(signing, next ?? 0) }, (_, index) => {
+      const number = index + 1;
+      return new Key(this, number === 1 ? 'Bundles' : `Bundles${number}`, {
+        ...common,
+        description: `Selkie: signs the bundles that mail hosts receive (key ${number})`,
+        keySpec: KeySpec.ECC_NIST_P256,
+        keyUsage: KeyUsage.SIGN_VERIFY,
+        policy: keyPolicy(['kms:Sign'], signingConditions),
+      });
     });
+    const bundles = numbered[signing - 1];
+    if (bundles === undefined) throw new Error(`bundle keys are numbered from 1, not ${signing}`);
+    this.bundles = bundles;
+    this.nextBundles = next === undefined ? undefined : numbered[next - 1];
   }
 }

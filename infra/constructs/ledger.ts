@@ -8,11 +8,16 @@ import { ledgerTable } from '../../core/table.ts';
 
 const text = (name: string) => ({ name, type: AttributeType.STRING });
 
+export interface LedgerProps {
+  /** Of a test: it may be deleted. */
+  readonly ephemeral: boolean;
+}
+
 export class Ledger extends Construct {
   readonly table: Table;
   readonly dueIndexArn: string;
 
-  constructor(scope: Construct, id: string) {
+  constructor(scope: Construct, id: string, { ephemeral }: LedgerProps) {
     super(scope, id);
     const { partitionKey, sortKey, dueIndex } = ledgerTable;
     this.table = new Table(this, 'Table', {
@@ -20,7 +25,7 @@ export class Ledger extends Construct {
       sortKey: text(sortKey),
       billingMode: BillingMode.PAY_PER_REQUEST,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
-      deletionProtection: true,
+      deletionProtection: !ephemeral,
       removalPolicy: RemovalPolicy.RETAIN,
     });
     this.table.addGlobalSecondaryIndex({

@@ -59,7 +59,10 @@ export const fleetOf = (
 });
 
 /** Without bundling. */
-export const stackOf = (fleet: Fleet, more: Pick<SelkieStackProps, 'alarmEmail'> = {}): SelkieStack =>
+export const stackOf = (
+  fleet: Fleet,
+  more: Omit<SelkieStackProps, 'fleet' | 'functions'> = {},
+): SelkieStack =>
   withStandIns(
     (functions) =>
       new SelkieStack(new App({ context: { 'aws:cdk:bundling-stacks': [] } }), 'selkie', {

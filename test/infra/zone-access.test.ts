@@ -96,6 +96,7 @@ describe('large fleets', () => {
       sizes: Object.values(template.findResources('AWS::IAM::ManagedPolicy')).map((policy) =>
         plainSize(policy.Properties.PolicyDocument),
       ),
+      template,
       statements: statementsOf(template, 'ReconcileRole'),
     };
   };
@@ -112,9 +113,16 @@ describe('large fleets', () => {
     expect(Math.max(...sizes)).toBeLessThanOrEqual(6_144);
   });
 
-  test('500 zones, the quota of an account, share one pattern and keep every other condition', () => {
-    const { sizes, statements } = documents(500);
-    const changes = of(statements, change);
+  test('500 zones, the quota of an account, share one pattern of a role that is taken on for each batch', () => {
+    const { sizes, statements, template } = documents(500);
+    expect(
+      statements.flatMap((one) => list(one.Action)).filter((action) => action.startsWith('route53:')),
+    ).toEqual([]);
+    expect(of(statements, 'sts:AssumeRole').map((one) => [plain(one.Resource), one.Condition])).toEqual([
+      [expect.stringMatching(/^<Zones\w+\.Arn>$/), undefined],
+    ]);
+    const changer = statementsOf(template, 'Zones');
+    const changes = of(changer, change);
     expect(changes.flatMap((one) => list(one.Resource))).toHaveLength(500);
     for (const one of changes) {
       expect(names(one)).toEqual(['*._domainkey.*']);
@@ -122,9 +130,42 @@ describe('large fleets', () => {
         [key('RecordTypes')]: ['TXT'],
         [key('Actions')]: ['CREATE', 'DELETE'],
       });
+      expect(one.Condition?.Null).toEqual({
+        [key('RecordTypes')]: 'false',
+        [key('Actions')]: 'false',
+        [key('NormalizedRecordNames')]: 'false',
+      });
     }
+    expect(new Set(changer.flatMap((one) => list(one.Action)))).toEqual(
+      new Set([change, 'route53:ListResourceRecordSets', 'route53:GetChange']),
+    );
     expect(sizes.length).toBeLessThanOrEqual(8);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(6_144);
+  });
+
+  test('that role is taken on by the reconcile function alone, which is told of it', () => {
+    const { template } = documents(500);
+    const [zones] = Object.entries(template.findResources('AWS::IAM::Role')).filter(([id]) =>
+      id.startsWith('Zones'),
+    );
+    expect(zones?.[1].Properties.AssumeRolePolicyDocument.Statement).toEqual([
+      {
+        Action: 'sts:AssumeRole',
+        Effect: 'Allow',
+        Principal: { AWS: { 'Fn::GetAtt': [expect.stringMatching(/^ReconcileRole/), 'Arn'] } },
+      },
+    ]);
+    const told = Object.entries(template.findResources('AWS::Lambda::Function')).map(
+      ([id, { Properties }]) => [
+        id.replace(/Function.*/, ''),
+        plain(Properties.Environment.Variables.SELKIE_ZONES_ROLE ?? ''),
+      ],
+    );
+    expect(Object.fromEntries(told)).toEqual({
+      Tick: '',
+      Api: '',
+      Reconcile: `<${zones?.[0]}.Arn>`,
+    });
   });
 
   test('more than policies can name is refused with the mend', () => {

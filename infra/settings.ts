@@ -1,0 +1,105 @@
+// What an operator chooses beside the fleet, from CDK's context: `-c name=value` for one deployment, or `context` of
+// cdk.json for all. Pure. What must hold from one deployment to the next belongs into cdk.json: docs/aws.md.
+
+import { SelkieError } from '../core/errors.ts';
+
+/** Which of the bundle keys does what. Keys are numbered from 1, and none of them leaves the stack. */
+export interface BundleKeys {
+  /** The number of the key that signs. */
+  readonly signing: number;
+  /** The number of the key that hosts are told to trust besides. */
+  readonly next?: number;
+  /** Thumbprints (RFC 7638) of keys that hosts are to trust no more. */
+  readonly retired: readonly string[];
+}
+
+export interface Settings {
+  /** Path of the fleet file. */
+  readonly fleet: string;
+  readonly stackName: string;
+  /** For tags; `production` where none is told. */
+  readonly stage: string;
+  /** Ledger, keys and logs go with the stack. */
+  readonly ephemeral: boolean;
+  /** The KMS keys may be replicated to other regions. */
+  readonly multiRegion: boolean;
+  readonly alarmEmail?: string;
+  readonly bundleKeys: BundleKeys;
+}
+
+export const firstBundleKey: BundleKeys = { signing: 1, retired: [] };
+
+const bad = (name: string, value: unknown, wants: string): SelkieError =>
+  new SelkieError('invalid', `-c ${name}=${String(value)}: ${wants}.`, { field: name });
+
+const text = (name: string, value: unknown): string | undefined => {
+  if (value === undefined || value === '') return undefined;
+  if (typeof value === 'string') return value;
+  throw bad(name, value, 'it is a text');
+};
+
+const flag = (name: string, value: unknown): boolean => {
+  if (value === undefined || value === false || value === 'false') return false;
+  if (value === true || value === 'true') return true;
+  throw bad(name, value, 'it is true or false');
+};
+
+const keyNumber = (name: string, value: unknown): number | undefined => {
+  if (value === undefined || value === '') return undefined;
+  const number = Number(value);
+  if (!Number.isInteger(number) || number < 1 || number > 99)
+    throw bad(name, value, 'keys are numbered 1, 2, 3 …');
+  return number;
+};
+
+const bundleKeys = (get: (name: string) => unknown): BundleKeys => {
+  const signing = keyNumber('bundleKey', get('bundleKey')) ?? 1;
+  const next = keyNumber('bundleKeyNext', get('bundleKeyNext'));
+  const retired = (text('bundleKeysRetired', get('bundleKeysRetired')) ?? '')
+    .split(',')
+    .flatMap((one) => (one.trim() === '' ? [] : [one.trim()]));
+  if (next !== undefined && next !== signing + 1)
+    throw bad(
+      'bundleKeyNext',
+      next,
+      `key ${signing} signs, so the next is ${signing + 1}; when it signs (-c bundleKey=${signing + 1}), leave bundleKeyNext out`,
+    );
+  for (const one of retired)
+    if (!/^[\w-]{43}$/.test(one))
+      throw bad(
+        'bundleKeysRetired',
+        one,
+        'it takes thumbprints (43 characters of base64url), with commas between; GET /v1/bundle-keys shows them as kid',
+      );
+  return { signing, ...(next === undefined ? {} : { next }), retired };
+};
+
+/** A stack's name, so that names that CloudFormation makes from it still show which function's role it is. */
+const stackForm = /^[A-Za-z][A-Za-z0-9-]{0,30}$/;
+
+/** @throws invalid: a setting that is not of its form, or would destroy what nobody marked as a test */
+export const readSettings = (get: (name: string) => unknown): Settings => {
+  const stage = text('stage', get('stage'));
+  if (stage !== undefined && !/^[a-z][a-z0-9-]{0,19}$/.test(stage))
+    throw bad('stage', stage, 'small letters, digits and hyphens, at most 20, such as test');
+  const stackName = text('stack', get('stack')) ?? (stage === undefined ? 'selkie' : `selkie-${stage}`);
+  if (!stackForm.test(stackName))
+    throw bad('stack', stackName, 'letters, digits and hyphens, at most 31, such as selkie');
+  const ephemeral = flag('ephemeral', get('ephemeral'));
+  if (ephemeral && stage === undefined)
+    throw bad(
+      'ephemeral',
+      true,
+      'ledger and keys would go with the stack; name a stage for that: -c stage=test',
+    );
+  const alarmEmail = text('alarmEmail', get('alarmEmail'));
+  return {
+    fleet: text('fleet', get('fleet')) ?? 'fleet.yaml',
+    stackName,
+    stage: stage ?? 'production',
+    ephemeral,
+    multiRegion: flag('multiRegion', get('multiRegion')),
+    ...(alarmEmail === undefined ? {} : { alarmEmail }),
+    bundleKeys: bundleKeys(get),
+  };
+};

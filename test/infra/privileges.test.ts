@@ -1,0 +1,222 @@
+// What each function may do, whole: the table below is compared with the template, action by action and resource by resource.
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { fleetOf, list, plain, root, type Statement, statementsOf, templateOf } from './synthesised.ts';
+
+const template = templateOf(fleetOf({ 'example.jp': ['example.jp'] }));
+const here = '<AWS::Region>:<AWS::AccountId>';
+
+/** `<LedgerTable59A5D4A1.Arn>` → `Ledger`: the construct that a reference leads to. */
+const short = (resource: string): string =>
+  resource.replaceAll(
+    /<(Ledger|WorkUnits|WorkDead|KeysSecrets|KeysBundles2?|\w+?Log|\w+?Function)[0-9A-F]{0,8}\w*(\.Arn)?>/g,
+    '<$1>',
+  );
+
+const granted = (role: string): Record<string, string[]> => {
+  const table: Record<string, Set<string>> = {};
+  for (const { Effect, Action, Resource } of statementsOf(template, role)) {
+    expect(Effect).toBe('Allow');
+    for (const action of list(Action)) {
+      table[action] ??= new Set();
+      for (const resource of list(Resource)) table[action].add(short(plain(resource)));
+    }
+  }
+  return Object.fromEntries(
+    Object.entries(table)
+      .toSorted(([a], [b]) => (a < b ? -1 : 1))
+      .map(([action, resources]) => [action, [...resources].toSorted()]),
+  );
+};
+
+const secrets = [`arn:<AWS::Partition>:secretsmanager:${here}:secret:selkie/*`];
+
+const readLedger = {
+  'dynamodb:GetItem': ['<Ledger>'],
+  'dynamodb:Query': ['<Ledger>', '<Ledger>/index/due'],
+};
+const writeLedger = {
+  'dynamodb:ConditionCheckItem': ['<Ledger>'],
+  'dynamodb:DeleteItem': ['<Ledger>'],
+  'dynamodb:PutItem': ['<Ledger>'],
+  'dynamodb:UpdateItem': ['<Ledger>'],
+};
+const traces = { 'xray:PutTelemetryRecords': ['*'], 'xray:PutTraceSegments': ['*'] };
+const log = (name: string) => ({
+  'logs:CreateLogStream': [`<${name}Log>`],
+  'logs:PutLogEvents': [`<${name}Log>`],
+});
+const seal = {
+  'kms:Decrypt': ['<KeysSecrets>'],
+  'kms:GetPublicKey': ['<KeysBundles>'],
+  'kms:Sign': ['<KeysBundles>'],
+  'secretsmanager:GetSecretValue': secrets,
+};
+
+const table = {
+  TickRole: { ...readLedger, ...writeLedger, ...traces, ...log('Tick'), 'sqs:SendMessage': ['<WorkUnits>'] },
+  ApiRole: {
+    ...readLedger,
+    ...writeLedger,
+    ...traces,
+    ...log('Api'),
+    ...seal,
+    'sqs:SendMessage': ['<WorkUnits>'],
+  },
+  ReconcileRole: {
+    ...readLedger,
+    ...writeLedger,
+    ...traces,
+    ...log('Reconcile'),
+    ...seal,
+    'kms:GenerateDataKey': ['<KeysSecrets>'],
+    'route53:ChangeResourceRecordSets': ['arn:<AWS::Partition>:route53:::hostedzone/Z00000000000000000000'],
+    'route53:GetChange': ['arn:<AWS::Partition>:route53:::change/*'],
+    'route53:ListResourceRecordSets': ['arn:<AWS::Partition>:route53:::hostedzone/Z00000000000000000000'],
+    'secretsmanager:CreateSecret': secrets,
+    'secretsmanager:DeleteSecret': secrets,
+    'secretsmanager:DescribeSecret': secrets,
+    'secretsmanager:TagResource': secrets,
+    'sqs:ChangeMessageVisibility': ['<WorkUnits>'],
+    'sqs:DeleteMessage': ['<WorkUnits>'],
+    'sqs:GetQueueAttributes': ['<WorkUnits>'],
+    'sqs:GetQueueUrl': ['<WorkUnits>'],
+    'sqs:ReceiveMessage': ['<WorkUnits>'],
+    'sqs:SendMessage': ['<WorkUnits>'],
+  },
+  MinuteRole: { 'lambda:InvokeFunction': ['<TickFunction>'] },
+};
+
+describe('least privilege', () => {
+  test.each(Object.entries(table))('%s may do this and nothing else', (role, actions) => {
+    expect(granted(role)).toEqual(
+      Object.fromEntries(Object.entries(actions).toSorted(([a], [b]) => (a < b ? -1 : 1))),
+    );
+  });
+
+  test('every role of the stack is in that table', () => {
+    const roles = Object.keys(template.findResources('AWS::IAM::Role')).map((id) =>
+      id.replace(/[0-9A-F]{8}$/, ''),
+    );
+    expect(roles.toSorted()).toEqual(Object.keys(table).toSorted());
+  });
+
+  test('no action has a wildcard', () => {
+    for (const role of Object.keys(table))
+      for (const action of Object.keys(granted(role))) expect(action).not.toContain('*');
+  });
+
+  // Service Authorization Reference: the services' actions without resource types.
+  test('a resource that is nothing but a wildcard belongs to an action that knows none', () => {
+    const wild = Object.keys(table).flatMap((role) =>
+      Object.entries(granted(role)).flatMap(([action, resources]) =>
+        resources.includes('*') ? [action] : [],
+      ),
+    );
+    expect(new Set(wild)).toEqual(new Set(Object.keys(traces)));
+  });
+
+  test('UPSERT is in no policy, nor any type but TXT', () => {
+    const text = JSON.stringify(template.toJSON());
+    expect(text).not.toContain('UPSERT');
+    const changes = Object.keys(table)
+      .flatMap((role) => statementsOf(template, role))
+      .filter((one) => list(one.Action).includes('route53:ChangeResourceRecordSets'));
+    expect(changes.length).toBeGreaterThan(0);
+    for (const { Condition } of changes) {
+      const all = Condition?.['ForAllValues:StringEquals'] ?? {};
+      expect(all['route53:ChangeResourceRecordSetsRecordTypes']).toEqual(['TXT']);
+      expect(all['route53:ChangeResourceRecordSetsActions']).toEqual(['CREATE', 'DELETE']);
+    }
+  });
+});
+
+describe('what the adapters call', () => {
+  const service: Readonly<Record<string, string>> = {
+    'client-dynamodb': 'dynamodb',
+    'client-kms': 'kms',
+    'client-route-53': 'route53',
+    'client-secrets-manager': 'secretsmanager',
+    'client-sqs': 'sqs',
+    'client-sts': 'sts',
+  };
+  /** Actions that stand for a command: a transaction asks for the rights of its parts, a batch for those of one. */
+  const parts: Readonly<Record<string, readonly string[]>> = {
+    'dynamodb:TransactWriteItems': ['dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
+    'dynamodb:TransactGetItems': ['dynamodb:GetItem'],
+    'dynamodb:BatchWriteItem': ['dynamodb:PutItem', 'dynamodb:DeleteItem'],
+    'sqs:SendMessageBatch': ['sqs:SendMessage'],
+    // Only where the fleet has zones under roles, or more than policies can name: zone-access.test.ts.
+    'sts:AssumeRole': [],
+  };
+  const folder = join(root, 'adapters/aws');
+  const called = new Set(
+    readdirSync(folder).flatMap((file) => {
+      const text = readFileSync(join(folder, file), 'utf8');
+      return [...text.matchAll(/import (?:type )?\{([^}]*)\} from '@aws-sdk\/([\w-]+)'/g)].flatMap(
+        ([, names = '', client = '']) =>
+          [...names.matchAll(/\b(\w+)Command\b/g)].map(([, name]) => `${service[client]}:${name}`),
+      );
+    }),
+  );
+
+  test('is allowed to the reconcile function, which uses them all', () => {
+    expect(called.size).toBeGreaterThan(10);
+    const allowed = Object.keys(table.ReconcileRole);
+    const missing = [...called].flatMap((one) => parts[one] ?? [one]).filter((one) => !allowed.includes(one));
+    expect(missing).toEqual([]);
+  });
+
+  test('is all that is allowed', () => {
+    const used = new Set([...called].flatMap((one) => [one, ...(parts[one] ?? [])]));
+    const byServices = [
+      // Lambda's: the event source, the log, the traces; KMS by way of Secrets Manager; tags and conditions of a write.
+      /^(logs|xray|sqs|lambda):/,
+      /^kms:(Decrypt|GenerateDataKey)$/,
+      /^secretsmanager:TagResource$/,
+      /^dynamodb:ConditionCheckItem$/,
+    ];
+    const unused = Object.keys(table.ReconcileRole).filter(
+      (one) => !used.has(one) && !byServices.some((form) => form.test(one)),
+    );
+    expect(unused).toEqual([]);
+  });
+});
+
+describe('the keys themselves', () => {
+  const keys = Object.entries(template.findResources('AWS::KMS::Key'));
+  const policyOf = (id: string): (Statement & { readonly Sid: string })[] =>
+    keys.find(([name]) => name.startsWith(id))?.[1].Properties.KeyPolicy.Statement ?? [];
+  const use = (id: string): Statement | undefined => policyOf(id).find(({ Sid }) => Sid === 'Use');
+
+  test('the one for secrets works through Secrets Manager alone, for secrets below our prefix', () => {
+    expect(use('KeysSecrets')?.Action).toEqual(['kms:Decrypt', 'kms:GenerateDataKey']);
+    expect(
+      JSON.parse(
+        JSON.stringify(use('KeysSecrets')?.Condition ?? {}, (_, value) =>
+          value !== null && typeof value === 'object' && 'Fn::Join' in value ? plain(value) : value,
+        ),
+      ),
+    ).toEqual({
+      StringEquals: { 'kms:ViaService': 'secretsmanager.<AWS::Region>.amazonaws.com' },
+      StringLike: { 'kms:EncryptionContext:SecretARN': [secrets[0], 'RequestToValidateKeyAccess'] },
+    });
+  });
+
+  test('the one for bundles signs ES256 of whole manifests, and nothing else', () => {
+    expect(use('KeysBundles')?.Action).toBe('kms:Sign');
+    expect(use('KeysBundles')?.Condition).toEqual({
+      StringEquals: { 'kms:SigningAlgorithm': 'ECDSA_SHA_256', 'kms:MessageType': 'RAW' },
+    });
+  });
+
+  test('administrators have no action that uses a key or lends it', () => {
+    for (const [id] of keys) {
+      const statements = policyOf(id);
+      expect(statements.map(({ Sid }) => Sid)).toEqual(['Administration', 'Use']);
+      for (const action of list(statements[0]?.Action ?? []))
+        expect(action).not.toMatch(/\*|:(Decrypt|Encrypt|Sign|ReEncrypt|Generate|CreateGrant|DeriveShared)/);
+    }
+  });
+});

@@ -1,0 +1,171 @@
+import { Match, Template } from 'aws-cdk-lib/assertions';
+import { describe, expect, test } from 'vitest';
+import { readSettings } from '../../infra/settings.ts';
+import { fleetOf, plain, stackOf, statementsOf } from './synthesised.ts';
+
+const settings = (context: Readonly<Record<string, unknown>>) => readSettings((name) => context[name]);
+const thumbprint = 'A'.repeat(43);
+
+describe('settings', () => {
+  test('nothing chosen is a production of one region', () => {
+    expect(settings({})).toEqual({
+      fleet: 'fleet.yaml',
+      stackName: 'selkie',
+      stage: 'production',
+      ephemeral: false,
+      multiRegion: false,
+      bundleKeys: { signing: 1, retired: [] },
+    });
+  });
+
+  test('a stage names the stack, unless the stack has a name', () => {
+    expect(settings({ stage: 'test' })).toMatchObject({ stackName: 'selkie-test', stage: 'test' });
+    expect(settings({ stage: 'test', stack: 'dkim' })).toMatchObject({ stackName: 'dkim', stage: 'test' });
+  });
+
+  test('words of the command line and values of cdk.json mean the same', () => {
+    const said = {
+      stage: 'test',
+      ephemeral: 'true',
+      multiRegion: 'true',
+      bundleKey: '2',
+      bundleKeyNext: '3',
+    };
+    const written = { stage: 'test', ephemeral: true, multiRegion: true, bundleKey: 2, bundleKeyNext: 3 };
+    expect(settings(said)).toEqual(settings(written));
+    expect(settings(said)).toMatchObject({ bundleKeys: { signing: 2, next: 3 }, ephemeral: true });
+  });
+
+  test.each([
+    [{ stage: 'Test 1' }, 'stage'],
+    [{ stage: '../other' }, 'stage'],
+    [{ stack: 'a'.repeat(40) }, 'stack'],
+    [{ ephemeral: 'yes', stage: 'test' }, 'ephemeral'],
+    // Nobody destroys what is not marked as a test.
+    [{ ephemeral: true }, 'ephemeral'],
+    [{ ephemeral: true, stack: 'selkie' }, 'ephemeral'],
+    [{ multiRegion: 1 }, 'multiRegion'],
+    [{ bundleKey: 0 }, 'bundleKey'],
+    [{ bundleKey: 'alias/x' }, 'bundleKey'],
+    // A key that is announced must be the one that follows: any other would leave hosts behind.
+    [{ bundleKeyNext: 3 }, 'bundleKeyNext'],
+    [{ bundleKey: 2, bundleKeyNext: 2 }, 'bundleKeyNext'],
+    [{ bundleKeysRetired: 'key-1' }, 'bundleKeysRetired'],
+    [{ fleet: 3 }, 'fleet'],
+  ])('%j is refused with the name of the setting', (context, field) => {
+    expect(() => settings(context)).toThrow(expect.objectContaining({ code: 'invalid', field }));
+  });
+});
+
+const fleet = fleetOf({ 'example.jp': ['example.jp'] });
+
+describe('succession of bundle keys', () => {
+  const keysOf = (template: Template): string[] =>
+    Object.keys(template.findResources('AWS::KMS::Key', { Properties: { KeySpec: 'ECC_NIST_P256' } }));
+  const environment = (template: Template): Record<string, string> =>
+    Object.fromEntries(
+      Object.entries(
+        Object.values(template.findResources('AWS::Lambda::Function'))[0]?.Properties.Environment.Variables,
+      )
+        .filter(([name]) => name.startsWith('SELKIE_BUNDLE'))
+        .map(([name, value]) => [name, plain(value).replace(/[0-9A-F]{8}\.Arn/, '')]),
+    );
+  const template = (bundleKeys: { signing: number; next?: number; retired: readonly string[] }) =>
+    Template.fromStack(stackOf(fleet, { bundleKeys }));
+  const [first, announced, switched, retired] = [
+    template({ signing: 1, retired: [] }),
+    template({ signing: 1, next: 2, retired: [] }),
+    template({ signing: 2, retired: [] }),
+    template({ signing: 2, retired: [thumbprint] }),
+  ];
+
+  test('each step is one deployment that makes at most one key, and never lets go of one', () => {
+    const [a, b, c, d] = [first, announced, switched, retired].map(keysOf);
+    expect([a?.length, b?.length]).toEqual([1, 2]);
+    expect(b).toEqual(expect.arrayContaining(a ?? []));
+    expect(c).toEqual(b);
+    expect(d).toEqual(b);
+  });
+
+  test('functions are told which signs, which is announced and which is trusted no more', () => {
+    expect(environment(first)).toEqual({ SELKIE_BUNDLE_KEY: '<KeysBundles>' });
+    expect(environment(announced)).toEqual({
+      SELKIE_BUNDLE_KEY: '<KeysBundles>',
+      SELKIE_BUNDLE_KEY_NEXT: '<KeysBundles2>',
+    });
+    expect(environment(switched)).toEqual({ SELKIE_BUNDLE_KEY: '<KeysBundles2>' });
+    expect(environment(retired)).toEqual({
+      SELKIE_BUNDLE_KEY: '<KeysBundles2>',
+      SELKIE_BUNDLE_KEYS_RETIRED: thumbprint,
+    });
+  });
+
+  test('only the key that signs may sign', () => {
+    const signers = (of: Template): string[] =>
+      statementsOf(of, 'ApiRole')
+        .filter(({ Action }) => Action === 'kms:Sign')
+        .map(({ Resource }) => plain(Resource).replace(/[0-9A-F]{8}\.Arn/, ''));
+    expect(signers(announced)).toEqual(['<KeysBundles>']);
+    expect(signers(switched)).toEqual(['<KeysBundles2>']);
+  });
+
+  test('an output names the command for each thumbprint', () => {
+    expect(Object.keys(announced.findOutputs('*'))).toEqual(
+      expect.arrayContaining(['BundleKeyArn', 'NextBundleKeyArn']),
+    );
+    expect(Object.keys(first.findOutputs('*'))).not.toContain('NextBundleKeyArn');
+  });
+});
+
+describe('stages', () => {
+  const kept = (template: Template): string[] =>
+    Object.entries(template.toJSON().Resources as Record<string, { DeletionPolicy?: string }>)
+      .filter(([, { DeletionPolicy }]) => DeletionPolicy === 'Retain')
+      .map(([id]) => id.replace(/[0-9A-F]{8}$/, ''));
+
+  test('keys, ledger and logs outlive every stack', () => {
+    expect(kept(Template.fromStack(stackOf(fleet, { stage: 'test' }))).toSorted()).toEqual([
+      'ApiLog',
+      'HttpAccessLog',
+      'KeysBundles',
+      'KeysSecrets',
+      'LedgerTable',
+      'ReconcileLog',
+      'TickLog',
+    ]);
+  });
+
+  test('but one that says that it is a test', () => {
+    const template = Template.fromStack(stackOf(fleet, { stage: 'test', ephemeral: true }));
+    expect(kept(template)).toEqual([]);
+    template.hasResourceProperties('AWS::DynamoDB::Table', { DeletionProtectionEnabled: false });
+  });
+
+  test('whatever can bear tags says project and stage', () => {
+    const template = Template.fromStack(stackOf(fleet, { stage: 'test' }));
+    for (const type of [
+      'AWS::DynamoDB::Table',
+      'AWS::KMS::Key',
+      'AWS::Lambda::Function',
+      'AWS::SQS::Queue',
+      'AWS::SNS::Topic',
+      'AWS::Logs::LogGroup',
+      'AWS::IAM::Role',
+    ])
+      template.allResourcesProperties(type, {
+        Tags: Match.arrayWith([
+          { Key: 'project', Value: 'selkie' },
+          { Key: 'stage', Value: 'test' },
+        ]),
+      });
+  });
+
+  test('keys can be replicated where that was chosen', () => {
+    Template.fromStack(stackOf(fleet)).allResourcesProperties('AWS::KMS::Key', {
+      MultiRegion: Match.absent(),
+    });
+    Template.fromStack(stackOf(fleet, { multiRegion: true })).allResourcesProperties('AWS::KMS::Key', {
+      MultiRegion: true,
+    });
+  });
+});
