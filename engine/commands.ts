@@ -2,6 +2,7 @@
 // request that it answers, and wakes the domain's unit at once.
 
 import { hasCode, SelkieError } from '../core/errors.ts';
+import { adoptable } from '../core/key/adoption.ts';
 import type { DomainRow, Rotation } from '../core/key/evidence.ts';
 import { keyOf, withEvidence, withNewTurn } from '../core/key/row.ts';
 import { dutyTurn, keysOf, pendingRotation, servingKeys, servingRotation } from '../core/key/state.ts';
@@ -207,6 +208,12 @@ export const requestRotation = async (
     const { row } = work;
     if (work.situation().leaving)
       throw new SelkieError('conflict', `${domain} is leaving the fleet: it gets no new keys`);
+    const { adopted = [] } = work.situation();
+    if (adopted.length > 0 && adoptable(row))
+      throw new SelkieError(
+        'conflict',
+        `${adopted.map(({ selector }) => selector).join(' and ')} of ${domain} ${adopted.length === 1 ? 'is' : 'are'} not adopted yet, and what Selkie does not own it cannot retire: see selkie status ${domain} for what adoption waits for`,
+      );
     const pending = pendingRotation(row);
     const urgent = order.kind === 'emergency';
     const joins = pending !== undefined && (!urgent || isAnswering(row, pending, order));

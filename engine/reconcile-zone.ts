@@ -14,7 +14,7 @@ import { inParallel } from './parallel.ts';
 import { type DomainAction, perform, type StatusOf } from './perform.ts';
 import type { Unit } from './ports.ts';
 import { type HostCache, hostCache, openWork, type Work } from './work.ts';
-import { comeBack, openSession, type Session, type World } from './world.ts';
+import { comeBack, isInstalled, openSession, type Session, type World } from './world.ts';
 
 /** Domains worked on at once. */
 const width = 8;
@@ -112,9 +112,7 @@ const hostsToTell = (plans: Iterable<Plan>): readonly string[] => [
 export const reconcileZone = async (world: World, unit: Extract<Unit, { kind: 'zone' }>): Promise<void> => {
   const session = await openSession(world);
   const lease = `zone/${unit.zone}`;
-  // Until a newer fleet is installed, others go by the one before: two plans for one domain would undo each other's work.
-  // Nothing is lost: what installs it, and each tick, wakes what is due.
-  if (world.fleet.version > session.head.fleetVersion) return;
+  if (!isInstalled(world, session)) return;
   if (!(await world.ledger.lease(lease, world.worker, session.now(), leaseLength))) {
     const { domains } = unit;
     return comeBack(world, session, `${lease}/${domains[0]}+${domains.length}`, unit, seconds(5));

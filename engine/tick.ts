@@ -1,15 +1,17 @@
 // The sweep: finds who is due and puts them on the queue, by zones. Installs a fleet that is newer than the ledger's.
 
 import { SelkieError } from '../core/errors.ts';
+import { hostedZone, refusalText } from '../core/fleet-change.ts';
 import { adoptionIgnored } from '../core/key/adoption.ts';
 import type { DomainRow } from '../core/key/evidence.ts';
 import { emptyRow } from '../core/key/row.ts';
-import { minutes } from '../core/time.ts';
+import { minutes, seconds } from '../core/time.ts';
+import { examineFleet } from './fleet-guard.ts';
 import { inParallel } from './parallel.ts';
 import type { Unit } from './ports.ts';
 import { reconcileHost } from './reconcile-host.ts';
 import { reconcileZone } from './reconcile-zone.ts';
-import { openSession, report, type Session, type World } from './world.ts';
+import { isInstalled, openSession, report, type Session, type World } from './world.ts';
 
 /** Due domains that one sweep takes; the next takes the rest. */
 const sweepSize = 2_000;
@@ -21,7 +23,7 @@ const pageSize = 500;
 /** @throws stale-fleet, unavailable, throttled */
 export const tick = async (world: World): Promise<void> => {
   const session = await openSession(world);
-  if (world.fleet.version > session.head.fleetVersion) await world.queue.send([{ kind: 'fleet' }]);
+  if (!isInstalled(world, session)) await world.queue.send([{ kind: 'fleet' }]);
   const due = await world.ledger.due(session.now(), sweepSize);
   const zones = Map.groupBy(due, ({ zone }) => zone);
   const units = [...zones].flatMap(([zone, rows]) =>
@@ -65,6 +67,8 @@ const installed = (world: World, session: Session, row: DomainRow): DomainRow | 
   if (ignored !== undefined) report(world, session, 'trouble', ignored, { domain: row.domain });
   // A domain moves to another zone or pool only with nothing in its hands.
   const place = gone ? { zone: wanted.zone, pool: wanted.pool } : {};
+  const zone = world.fleet.zones.get(gone ? wanted.zone : row.zone);
+  const lies = zone === undefined ? {} : { hostedZone: hostedZone(zone) };
   if (!gone && (wanted.zone !== row.zone || wanted.pool !== row.pool))
     report(
       world,
@@ -73,13 +77,39 @@ const installed = (world: World, session: Session, row: DomainRow): DomainRow | 
       `fleet.yaml moves ${row.domain} to zone ${wanted.zone}, pool ${wanted.pool}: set it to state: leaving first, and move it when its keys are gone`,
       { domain: row.domain },
     );
-  return { ...rest, ...place, wakeAt: now };
+  return { ...rest, ...place, ...lies, wakeAt: now };
+};
+
+/** A refused fleet is compared with the ledger again after so long: each time reads every row. */
+const refusalStands = minutes(10);
+
+/** Whether the fleet would lose keys or records, and nobody forces it: then it is not installed, and an alarm says why. */
+const isRefused = async (world: World, session: Session): Promise<boolean> => {
+  const { fleet, ledger } = world;
+  const [lease, holder] = [`refused/${fleet.version}`, world.randomness.id()];
+  const forced = fleet.force;
+  // Had by whoever found it refused lately; or, for a moment, by one who looks just now: the next tick asks again.
+  if (forced === undefined && !(await ledger.lease(lease, holder, session.now(), seconds(1)))) return true;
+  const reasons = await examineFleet(ledger, fleet);
+  if (reasons.length === 0) return false;
+  if (forced !== undefined) {
+    report(world, session, 'alarm', `forced (${forced.reason}): ${refusalText(reasons)}`);
+    return false;
+  }
+  await ledger.lease(lease, holder, session.now(), refusalStands);
+  report(
+    world,
+    session,
+    'alarm',
+    `${refusalText(reasons)} Until a fleet is installed, hosts sign with the keys that they have and nothing rotates.`,
+  );
+  return true;
 };
 
 /** @throws stale-fleet, unavailable, throttled, conflict: the unit is to be tried again */
 const installFleet = async (world: World): Promise<void> => {
   const session = await openSession(world);
-  if (world.fleet.version <= session.head.fleetVersion) return;
+  if (isInstalled(world, session) || (await isRefused(world, session))) return;
   const known = new Set<string>();
   let after: string | undefined;
   do {
@@ -93,9 +123,13 @@ const installFleet = async (world: World): Promise<void> => {
   } while (after !== undefined);
 
   const fresh = [...world.fleet.domains.values()].filter(({ domain }) => !known.has(domain));
-  await inParallel(width, fresh, ({ domain, zone, pool }) =>
-    world.ledger.commit({ domains: [{ ...emptyRow(domain, zone, pool), wakeAt: session.now() }] }),
-  );
+  await inParallel(width, fresh, ({ domain, zone, pool }) => {
+    const lies = world.fleet.zones.get(zone);
+    const row = { ...emptyRow(domain, zone, pool), wakeAt: session.now() };
+    return world.ledger.commit({
+      domains: [lies === undefined ? row : { ...row, hostedZone: hostedZone(lies) }],
+    });
+  });
   await world.ledger.installFleet(world.fleet.version);
   const hosts = hostUnits(world);
   if (hosts.length > 0) await world.queue.send(hosts);

@@ -70,6 +70,14 @@ export const openSession = async (world: World): Promise<Session> => {
 };
 
 /**
+ * Whether this process carries the fleet that is installed. Until a newer one is, others go by the one before: two plans for
+ * one domain would undo each other's work, and a host that only one of them knows would be forgotten by the other's gates.
+ * Nothing is lost by waiting: what installs it, and each tick, wakes what is due.
+ */
+export const isInstalled = ({ fleet }: World, { head }: Session): boolean =>
+  fleet.version <= head.fleetVersion;
+
+/**
  * Whoever finds a lease taken comes back later; the others that find it taken meanwhile need not, since one does: else
  * units that come faster than they are done would pile up, and all of them ask again and again.
  */
@@ -134,8 +142,9 @@ export const poolHosts = (world: World, pool: string): Promise<readonly HostRow[
 export const policyOf = (world: World, domain: string): Policy =>
   world.fleet.domains.get(domain)?.policy ?? defaultPolicy;
 
+/** What the fleet does not name gets no keys, whether its row says yet that it vanished or had nothing to lose. */
 const isLeaving = (world: World, row: DomainRow): boolean =>
-  row.vanished !== undefined || (world.fleet.domains.get(row.domain)?.leaving ?? false);
+  row.vanished !== undefined || (world.fleet.domains.get(row.domain)?.leaving ?? true);
 
 export const situation = (
   world: World,
