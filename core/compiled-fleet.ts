@@ -8,7 +8,7 @@ import { SelkieError } from './errors.ts';
 import type { AdoptedKey, Fleet, FleetDomain, FleetHost, FleetZone, Policy } from './policy.ts';
 
 /** Raised with every change of the shape below, or of a type that it holds. */
-const format = 2;
+const format = 3;
 
 /** [domain, index of its zone, index of its pool, index of its policy, leaving: 1, else 0, adopted keys where there are any] */
 type DomainRow = readonly [string, number, number, number, 0 | 1, (readonly AdoptedKey[])?];
@@ -21,6 +21,8 @@ interface Compiled {
   readonly policies: readonly Policy[];
   readonly hosts: readonly FleetHost[];
   readonly domains: readonly DomainRow[];
+  /** The reason of whoever forces it; null: nobody does. */
+  readonly force: string | null;
 }
 
 /** Gives each distinct value a number, from 0 on, in the order of their first appearance. */
@@ -62,6 +64,7 @@ export const compileFleet = (fleet: Fleet): string => {
     ]),
     policies: policies.values,
     hosts: [...fleet.hosts.values()],
+    force: fleet.force?.reason ?? null,
   };
   if (zones.values.length !== fleet.zones.size || pools.values.length !== fleet.pools.length)
     throw new SelkieError(
@@ -150,6 +153,7 @@ const parts: { readonly [Part in keyof Compiled]: Test } = {
     }),
   ),
   domains: listOf(isRow),
+  force: (value) => value === null || isText(value),
 };
 
 const byName = <T>(values: readonly T[], nameOf: (value: T) => string): Map<string, T> => {
@@ -183,7 +187,7 @@ export const loadCompiledFleet = (json: string): Fleet => {
     if (!Object.hasOwn(value, part)) throw broken('a part is missing');
     if (!test((value as Record<string, unknown>)[part])) throw broken(`its ${part} are not whole`);
   }
-  const { version, zones, pools, policies, hosts, domains } = value as Compiled;
+  const { version, zones, pools, policies, hosts, domains, force } = value as Compiled;
   for (const policy of policies)
     if (!policy.algorithms.every((name) => isAlgorithm(name) && isMade(name)))
       throw broken('an algorithm that is not known');
@@ -208,5 +212,6 @@ export const loadCompiledFleet = (json: string): Fleet => {
     zones: byName(zones, (zone) => zone.name),
     pools: [...byName(pools, (pool) => pool).keys()],
     hosts: byName(hosts, (host) => host.name),
+    ...(force === null ? {} : { force: { reason: force } }),
   };
 };

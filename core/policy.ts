@@ -102,6 +102,8 @@ export interface Fleet {
   readonly zones: ReadonlyMap<string, FleetZone>;
   readonly pools: readonly string[];
   readonly hosts: ReadonlyMap<string, FleetHost>;
+  /** An operator wants what would be refused (fleet-change.ts), and says why. */
+  readonly force?: { readonly reason: string };
 }
 
 export const hostsOf = (fleet: Fleet, pool: string): readonly FleetHost[] =>

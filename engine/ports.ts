@@ -177,7 +177,10 @@ export interface HostRow {
   readonly failed: Readonly<Record<string, string>>;
   readonly queueLifetime?: Duration;
   readonly lastUse: Readonly<Record<string, Instant>>;
+  /** When it last acknowledged something. */
   readonly lastSeen?: Instant;
+  /** When it last pulled, to some minutes: only to tell a host that is silent, since a pull can be replayed. */
+  readonly lastPull?: Instant;
   /** Thumbprints of the bundle keys that it trusts, where it says so. */
   readonly trusts?: readonly string[];
   readonly excluded?: { readonly at: Instant; readonly reason: string };
@@ -197,8 +200,19 @@ export interface Happening {
   readonly host?: string;
 }
 
+/** What is counted for those who watch; docs/operations.md has a runbook for each. */
+export type Metric =
+  | 'RotationsOverdue'
+  | 'PhasesPastDeadline'
+  | 'HostsSilent'
+  | 'KeysOlderThanPolicy'
+  | 'DriftFound'
+  | 'CallsThrottled';
+
 export interface Reporter {
   report(happening: Happening): void;
+  /** `n` more of it, 0 included, where somebody counts; `what` names them for a person. */
+  count?(metric: Metric, n: number, what?: readonly string[]): void;
 }
 
 /** A write request that was answered, so that the same Idempotency-Key is answered the same. */

@@ -128,10 +128,20 @@ export interface Trouble {
   readonly message: string;
 }
 
+/** A zone at its provider, as the fleet said when the domain was last installed. */
+export interface HostedZone {
+  /** Route 53's hosted zone id. */
+  readonly id: string;
+  /** The ARN of the role that it is changed by. */
+  readonly role?: string;
+}
+
 /** A domain's row in the ledger. One version guards all of it: a conditional write of the row is conditional on each key. */
 export interface DomainRow {
   readonly domain: string;
   readonly zone: string;
+  /** Where `zone` lay when a fleet was last installed: a later one must not point elsewhere while records stand there. */
+  readonly hostedZone?: HostedZone;
   readonly pool: string;
   /** Grows by one with each write; 0 is a row not yet written. */
   readonly version: number;

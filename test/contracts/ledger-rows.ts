@@ -115,6 +115,7 @@ export const wholeKey: Whole<Key> = {
 export const wholeDomain: Whole<DomainRow> = {
   domain: 'whole.example.com',
   zone: '_domainkey.whole.example.com',
+  hostedZone: { id: 'Z0123456789', role: 'arn:aws:iam::123456789012:role/zones' },
   pool: 'main',
   version: 0,
   keys: [wholeKey],
@@ -149,6 +150,7 @@ export const wholeHost: Whole<HostRow> = {
   queueLifetime: hours(120),
   lastUse: { 'a.example.com/240128': t(7), __proto__x: t(8) },
   lastSeen: t(9),
+  lastPull: t(13),
   trusts: ['x'.repeat(43)],
   excluded: { at: t(10), reason: odd },
   fenced: { at: t(11), reason: odd },

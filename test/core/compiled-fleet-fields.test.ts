@@ -17,7 +17,7 @@ const policy = {
 };
 const adopted = { selector: 'mail', algorithm: 'rsa1024', publicKey: 'MIGf' };
 const compiled = {
-  format: 2,
+  format: 3,
   version: 1_700_000_000_000,
   zones: [
     {
@@ -44,6 +44,7 @@ const compiled = {
     ['a.example.jp', 0, 0, 0, 0],
     ['b.example.jp', 0, 0, 0, 1, [adopted]],
   ],
+  force: 'the domain is sold',
 };
 
 type Path = readonly (string | number)[];
@@ -77,7 +78,7 @@ const text = [null, 7, '', {}, ['x'], true];
 const length = [null, '1', -1, {}, [1], true];
 const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wrong: readonly unknown[]])[] =
   [
-    ['format', 'needed', [null, '2', 1, 0]],
+    ['format', 'needed', [null, '3', 2, 0]],
     ['version', 'needed', [null, '1', 1.5, {}]],
     ['zones', 'needed', [null, {}, 'example.jp', [7], [[]]]],
     ['zones.0.name', 'needed', text],
@@ -86,6 +87,7 @@ const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wr
     ['zones.0.role.arn', 'needed', text],
     ['zones.0.role.externalId', 'optional', text],
     ['zones.0.nameServers', 'optional', [null, '192.0.2.1', {}, [7], ['192.0.2.1', '']]],
+    ['force', 'needed', ['', 7, {}, ['x'], true]],
     ['pools', 'needed', [null, {}, 'outbound', [7], ['outbound', '']]],
     ['policies', 'needed', [null, {}, [7], [[]]]],
     ['policies.0.rotateEvery', 'optional', length],
@@ -150,6 +152,7 @@ it('all fields together are a fleet', () => {
     },
   ]);
   expect([...fleet.zones.values(), ...fleet.hosts.values()]).toEqual([...compiled.zones, ...compiled.hosts]);
+  expect(fleet.force).toEqual({ reason: compiled.force });
 });
 
 describe.each(wrong)('%s, which is %s', (dotted, needed, values) => {
@@ -168,9 +171,9 @@ it.each([
   ['"format"', 'no format'],
   ['7', 'no format'],
   ['{}', 'no format'],
-  ['{"format":2}', 'a part is missing'],
-  ['{"format":"2"}', 'format of another kind instead of 2'],
-  ['{"format":1}', 'format 1 instead of 2'],
+  ['{"format":3}', 'a part is missing'],
+  ['{"format":"3"}', 'format of another kind instead of 3'],
+  ['{"format":1}', 'format 1 instead of 3'],
   ['{', 'not JSON'],
   [changed(['pools'], 'outbound'), 'its pools are not whole'],
   [changed(['domains', 0, 1], 9), 'a.example.jp points nowhere'],

@@ -1,0 +1,75 @@
+// What is counted for those who watch: late rotations and steps, keys that are too old, silent hosts. A row is judged when
+// something looks at it anyway: one that is late is due, so the sweep sees it, and one that is not due costs nothing.
+
+import type { Situation } from '../core/key/actions.ts';
+import { type Late, olderThanPolicy, overdue, pastDeadline } from '../core/key/deadlines.ts';
+import { add, days, formatInstant, type Instant, instant, minutes } from '../core/time.ts';
+import type { HostRow } from './ports.ts';
+import { newHostRow, type Session, type World } from './world.ts';
+
+/** A host that pulls does so each minute. */
+const pullSilence = minutes(15);
+/** One that does not is asked each hour. */
+const pushSilence = minutes(75);
+/** A host of the fleet file that was never heard of. */
+const enrolmentGrace = days(1);
+/** Rows whose turn came so long ago, and that nobody looked at. */
+const dueGrace = days(1);
+/** Enough to complain. */
+const mostCounted = 100;
+
+const lateText = (domain: string, { selector, phase, deadline }: Late): string =>
+  `${domain}: ${selector} was to ${phase} by ${formatInstant(deadline)}`;
+
+/** Counts what is wrong with these domains; what is right is counted by the tick, as none. */
+export const countDomains = ({ reporter }: World, situations: readonly Situation[]): void => {
+  if (reporter.count === undefined) return;
+  const late = situations.flatMap((s) => pastDeadline(s).map((each) => lateText(s.row.domain, each)));
+  const waiting = situations.flatMap((s) => {
+    const why = overdue(s);
+    return why === undefined ? [] : [`${s.row.domain}: ${why}`];
+  });
+  const old = situations.flatMap((s) => olderThanPolicy(s).map((selector) => `${s.row.domain}: ${selector}`));
+  if (waiting.length > 0) reporter.count('RotationsOverdue', waiting.length, waiting);
+  if (late.length > 0) reporter.count('PhasesPastDeadline', late.length, late);
+  if (old.length > 0) reporter.count('KeysOlderThanPolicy', old.length, old);
+};
+
+/**
+ * Why a host of the fleet is silent; undefined: it is not, or an operator set it aside.
+ * @param since the fleet file says at the latest since then that the host is there
+ */
+export const silence = (row: HostRow, now: Instant, since: Instant): string | undefined => {
+  if (row.excluded !== undefined) return undefined;
+  const heard = Math.max(row.lastSeen ?? 0, row.lastPull ?? 0);
+  if (heard === 0)
+    return now > add(since, enrolmentGrace) ? `${row.name} was never heard of: enrol it` : undefined;
+  const patience = row.lastPull === undefined ? pushSilence : pullSilence;
+  return now > add(instant(heard), patience)
+    ? `${row.name} was last heard of ${formatInstant(instant(heard))}`
+    : undefined;
+};
+
+/** Counts silent hosts, and domains that nobody looked at in their turn: reads each host's row and one page of the due index. */
+export const countFleet = async (world: World, session: Session): Promise<void> => {
+  const { reporter, fleet, ledger } = world;
+  if (reporter.count === undefined) return;
+  const now = session.now();
+  const rows = await Promise.all(
+    [...fleet.hosts.values()].map(
+      async ({ name, pool }) => (await ledger.host(name)) ?? newHostRow(name, pool),
+    ),
+  );
+  const silent = rows.flatMap((row) => silence(row, now, instant(fleet.version)) ?? []);
+  const forgotten = await ledger.due(instant(now - dueGrace), mostCounted);
+  reporter.count('HostsSilent', silent.length, silent);
+  reporter.count(
+    'RotationsOverdue',
+    forgotten.length,
+    forgotten.map(({ domain }) => `${domain}: nobody has looked at it for a day`),
+  );
+  // None, unless something says otherwise: an alarm without data would not end.
+  reporter.count('PhasesPastDeadline', 0);
+  reporter.count('KeysOlderThanPolicy', 0);
+  reporter.count('CallsThrottled', 0);
+};
