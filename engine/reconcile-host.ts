@@ -5,7 +5,7 @@ import { base64Of } from '../contract/base64.ts';
 import { type KeyChange, mostRoom, splitBySize } from '../contract/manifest.ts';
 import type { StagedParts } from '../contract/pull.ts';
 import { snapshotId } from '../contract/snapshot.ts';
-import { hasCode } from '../core/errors.ts';
+import { hasCode, SelkieError } from '../core/errors.ts';
 import { hostKeyName, type Place, samePlace } from '../core/key/evidence.ts';
 import { canSign, type FleetHost } from '../core/policy.ts';
 import { add, type Instant, instant, latest, milliseconds, minutes, seconds } from '../core/time.ts';
@@ -28,6 +28,8 @@ interface Lack {
   /** Null: a snapshot. */
   readonly from: Place | null;
   readonly upTo: Place;
+  /** A snapshot as of an earlier place, which the host has parts of. */
+  readonly resumed?: true;
   readonly changes: readonly Word[];
 }
 
@@ -64,16 +66,13 @@ const snapshotOf = async (world: World, session: Session, host: FleetHost, at?: 
     ({ duty, algorithm, secret }) => (duty === 'none' ? secret === undefined : canSign(host, algorithm)),
   );
   if (upTo.n === end.n)
-    return {
-      from: null,
-      upTo,
-      changes: changes.map((change) => ({ change, withKey: true })),
-    };
+    return { from: null, upTo, changes: changes.map((change) => ({ change, withKey: true })) };
   const nameOf = (change: DutyChange): string => hostKeyName(change.domain, change.selector);
   const gone = new Set(lastWords(entries).flatMap((last) => (last.duty === 'none' ? [nameOf(last)] : [])));
   return {
     from: null,
     upTo,
+    resumed: true,
     changes: changes.map((change) => ({ change, withKey: true, gone: gone.has(nameOf(change)) })),
   };
 };
@@ -136,7 +135,21 @@ const keyChange = async (world: World, { change, withKey, gone }: Word): Promise
     : base;
 };
 
-/** Seals one bundle; the intent, its manifest's nonce, is saved before it leaves. */
+/**
+ * Whether another worker sealed a bundle that leads further than this snapshot, which was read before it. The host takes the
+ * newest manifest's word, so that an older state that leaves later would take back what it was told since: invariant 3.
+ */
+const isOutrun = ({ manifest }: HostRow, { from, upTo, resumed }: Lack): boolean =>
+  from === null &&
+  resumed !== true &&
+  manifest !== undefined &&
+  manifest.upTo.epoch === upTo.epoch &&
+  manifest.upTo.n > upTo.n;
+
+/**
+ * Seals one bundle; the intent, its manifest's nonce, is saved before it leaves.
+ * @throws conflict: it was outrun
+ */
 const seal = async (
   world: World,
   session: Session,
@@ -151,6 +164,8 @@ const seal = async (
   // older than the newest that it saw, so each manifest is later than the one before.
   let at = session.now();
   await changeHost(world, host, (row) => {
+    if (isOutrun(row, lack))
+      throw new SelkieError('conflict', `host ${host.name} was sent a newer snapshot meanwhile`);
     at = row.manifest === undefined ? at : latest(at, add(row.manifest.at, milliseconds(1)));
     return { ...row, manifest: { nonce, at, upTo: lack.upTo, completes } };
   });
@@ -247,6 +262,7 @@ export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'h
     }
     await world.queue.send([unit]);
   } catch (error) {
+    if (hasCode(error, 'conflict')) return await world.queue.send([unit]);
     if (!hasCode(error, 'host.unreachable', 'host.refused', 'untrusted', 'invalid')) throw error;
     await noteTrouble(world, session, host, error);
   } finally {
@@ -282,5 +298,11 @@ export const answerPull = async (
     asks: (row) => news || !samePlace(row.cursor ?? null, pull.cursor),
     ...(pull.staged === undefined ? {} : { staged: pull.staged }),
   });
-  return next?.();
+  try {
+    return await next?.();
+  } catch (error) {
+    // What outran it is on its way; the next pull says whether it came.
+    if (hasCode(error, 'conflict')) return undefined;
+    throw error;
+  }
 };

@@ -3,7 +3,8 @@
 
 import { afterEach, describe, expect, test } from 'vitest';
 import { add, days, hours, minutes } from '../../core/time.ts';
-import { returnHost } from '../../engine/hosts.ts';
+import { requestRotation } from '../../engine/commands.ts';
+import { fenceHosts, returnHost } from '../../engine/hosts.ts';
 import type { Unit } from '../../engine/ports.ts';
 import { reconcileHost } from '../../engine/reconcile-host.ts';
 import { tick, workOn } from '../../engine/tick.ts';
@@ -73,6 +74,54 @@ describe('a host', () => {
     const now = simulation.now();
     expect(await world.ledger.lease(`host/${mx1}`, 'another', now, minutes(1))).toBe(true);
     for (let n = 0; n < 20; n += 1) await reconcileHost(world, unit);
+    expect(sent).toEqual([unit]);
+  });
+
+  // Two workers at a wiped host: the slower had read the log before it went on, sealed its snapshot after the other, and so
+  // took back what the host was told since. It signed with nothing until the next bundle.
+  test('is not sent a snapshot that was read before a newer one was sent', async () => {
+    const simulation = await begin();
+    const { world, sent } = noting(simulation);
+    let hasRead = (): void => {};
+    const read = new Promise<void>((resolve) => {
+      hasRead = resolve;
+    });
+    let goOn = (): void => {};
+    const paused = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    const pushed: string[] = [];
+    const slow: World = {
+      ...world,
+      fleet: world.fleet,
+      ledger: {
+        ...world.ledger,
+        log: async (pool, after) => {
+          const entries = await world.ledger.log(pool, after);
+          hasRead();
+          await paused;
+          return entries;
+        },
+      },
+      transport: {
+        push: (host, bundle) => {
+          pushed.push(host.name);
+          return world.transport.push(host, bundle);
+        },
+      },
+    };
+    await fenceHosts(world, await openSession(world), [mx1], 'silent');
+    const late = reconcileHost(slow, unit);
+    await read;
+    const [domain = ''] = world.fleet.domains.keys();
+    await requestRotation(simulation.world, await openSession(simulation.world), domain, {});
+    await simulation.run(hours(1));
+    const after = await world.ledger.host(mx1);
+    expect(after?.complete).toBe(true);
+    goOn();
+    await late;
+    expect(pushed).toEqual([]);
+    expect(await world.ledger.host(mx1)).toEqual(after);
     expect(sent).toEqual([unit]);
   });
 
