@@ -12,7 +12,7 @@ import { add, type Instant, instant, latest, milliseconds, minutes, seconds } fr
 import { changeHost, fleetHost, hostRow, noteTrouble, proofBy, takeAcknowledgement } from './hosts.ts';
 import { inParallel } from './parallel.ts';
 import type { DutyChange, HostRow, LogEntry, Unit } from './ports.ts';
-import { comeBack, isInstalled, openSession, type Session, type World } from './world.ts';
+import { comeBack, openSession, type Session, type World } from './world.ts';
 
 /** How long a bundle may be under way. */
 const bundleLife = minutes(10);
@@ -237,7 +237,6 @@ const nextBundles = async (
 /** @throws stale-fleet, unavailable, throttled: the unit is to be tried again; a silent host is no error */
 export const reconcileHost = async (world: World, unit: Extract<Unit, { kind: 'host' }>): Promise<void> => {
   const session = await openSession(world);
-  if (!isInstalled(world, session)) return;
   if (!world.fleet.hosts.has(unit.host)) return; // it left the fleet while the message was under way
   const host = fleetHost(world, unit.host);
   if (host.endpoint === undefined) return; // it pulls
@@ -280,7 +279,7 @@ const mustHearOfKeys = async ({ seals }: World, trusts: readonly string[] | unde
 };
 
 /**
- * Answers a host's pull: the next bundle, or undefined where it lacks nothing, or the fleet is not installed yet.
+ * Answers a host's pull: the next bundle, or undefined where it lacks nothing.
  * @throws untrusted, invalid; not-found
  */
 export const answerPull = async (
@@ -291,7 +290,6 @@ export const answerPull = async (
 ): Promise<string | undefined> => {
   const host = fleetHost(world, name);
   const pull = await world.seals.pull(jws, proofBy(host, session));
-  if (!isInstalled(world, session)) return undefined;
   // A replayed pull may say an old cursor, or that of another key store, so it sets none: it only has the host asked.
   const news = await mustHearOfKeys(world, pull.trusts);
   const [next] = await nextBundles(world, session, host, {

@@ -71,8 +71,8 @@ export const openSession = async (world: World): Promise<Session> => {
 
 /**
  * Whether this process carries the fleet that is installed. Until a newer one is, others go by the one before: two plans for
- * one domain would undo each other's work, and a host that only one of them knows would be forgotten by the other's gates.
- * Nothing is lost by waiting: what installs it, and each tick, wakes what is due.
+ * one domain would undo each other's work. Nothing is lost by waiting: what installs it, and each tick, wakes what is due.
+ * Hosts go on being told what the log says meanwhile; one that only the newer fleet knows counts from its installation on.
  */
 export const isInstalled = ({ fleet }: World, { head }: Session): boolean =>
   fleet.version <= head.fleetVersion;

@@ -179,7 +179,9 @@ export const runScenario = async (
     checker,
     ledger,
     trace,
-    isEnrolled: (host) => file.isEnrolled(host),
+    // By the fleet that is installed: nobody waits for a host that only a newer one knows.
+    isEnrolled: (host) =>
+      file.isEnrolled(host) && file.deployed[ledger.fleetVersion() - 1]?.hosts.has(host.name) === true,
     isCalm: (host) =>
       weather.windows.size === 0 &&
       host.powered &&
