@@ -12,7 +12,7 @@ import type { CallFault, CallPort } from './scenario.ts';
 /** One run of one piece of work. */
 export interface Process {
   dead: boolean;
-  /** Its clock was off by more than waits allow for when it began: it must change nothing (invariant 10). */
+  /** Its clock has been off by more than waits allow for since it began: it must change nothing (invariant 10). */
   readonly skewed: boolean;
   /** Ends it, as SIGKILL would. */
   crash(): void;

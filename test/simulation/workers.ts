@@ -87,9 +87,14 @@ export const createCrew = (options: {
   };
 
   const begin = (worker: Worker, crashed: () => void): { process: Process; world: World } => {
+    const isOff = (): boolean => Math.abs(worker.skew) > tolerableSkew;
+    const began = isOff();
     const process: Process = {
       dead: false,
-      skewed: Math.abs(worker.skew) > tolerableSkew,
+      // One that was set right between the first step and the look at the ledger's time is right.
+      get skewed() {
+        return began && isOff();
+      },
       crash: () => {
         if (process.dead) return;
         crash(worker);
