@@ -181,6 +181,24 @@ const wakeWaiting = async (
   await world.queue.send(await zoneUnits(world, [...changed, ...failing]));
 };
 
+/** A host that pulls each minute writes a row so often, and not each time. */
+const pullNoted = minutes(5);
+
+/** Notes that a host pulled: only for whoever asks which hosts are silent. */
+export const notePull = async (world: World, session: Session, host: FleetHost): Promise<void> => {
+  const now = session.now();
+  try {
+    await changeHost(world, host, (row) =>
+      row.lastPull !== undefined && now < add(row.lastPull, pullNoted)
+        ? undefined
+        : { ...row, lastPull: now },
+    );
+  } catch (error) {
+    // Others write the row: the host is not silent, and its next pull is noted.
+    if (!hasCode(error, 'conflict')) throw error;
+  }
+};
+
 /** Notes that a delivery failed: for status; the host's queue of work is its log, so nothing is lost. */
 export const noteTrouble = async (
   world: World,

@@ -9,7 +9,15 @@ import { hasCode, SelkieError } from '../core/errors.ts';
 import { hostKeyName, type Place, samePlace } from '../core/key/evidence.ts';
 import { canSign, type FleetHost } from '../core/policy.ts';
 import { add, type Instant, instant, latest, milliseconds, minutes, seconds } from '../core/time.ts';
-import { changeHost, fleetHost, hostRow, noteTrouble, proofBy, takeAcknowledgement } from './hosts.ts';
+import {
+  changeHost,
+  fleetHost,
+  hostRow,
+  notePull,
+  noteTrouble,
+  proofBy,
+  takeAcknowledgement,
+} from './hosts.ts';
 import { inParallel } from './parallel.ts';
 import type { DutyChange, HostRow, LogEntry, Unit } from './ports.ts';
 import { comeBack, openSession, type Session, type World } from './world.ts';
@@ -290,6 +298,7 @@ export const answerPull = async (
 ): Promise<string | undefined> => {
   const host = fleetHost(world, name);
   const pull = await world.seals.pull(jws, proofBy(host, session));
+  await notePull(world, session, host);
   // A replayed pull may say an old cursor, or that of another key store, so it sets none: it only has the host asked.
   const news = await mustHearOfKeys(world, pull.trusts);
   const [next] = await nextBundles(world, session, host, {

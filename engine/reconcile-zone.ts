@@ -9,6 +9,7 @@ import { withoutTrouble } from '../core/key/row.ts';
 import { nextTelling } from '../core/key/waits.ts';
 import { minutes, seconds } from '../core/time.ts';
 import { changeRecords, fail, isRecordAction } from './change-records.ts';
+import { countDomains } from './health.ts';
 import { fenceHosts } from './hosts.ts';
 import { inParallel } from './parallel.ts';
 import { type DomainAction, perform, type StatusOf } from './perform.ts';
@@ -128,6 +129,10 @@ export const reconcileZone = async (world: World, unit: Extract<Unit, { kind: 'z
       if (!last.progressed) break;
     }
     await inParallel(width, works, (work) => quietly(() => rest(work, last)));
+    countDomains(
+      world,
+      works.map((work) => work.situation()),
+    );
     const hosts = hostsToTell(last?.plans.values() ?? []);
     if (hosts.length > 0) await world.queue.send(hosts.map((host) => ({ kind: 'host', host })));
   } finally {

@@ -7,6 +7,7 @@ import type { DomainRow } from '../core/key/evidence.ts';
 import { emptyRow } from '../core/key/row.ts';
 import { minutes, seconds } from '../core/time.ts';
 import { examineFleet } from './fleet-guard.ts';
+import { countFleet } from './health.ts';
 import { inParallel } from './parallel.ts';
 import type { Unit } from './ports.ts';
 import { reconcileHost } from './reconcile-host.ts';
@@ -19,6 +20,8 @@ const sweepSize = 2_000;
 const unitSize = 70;
 const width = 8;
 const pageSize = 500;
+/** Minutes between two counts of what is silent or forgotten: a read for each host. */
+const countEvery = 5;
 
 /** @throws stale-fleet, unavailable, throttled */
 export const tick = async (world: World): Promise<void> => {
@@ -37,8 +40,10 @@ export const tick = async (world: World): Promise<void> => {
     ),
   );
   // Once an hour every host is looked after, whether anything changed or not: a wake-up may have been lost, a disk restored.
-  if (Math.floor(session.now() / minutes(1)) % 60 === 0) units.push(...hostUnits(world));
+  const minute = Math.floor(session.now() / minutes(1));
+  if (minute % 60 === 0) units.push(...hostUnits(world));
   if (units.length > 0) await world.queue.send(units);
+  if (minute % countEvery === 0) await countFleet(world, session);
 };
 
 const hostUnits = (world: World): Unit[] =>

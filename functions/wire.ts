@@ -17,8 +17,9 @@ import { createHttpsTransport } from '../adapters/push/https-transport.ts';
 import { systemClock, systemRandomness } from '../adapters/system.ts';
 import { createSeals } from '../contract/seals.ts';
 import { loadCompiledFleet } from '../core/compiled-fleet.ts';
-import { SelkieError } from '../core/errors.ts';
+import { hasCode, SelkieError } from '../core/errors.ts';
 import type { World } from '../engine/world.ts';
+import { createMeter, type Meter } from './metrics.ts';
 import { say } from './say.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -45,33 +46,87 @@ const sealsOf = (environment: Environment): World['seals'] => {
   });
 };
 
+/** A port whose calls are counted where they end throttled, whatever their caller makes of it. */
+export const countingThrottles = <T extends object>(port: T, name: string, meter: Pick<Meter, 'count'>): T =>
+  new Proxy(port, {
+    get: (target, method) => {
+      const value: unknown = Reflect.get(target, method, target);
+      if (typeof value !== 'function') return value;
+      return (...parameters: unknown[]): unknown => {
+        const answer: unknown = Reflect.apply(value, target, parameters);
+        if (!(answer instanceof Promise)) return answer;
+        return answer.catch((error: unknown) => {
+          if (hasCode(error, 'throttled')) meter.count('CallsThrottled', 1, [`${name} ${String(method)}`]);
+          throw error;
+        });
+      };
+    },
+  });
+
+/** A world whose counts are written when a function ends. */
+export interface Wired extends World {
+  readonly meter: Meter;
+}
+
 /** @throws invalid: a variable or the compiled fleet is missing or damaged */
-export const wire = (environment: Environment): World => ({
-  clock: systemClock,
-  randomness: systemRandomness,
-  keys: createNodeKeys(),
-  vault: createSecretsVault({
-    client: new SecretsManagerClient({}),
-    prefix: needed(environment, 'SELKIE_SECRET_PREFIX'),
-    kmsKeyId: needed(environment, 'SELKIE_SECRET_KEY'),
-  }),
-  writer: createRoute53Writer({
-    clientFor: createRoute53Clients(
-      environment.SELKIE_ZONES_ROLE === undefined ? {} : { zonesRole: environment.SELKIE_ZONES_ROLE },
+export const wire = (environment: Environment): Wired => {
+  const secretPrefix = needed(environment, 'SELKIE_SECRET_PREFIX');
+  const meter = createMeter({
+    // The secrets' prefix is the stack's name.
+    service: environment.SELKIE_SERVICE ?? secretPrefix,
+    now: systemClock.now,
+    write: say,
+  });
+  const counting = <T extends object>(port: T, name: string): T => countingThrottles(port, name, meter);
+  return {
+    meter,
+    clock: systemClock,
+    randomness: systemRandomness,
+    keys: createNodeKeys(),
+    vault: counting(
+      createSecretsVault({
+        client: new SecretsManagerClient({}),
+        prefix: secretPrefix,
+        kmsKeyId: needed(environment, 'SELKIE_SECRET_KEY'),
+      }),
+      'vault',
     ),
-  }),
-  observer: createDnsObserver(),
-  seals: sealsOf(environment),
-  transport: createHttpsTransport({ timeoutMs: 10_000 }),
-  queue: createSqsQueue({ client: new SQSClient({}), url: needed(environment, 'SELKIE_QUEUE_URL') }),
-  ledger: createDynamoLedger({
-    client: new DynamoDBClient({ maxAttempts: 4 }),
-    table: needed(environment, 'SELKIE_TABLE'),
-  }),
-  reporter: { report: (happening) => say({ ...happening }) },
-  worker: systemRandomness.id(),
-  fleet: loadCompiledFleet(readFileSync(needed(environment, 'SELKIE_FLEET'), 'utf8')),
-});
+    writer: counting(
+      createRoute53Writer({
+        clientFor: createRoute53Clients(
+          environment.SELKIE_ZONES_ROLE === undefined ? {} : { zonesRole: environment.SELKIE_ZONES_ROLE },
+        ),
+      }),
+      'writer',
+    ),
+    observer: createDnsObserver(),
+    seals: counting(sealsOf(environment), 'seals'),
+    transport: createHttpsTransport({ timeoutMs: 10_000 }),
+    queue: counting(
+      createSqsQueue({ client: new SQSClient({}), url: needed(environment, 'SELKIE_QUEUE_URL') }),
+      'queue',
+    ),
+    ledger: counting(
+      createDynamoLedger({
+        client: new DynamoDBClient({ maxAttempts: 4 }),
+        table: needed(environment, 'SELKIE_TABLE'),
+      }),
+      'ledger',
+    ),
+    reporter: { report: (happening) => say({ ...happening }), count: meter.count },
+    worker: systemRandomness.id(),
+    fleet: loadCompiledFleet(readFileSync(needed(environment, 'SELKIE_FLEET'), 'utf8')),
+  };
+};
+
+/** Writes what was counted, however the work ended. */
+export const metered = async <T>({ meter }: Wired, work: () => T | Promise<T>): Promise<T> => {
+  try {
+    return await work();
+  } finally {
+    meter.flush();
+  }
+};
 
 /** The world of a warm function: wired at the first call. */
 export const lazily = <T>(make: () => T): (() => T) => {

@@ -2,8 +2,10 @@
 import { handle } from 'hono/aws-lambda';
 import { createApi } from '../../adapters/http/api.ts';
 import { sayTrouble } from '../say.ts';
-import { lazily, wire } from '../wire.ts';
+import { lazily, metered, wire } from '../wire.ts';
 
-const api = lazily(() => handle(createApi(wire(process.env), (line) => sayTrouble(line))));
+const world = lazily(() => wire(process.env));
+const api = lazily(() => handle(createApi(world(), (line) => sayTrouble(line))));
 
-export const handler: ReturnType<typeof handle> = (event, context) => api()(event, context);
+export const handler: ReturnType<typeof handle> = (event, context) =>
+  metered(world(), () => api()(event, context));

@@ -5,7 +5,7 @@ import { parseUnit } from '../../contract/unit.ts';
 import { describe } from '../../core/errors.ts';
 import { workOn } from '../../engine/tick.ts';
 import { sayTrouble } from '../say.ts';
-import { lazily, wire } from '../wire.ts';
+import { lazily, metered, wire } from '../wire.ts';
 
 const world = lazily(() => wire(process.env));
 
@@ -13,7 +13,7 @@ export const handler = async (event: SQSEvent): Promise<SQSBatchResponse> => {
   const batchItemFailures: SQSBatchResponse['batchItemFailures'] = [];
   for (const { messageId, body } of event.Records) {
     try {
-      await workOn(world(), parseUnit(body));
+      await metered(world(), () => workOn(world(), parseUnit(body)));
     } catch (error) {
       sayTrouble(describe(error), { unit: body.slice(0, 500) });
       batchItemFailures.push({ itemIdentifier: messageId });
