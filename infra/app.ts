@@ -10,10 +10,10 @@ import { SelkieStack } from './stack.ts';
 
 const app = new App();
 try {
-  const { fleet, stackName, ...settings } = readSettings((name) => app.node.tryGetContext(name));
+  const { fleet, stackName, force, ...settings } = readSettings((name) => app.node.tryGetContext(name));
   const { CDK_DEFAULT_ACCOUNT: account, CDK_DEFAULT_REGION: region } = process.env;
   new SelkieStack(app, stackName, {
-    fleet: readFleet(fleet),
+    fleet: { ...readFleet(fleet), ...(force === undefined ? {} : { force: { reason: force } }) },
     ...settings,
     // Without credentials the template fits every account and region.
     ...(account === undefined || region === undefined ? {} : { env: { account, region } }),

@@ -25,6 +25,8 @@ export interface Settings {
   readonly multiRegion: boolean;
   readonly alarmEmail?: string;
   readonly bundleKeys: BundleKeys;
+  /** Why a fleet that would be refused is to be installed all the same: for one deployment, never in cdk.json. */
+  readonly force?: string;
 }
 
 export const firstBundleKey: BundleKeys = { signing: 1, retired: [] };
@@ -92,6 +94,9 @@ export const readSettings = (get: (name: string) => unknown): Settings => {
       true,
       'ledger and keys would go with the stack; name a stage for that: -c stage=test',
     );
+  const force = text('force', get('force'));
+  if (force !== undefined && force.trim().length < 3)
+    throw bad('force', force, 'say why, for the record: -c force="example.jp was sold"');
   const alarmEmail = text('alarmEmail', get('alarmEmail'));
   return {
     fleet: text('fleet', get('fleet')) ?? 'fleet.yaml',
@@ -101,5 +106,6 @@ export const readSettings = (get: (name: string) => unknown): Settings => {
     multiRegion: flag('multiRegion', get('multiRegion')),
     ...(alarmEmail === undefined ? {} : { alarmEmail }),
     bundleKeys: bundleKeys(get),
+    ...(force === undefined ? {} : { force }),
   };
 };

@@ -19,6 +19,7 @@ import {
 } from './access.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
 import { Edge, type EdgeProps } from './constructs/edge.ts';
+import { FleetGuard } from './constructs/fleet-guard.ts';
 import { fleetLayer, fleetPath } from './constructs/fleet-layer.ts';
 import { HttpApi } from './constructs/http-api.ts';
 import { Keys } from './constructs/keys.ts';
@@ -70,9 +71,23 @@ export class SelkieStack extends Stack {
     const keys = new Keys(this, 'Keys', { secretPrefix, bundleKeys, multiRegion });
     const ledger = new Ledger(this, 'Ledger', { ephemeral });
     const { queue, dead } = new WorkQueue(this, 'Work', { workerTimeout: reconcileTimeout });
+    const layer = fleetLayer(this, 'Fleet', fleet);
+    const guard = new FleetGuard(this, 'Guard', {
+      fleet,
+      edge: new Edge(this, 'FleetGuard', {
+        root,
+        fleet: layer,
+        entry: join(functions, 'fleet-guard', 'handler.ts'),
+        description: 'Selkie: compares a new fleet with the ledger, before anything is changed for it',
+        memorySize: 1_024,
+        timeout: FleetGuard.timeout,
+        environment: { SELKIE_TABLE: ledger.table.tableName, SELKIE_FLEET: fleetPath },
+        statements: readLedger(ledger),
+      }),
+    });
     const common = {
       root,
-      fleet: fleetLayer(this, 'Fleet', fleet),
+      fleet: layer,
       environment: {
         SELKIE_TABLE: ledger.table.tableName,
         SELKIE_QUEUE_URL: queue.queueUrl,
@@ -121,7 +136,7 @@ export class SelkieStack extends Stack {
         maxConcurrency: 8,
       }),
     );
-    this.allowZones(reconcile, fleet);
+    guard.before(tick, reconcile, ...this.allowZones(reconcile, fleet));
 
     const api = edge('Api', {
       description: "Selkie: operators' requests, and what mail hosts send",
@@ -135,6 +150,7 @@ export class SelkieStack extends Stack {
         ...signBundles(keys.bundles, keys.nextBundles),
       ],
     });
+    guard.before(api);
     const http = new HttpApi(this, 'Http', api.function);
     const watch = new Watch(this, 'Watch', {
       name: this.stackName,
@@ -177,7 +193,7 @@ export class SelkieStack extends Stack {
   }
 
   /** Where policies cannot name the zones one by one, the function takes on a role for each batch, narrowed to it. */
-  private allowZones(edge: Edge, fleet: Fleet): void {
+  private allowZones(edge: Edge, fleet: Fleet): readonly ManagedPolicy[] {
     const own = recordAccess(
       this,
       fleet,
@@ -198,19 +214,23 @@ export class SelkieStack extends Stack {
       edge.function.addEnvironment('SELKIE_ZONES_ROLE', changer.roleArn);
     }
     const documents = own?.documents ?? [];
-    for (const [index, statements] of documents.entries()) {
+    const changes = documents.map((statements, index) => {
       const policy = new ManagedPolicy(this, `Zones${index + 1}`, {
         description: 'Selkie: TXT records of the fleet, by CREATE and DELETE',
         statements: [...statements],
         roles: [changer],
       });
       for (const { arn, reason } of own?.wildcards ?? []) acknowledgeWildcard(policy, arn, reason);
-    }
-    for (const [index, statements] of assumeRoles(fleet, coarse ? 0 : documents.length).entries())
-      new ManagedPolicy(this, `Accounts${index + 1}`, {
-        description: 'Selkie: roles of the accounts that other zones lie in',
-        statements: [...statements],
-        roles: [edge.role],
-      });
+      return policy;
+    });
+    const accounts = assumeRoles(fleet, coarse ? 0 : documents.length).map(
+      (statements, index) =>
+        new ManagedPolicy(this, `Accounts${index + 1}`, {
+          description: 'Selkie: roles of the accounts that other zones lie in',
+          statements: [...statements],
+          roles: [edge.role],
+        }),
+    );
+    return [...changes, ...accounts];
   }
 }

@@ -5,7 +5,15 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { App, Aws, BootstraplessSynthesizer, CfnOutput, CfnParameter, Stack } from 'aws-cdk-lib';
+import {
+  App,
+  Aws,
+  BootstraplessSynthesizer,
+  CfnOutput,
+  CfnParameter,
+  type IStackSynthesizer,
+  Stack,
+} from 'aws-cdk-lib';
 import { AccountPrincipal, ManagedPolicy, Role } from 'aws-cdk-lib/aws-iam';
 import type { Construct } from 'constructs';
 import { SelkieError } from '../core/errors.ts';
@@ -30,7 +38,8 @@ export class ZoneRoleStack extends Stack {
         .map(({ name }) => name)
         .join(', ')
         .slice(0, 200)}`,
-      synthesizer: new BootstraplessSynthesizer(),
+      // CDK's own types differ by an `undefined`.
+      synthesizer: new BootstraplessSynthesizer() as IStackSynthesizer,
     });
     const controlPlane = new CfnParameter(this, 'ControlPlaneAccount', {
       description: 'The account that Selkie runs in',

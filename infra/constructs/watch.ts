@@ -3,23 +3,15 @@
 
 import { Duration } from 'aws-cdk-lib';
 import type { HttpApi } from 'aws-cdk-lib/aws-apigatewayv2';
-import {
-  Alarm,
-  ComparisonOperator,
-  Dashboard,
-  GraphWidget,
-  type IMetric,
-  MathExpression,
-  Metric,
-  TreatMissingData,
-} from 'aws-cdk-lib/aws-cloudwatch';
-import { SnsAction } from 'aws-cdk-lib/aws-cloudwatch-actions';
+import { Dashboard, GraphWidget, type IMetric, MathExpression, Metric } from 'aws-cdk-lib/aws-cloudwatch';
 import { FilterPattern, MetricFilter } from 'aws-cdk-lib/aws-logs';
 import { Topic } from 'aws-cdk-lib/aws-sns';
 import { EmailSubscription } from 'aws-cdk-lib/aws-sns-subscriptions';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import { Construct } from 'constructs';
 import type { Edge } from './edge.ts';
+import { healthMetrics, healthThresholds } from './health.ts';
+import { addAlarm, type Threshold } from './threshold.ts';
 
 export interface WatchProps {
   /** Begins the names of metrics and of the dashboard. */
@@ -32,18 +24,6 @@ export interface WatchProps {
   readonly dead: Queue;
   /** Hears the alarms, once it has confirmed. */
   readonly email?: string;
-}
-
-interface Threshold {
-  /** A heading of docs/operations.md. */
-  readonly runbook: string;
-  readonly says: string;
-  readonly metric: IMetric;
-  readonly above: number;
-  /** Periods of the metric in a row. */
-  readonly periods?: number;
-  /** No data is bad news too. */
-  readonly silence?: 'breaching';
 }
 
 const sum = { statistic: 'sum', period: Duration.minutes(5) };
@@ -154,7 +134,9 @@ export class Watch extends Construct {
         periods: 2,
       },
     ];
-    for (const threshold of thresholds) this.alarm(name, threshold);
+    const health = healthMetrics(name);
+    for (const threshold of [...thresholds, ...healthThresholds(health)])
+      addAlarm(this, name, this.topic, threshold);
 
     const graph = (title: string, ...left: IMetric[]): GraphWidget =>
       new GraphWidget({ title, left, width: 12, height: 6 });
@@ -164,6 +146,18 @@ export class Watch extends Construct {
         [
           graph('Alarms and troubles', graphs.alarms, graphs.troubles),
           graph('Work', graphs.waiting, graphs.dead),
+        ],
+        [
+          graph(
+            'Rotations',
+            ...['RotationsOverdue', 'PhasesPastDeadline', 'KeysOlderThanPolicy'].flatMap(
+              (one) => health[one] ?? [],
+            ),
+          ),
+          graph(
+            'Hosts, drift and quotas',
+            ...['HostsSilent', 'DriftFound', 'CallsThrottled'].flatMap((one) => health[one] ?? []),
+          ),
         ],
         [
           graph('Functions', graphs.errors, graphs.throttles, graphs.idle),
@@ -179,19 +173,5 @@ export class Watch extends Construct {
         ],
       ],
     });
-  }
-
-  private alarm(name: string, { runbook, says, metric, above, periods = 1, silence }: Threshold): void {
-    const alarm = new Alarm(this, runbook, {
-      alarmName: `${name}-${runbook}`,
-      alarmDescription: `${says} What to do: docs/operations.md#${runbook}`,
-      metric,
-      threshold: above,
-      comparisonOperator: ComparisonOperator.GREATER_THAN_THRESHOLD,
-      evaluationPeriods: periods,
-      treatMissingData: silence === 'breaching' ? TreatMissingData.BREACHING : TreatMissingData.NOT_BREACHING,
-    });
-    alarm.addAlarmAction(new SnsAction(this.topic));
-    alarm.addOkAction(new SnsAction(this.topic));
   }
 }

@@ -85,6 +85,7 @@ const table = {
     'sqs:ReceiveMessage': ['<WorkUnits>'],
     'sqs:SendMessage': ['<WorkUnits>'],
   },
+  FleetGuardRole: { ...readLedger, ...traces, ...log('FleetGuard') },
   MinuteRole: { 'lambda:InvokeFunction': ['<TickFunction>'] },
 };
 

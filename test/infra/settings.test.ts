@@ -52,6 +52,9 @@ describe('settings', () => {
     [{ bundleKey: 2, bundleKeyNext: 2 }, 'bundleKeyNext'],
     [{ bundleKeysRetired: 'key-1' }, 'bundleKeysRetired'],
     [{ fleet: 3 }, 'fleet'],
+    // A reason is for those who read it later.
+    [{ force: 'y' }, 'force'],
+    [{ force: true }, 'force'],
   ])('%j is refused with the name of the setting', (context, field) => {
     expect(() => settings(context)).toThrow(expect.objectContaining({ code: 'invalid', field }));
   });
@@ -62,14 +65,17 @@ const fleet = fleetOf({ 'example.jp': ['example.jp'] });
 describe('succession of bundle keys', () => {
   const keysOf = (template: Template): string[] =>
     Object.keys(template.findResources('AWS::KMS::Key', { Properties: { KeySpec: 'ECC_NIST_P256' } }));
-  const environment = (template: Template): Record<string, string> =>
-    Object.fromEntries(
-      Object.entries(
-        Object.values(template.findResources('AWS::Lambda::Function'))[0]?.Properties.Environment.Variables,
-      )
+  const environment = (template: Template): Record<string, string> => {
+    const [, reconcile] =
+      Object.entries(template.findResources('AWS::Lambda::Function')).find(([id]) =>
+        id.startsWith('Reconcile'),
+      ) ?? [];
+    return Object.fromEntries(
+      Object.entries(reconcile?.Properties.Environment.Variables ?? {})
         .filter(([name]) => name.startsWith('SELKIE_BUNDLE'))
         .map(([name, value]) => [name, plain(value).replace(/[0-9A-F]{8}\.Arn/, '')]),
     );
+  };
   const template = (bundleKeys: { signing: number; next?: number; retired: readonly string[] }) =>
     Template.fromStack(stackOf(fleet, { bundleKeys }));
   const [first, announced, switched, retired] = [
@@ -126,6 +132,7 @@ describe('stages', () => {
   test('keys, ledger and logs outlive every stack', () => {
     expect(kept(Template.fromStack(stackOf(fleet, { stage: 'test' }))).toSorted()).toEqual([
       'ApiLog',
+      'FleetGuardLog',
       'HttpAccessLog',
       'KeysBundles',
       'KeysSecrets',

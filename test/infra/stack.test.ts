@@ -166,6 +166,41 @@ describe('what tells people', () => {
     );
   });
 
+  test('what functions count is watched under the name of this stack', () => {
+    const found = alarms
+      .filter(({ Namespace }) => Namespace === 'Selkie')
+      .map(({ AlarmName, MetricName, Dimensions, TreatMissingData }) => [
+        AlarmName,
+        MetricName,
+        Dimensions,
+        TreatMissingData,
+      ]);
+    const dimension = [{ Name: 'Service', Value: 'selkie' }];
+    expect(found.toSorted()).toEqual([
+      ['selkie-calls-throttled', 'CallsThrottled', dimension, 'notBreaching'],
+      // Said once a day: until then all is as it was.
+      ['selkie-drift', 'DriftFound', dimension, 'ignore'],
+      ['selkie-host-silent', 'HostsSilent', dimension, 'notBreaching'],
+      ['selkie-key-too-old', 'KeysOlderThanPolicy', dimension, 'notBreaching'],
+      ['selkie-phase-past-deadline', 'PhasesPastDeadline', dimension, 'notBreaching'],
+      ['selkie-rotation-overdue', 'RotationsOverdue', dimension, 'notBreaching'],
+    ]);
+  });
+
+  // https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_PutMetricAlarm.html
+  test('no alarm looks at more than CloudWatch allows: a day, or a week where a period is an hour', () => {
+    for (const { AlarmName, EvaluationPeriods, Period, Metrics } of alarms) {
+      const period =
+        Period ??
+        Math.max(
+          ...Metrics.flatMap(
+            ({ MetricStat }: { MetricStat?: { Period: number } }) => MetricStat?.Period ?? [],
+          ),
+        );
+      expect(EvaluationPeriods * period, AlarmName).toBeLessThanOrEqual(period >= 3_600 ? 604_800 : 86_400);
+    }
+  });
+
   test('a clock that stands still is an alarm though nothing is said', () => {
     expect(alarms.find(({ AlarmName }) => AlarmName === 'selkie-no-tick')).toMatchObject({
       TreatMissingData: 'breaching',
@@ -192,7 +227,7 @@ describe('what tells people', () => {
 describe('the functions', () => {
   test('run on Node 24 on ARM, are traced, and are told where everything is', () => {
     const functions = Object.values(template.findResources('AWS::Lambda::Function'));
-    expect(functions).toHaveLength(3);
+    expect(functions).toHaveLength(4);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -201,19 +236,49 @@ describe('the functions', () => {
         TracingConfig: { Mode: 'Active' },
       });
       expect(Properties.Layers).toHaveLength(1);
-      expect(Object.keys(Properties.Environment.Variables).sort()).toEqual([
-        'SELKIE_BUNDLE_KEY',
-        'SELKIE_FLEET',
-        'SELKIE_QUEUE_URL',
-        'SELKIE_SECRET_KEY',
-        'SELKIE_SECRET_PREFIX',
-        'SELKIE_TABLE',
-      ]);
-      expect(Properties.Environment.Variables).toMatchObject({
-        SELKIE_FLEET: '/opt/fleet/fleet.json',
-        SELKIE_SECRET_PREFIX: 'selkie',
-      });
     }
+    const told = Object.fromEntries(
+      Object.entries(template.findResources('AWS::Lambda::Function')).map(([id, { Properties }]) => [
+        id.replace(/Function[0-9A-F]{8}$/, ''),
+        Properties.Environment.Variables as Record<string, unknown>,
+      ]),
+    );
+    const all = [
+      'SELKIE_BUNDLE_KEY',
+      'SELKIE_FLEET',
+      'SELKIE_QUEUE_URL',
+      'SELKIE_SECRET_KEY',
+      'SELKIE_SECRET_PREFIX',
+      'SELKIE_TABLE',
+    ];
+    expect(
+      Object.fromEntries(
+        Object.entries(told).map(([name, variables]) => [name, Object.keys(variables).sort()]),
+      ),
+    ).toEqual({ Tick: all, Reconcile: all, Api: all, FleetGuard: ['SELKIE_FLEET', 'SELKIE_TABLE'] });
+    expect(told.Reconcile).toMatchObject({
+      SELKIE_FLEET: '/opt/fleet/fleet.json',
+      SELKIE_SECRET_PREFIX: 'selkie',
+    });
+  });
+
+  test('a fleet is compared with the ledger before functions and rights follow it', () => {
+    const resources = template.toJSON().Resources as Record<
+      string,
+      { readonly Type: string; readonly DependsOn?: readonly string[] }
+    >;
+    const [check = ''] = Object.keys(template.findResources('Custom::SelkieFleet'));
+    const waits = (id: string): boolean => resources[id]?.DependsOn?.includes(check) ?? false;
+    const works = Object.entries(resources).filter(
+      ([id, { Type }]) =>
+        ['AWS::Lambda::Function', 'AWS::IAM::ManagedPolicy'].includes(Type) && !id.startsWith('FleetGuard'),
+    );
+    expect(works.length).toBeGreaterThanOrEqual(4);
+    for (const [id] of works) expect(waits(id), id).toBe(true);
+    // It changes nothing itself.
+    expect(statementsOf(template, 'FleetGuardRole').flatMap(({ Action }) => list(Action))).toEqual(
+      expect.arrayContaining(['dynamodb:GetItem', 'dynamodb:Query']),
+    );
   });
 
   test('private keys are read by those that seal bundles, made and destroyed by one, and by way of Secrets Manager alone', () => {

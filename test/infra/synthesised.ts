@@ -15,12 +15,12 @@ export const { context } = JSON.parse(readFileSync(join(root, 'cdk.json'), 'utf8
   context: Record<string, unknown>;
 };
 
-/** Runs `use` with a folder of three handlers; CDK wants them below the root. */
+/** Runs `use` with a folder of handlers; CDK wants them below the root. */
 export const withStandIns = <T>(use: (functions: string) => T): T => {
   mkdirSync(join(root, 'dist'), { recursive: true });
   const folder = mkdtempSync(join(root, 'dist', 'stand-in-'));
   try {
-    for (const name of ['tick', 'reconcile', 'api']) {
+    for (const name of ['tick', 'reconcile', 'api', 'fleet-guard']) {
       mkdirSync(join(folder, name));
       writeFileSync(
         join(folder, name, 'handler.ts'),

@@ -164,6 +164,7 @@ describe('large fleets', () => {
     expect(Object.fromEntries(told)).toEqual({
       Tick: '',
       Api: '',
+      FleetGuard: '',
       Reconcile: `<${zones?.[0]}.Arn>`,
     });
   });

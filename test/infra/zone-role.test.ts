@@ -29,9 +29,9 @@ describe('the role of a zone in another account', () => {
 
   test('is taken on by the reconcile function alone, and only with the external id', () => {
     const [found] = Object.values(template.findResources('AWS::IAM::Role'));
-    const [statement, ...others] = found?.Properties.AssumeRolePolicyDocument.Statement as (Statement & {
-      readonly Principal: { readonly AWS: unknown };
-    })[];
+    const trust: (Statement & { readonly Principal: { readonly AWS: unknown } })[] =
+      found?.Properties.AssumeRolePolicyDocument.Statement ?? [];
+    const [statement, ...others] = trust;
     expect(others).toEqual([]);
     expect(statement?.Action).toBe('sts:AssumeRole');
     expect(plain(statement?.Principal.AWS)).toBe('arn:<AWS::Partition>:iam::<ControlPlaneAccount>:root');
