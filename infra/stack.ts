@@ -187,8 +187,10 @@ export class SelkieStack extends Stack {
           description: 'For `npm run bundle-key -- ARN`, which prints the thumbprint that hosts pin',
         });
 
-    Tags.of(this).add('project', 'selkie');
-    Tags.of(this).add('stage', stage);
+    // Dashboards bear tags since lately, and not in every region's CloudFormation.
+    const some = { excludeResourceTypes: ['AWS::CloudWatch::Dashboard'] };
+    Tags.of(this).add('project', 'selkie', some);
+    Tags.of(this).add('stage', stage, some);
     if (ephemeral) RemovalPolicies.of(this).destroy();
   }
 

@@ -32,6 +32,8 @@ const runs = (file: string, ...args: string[]): boolean => {
 /** Each tool's Debian package (or where else it comes from) and how to see that it is here. */
 export const tools = {
   moto_server: { from: 'pip: moto[server]', here: () => program('moto_server') !== undefined },
+  /** Comes with moto's server, which needs it. */
+  'cfn-lint': { from: 'pip: cfn-lint', here: () => program('cfn-lint') !== undefined },
   opendkim: { from: 'apt: opendkim', here: () => program('opendkim') !== undefined },
   'opendkim-genkey': { from: 'apt: opendkim-tools', here: () => program('opendkim-genkey') !== undefined },
   miltertest: { from: 'apt: miltertest', here: () => program('miltertest') !== undefined },
