@@ -1,5 +1,6 @@
 // The fleet file of a simulated world, as its operators change it: each change is a newer fleet.
 
+import { forced } from '../../core/fleet-change.ts';
 import {
   type AdoptedKey,
   defaultPolicy,
@@ -17,8 +18,10 @@ export interface FleetFile {
   readonly policies: ReadonlyMap<string, PolicyPlan>;
   /** The fleets that were deployed, oldest first. */
   readonly deployed: readonly Fleet[];
-  /** The file as it is now becomes the newest fleet. */
-  publish(): void;
+  /** The file as it is now becomes the newest fleet. @param force why what would be refused is wanted */
+  publish(force?: string): void;
+  /** The fleet that the file would be without a domain. */
+  without(domain: string): Fleet;
   /** @param adopted keys that it signed with before */
   join(plan: DomainPlan, adopted: readonly AdoptedKey[]): void;
   setPolicy(domain: string, policy: PolicyPlan): void;
@@ -72,25 +75,26 @@ export const createFleetFile = (
     if (facts !== undefined && (entry.leaving || !entry.present)) facts.excusedSince = now();
   };
 
+  const fleet = (but?: string): Fleet => ({
+    version: deployed.length + 1,
+    domains: new Map(
+      [...entries.values()].flatMap(({ plan, adopted, leaving, present }): [string, FleetDomain][] => {
+        const { domain, zone, pool } = plan;
+        const policy = policyOf(policies.get(domain) ?? plan.policy);
+        const past = adopted.length === 0 ? {} : { adopted };
+        return present && domain !== but ? [[domain, { domain, zone, pool, leaving, policy, ...past }]] : [];
+      }),
+    ),
+    zones,
+    pools,
+    hosts: new Map([...enrolled].map((host) => [host.name, host.fleet])),
+  });
+
   const file: FleetFile = {
     policies,
     deployed,
-    publish: () => {
-      deployed.push({
-        version: deployed.length + 1,
-        domains: new Map(
-          [...entries.values()].flatMap(({ plan, adopted, leaving, present }): [string, FleetDomain][] => {
-            const { domain, zone, pool } = plan;
-            const policy = policyOf(policies.get(domain) ?? plan.policy);
-            const past = adopted.length === 0 ? {} : { adopted };
-            return present ? [[domain, { domain, zone, pool, leaving, policy, ...past }]] : [];
-          }),
-        ),
-        zones,
-        pools,
-        hosts: new Map([...enrolled].map((host) => [host.name, host.fleet])),
-      });
-    },
+    publish: (force) => void deployed.push(force === undefined ? fleet() : forced(fleet(), force)),
+    without: fleet,
     join: (plan, adopted) => {
       entries.set(plan.domain, { plan, adopted, leaving: false, present: true });
       policies.set(plan.domain, plan.policy);

@@ -6,6 +6,7 @@ import { selectorFor } from '../../core/key/selector.ts';
 import { keyRecordName } from '../../core/names.ts';
 import { calendarDate, days, instant, milliseconds } from '../../core/time.ts';
 import { abortRotation, requestRotation, rollBack } from '../../engine/commands.ts';
+import { examineFleet } from '../../engine/fleet-guard.ts';
 import { excludeHost, returnHost } from '../../engine/hosts.ts';
 import { openSession, type World } from '../../engine/world.ts';
 import type { CallWindow } from './calls.ts';
@@ -137,8 +138,7 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       later(item.for, () => parts.deploy(() => parts.file.setLeaving(item.domain, false)));
       return;
     case 'vanish':
-      parts.deploy(() => parts.file.setPresent(item.domain, false));
-      later(item.for, () => parts.deploy(() => parts.file.setPresent(item.domain, true)));
+      vanish(parts, item, index);
       return;
     case 'remove-host': {
       const host = hostCalled(item.host);
@@ -257,6 +257,30 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       parts.deploy(() => {});
       return;
   }
+};
+
+/**
+ * A domain is taken out of the fleet file. Some say that they mean it; of the others, most deploy by a stack that asks the
+ * guard first, and the rest bring a fleet to the workers that is refused when it is to be installed.
+ */
+const vanish = (parts: WorldParts, item: Extract<Item, { do: 'leave' | 'vanish' }>, index: number): void => {
+  const { file, later, trace, ledger } = parts;
+  const [says, asks] = [0, 1].map((n) => stream(parts.scenario.seed, `vanish-${index}-${n}`).chance(0.6));
+  const take = (): void => {
+    parts.deploy(() => file.setPresent(item.domain, false), says === true ? 'sold' : undefined);
+    later(item.for, () => parts.deploy(() => file.setPresent(item.domain, true)));
+  };
+  if (says === true || asks !== true) {
+    take();
+    return;
+  }
+  examineFleet(ledger, file.without(item.domain)).then(
+    (reasons) => {
+      if (reasons.length === 0) take();
+      else trace?.(`not deployed: ${reasons.join(' ')}`);
+    },
+    (error: unknown) => parts.failed(error, 'the fleet guard'),
+  );
 };
 
 /** Somebody changes a key record by hand, and later mends it. */

@@ -67,7 +67,7 @@ export interface WorldParts {
   readonly standing: Standing;
   readonly trace: ((says: string) => void) | undefined;
   /** A newer fleet file is deployed; workers take it up one after the other. */
-  deploy(change: () => void): void;
+  deploy(change: () => void, force?: string): void;
   power(host: MailHost, powered: boolean): void;
   leasesFailUntil(time: number): void;
   eventualUntil(time: number): void;

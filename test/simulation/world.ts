@@ -261,9 +261,9 @@ export const runScenario = async (
     unitDomains,
   });
 
-  const deploy = (change: () => void): void => {
+  const deploy = (change: () => void, force?: string): void => {
     change();
-    file.publish();
+    file.publish(force);
     const newest = file.deployed.length - 1;
     for (const worker of crew.workers)
       loop.at(now() + random.int(0, 600_000), () => {
