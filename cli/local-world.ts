@@ -19,9 +19,11 @@ import { systemClock, systemRandomness } from '../adapters/system.ts';
 import { type Agent, startAgent } from '../agent/start.ts';
 import { createSeals } from '../contract/seals.ts';
 import { describe, SelkieError } from '../core/errors.ts';
+import { refusalText } from '../core/fleet-change.ts';
 import type { Fleet } from '../core/policy.ts';
 import { seconds } from '../core/time.ts';
-import type { Happening } from '../engine/ports.ts';
+import { examineFleet } from '../engine/fleet-guard.ts';
+import type { Happening, Ledger } from '../engine/ports.ts';
 import { tick, workOn } from '../engine/tick.ts';
 import type { World } from '../engine/world.ts';
 
@@ -91,6 +93,10 @@ const tokenOf = (dir: string): string => {
   }
 };
 
+/** No role is taken on here: the zones are this machine's own. */
+const localZones = (fleet: Fleet): Fleet['zones'] =>
+  new Map([...fleet.zones].map(([name, { role: _role, ...zone }]) => [name, zone]));
+
 /**
  * The fleet as this machine serves it: its own name server for every zone, its own host for every domain.
  * @param installed the version in the ledger. Each start brings a newer one (ports may be others), also where the clock
@@ -100,14 +106,25 @@ const localFleet = (fleet: Fleet, dnsPort: number, agent: Agent, installed: numb
   version: Math.max(fleet.version, Date.now(), installed + 1),
   pools: ['local'],
   zones: new Map(
-    [...fleet.zones].map(([name, { role: _role, ...zone }]) => [
+    [...localZones(fleet)].map(([name, zone]) => [
       name,
       { ...zone, nameServers: [`${loopback}:${dnsPort}`] },
     ]),
   ),
   domains: new Map([...fleet.domains].map(([name, domain]) => [name, { ...domain, pool: 'local' }])),
   hosts: new Map([[hostName, { ...agent.entry, pool: 'local' }]]),
+  ...(fleet.force === undefined ? {} : { force: fleet.force }),
 });
+
+/**
+ * A refused fleet would be installed never, and nothing would be done; said before anything starts.
+ * @throws unsafe
+ */
+const requireFleet = async (ledger: Ledger, fleet: Fleet): Promise<void> => {
+  if (fleet.force !== undefined) return;
+  const reasons = await examineFleet(ledger, { ...fleet, zones: localZones(fleet) });
+  if (reasons.length > 0) throw new SelkieError('unsafe', refusalText(reasons));
+};
 
 const isEmpty = (file: string): boolean => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0;
 
@@ -176,7 +193,7 @@ const startApi = async (world: World, dir: string, port: number, log: (line: str
 
 /**
  * @throws SelkieError invalid, with field dnsPort, apiPort, pushPort or milterPort, where a port is in use, and without where
- *   a file of the folder is damaged; unsafe where one is gone. Nothing is left running.
+ *   a file of the folder is damaged; unsafe where one is gone, or the fleet is refused. Nothing is left running.
  */
 export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld> => {
   const { dir, fleet, ports, report, log } = options;
@@ -188,6 +205,9 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
   try {
     const [zoneFile, ledgerFile] = [join(dir, 'zones.sqlite'), join(dir, 'ledger.sqlite')];
     await requireFiles(dir, zoneFile, ledgerFile);
+    const ledger = openSqliteLedger(ledgerFile, Date.now);
+    closers.push(() => ledger.close());
+    await requireFleet(ledger, fleet);
     const zones = openZoneStore(zoneFile, [...fleet.zones.keys()]);
     closers.push(() => zones.close());
     const dns = await startDnsServer({ host: loopback, port: ports.dns, zones });
@@ -207,8 +227,6 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       log,
     });
     closers.push(() => agent.close());
-    const ledger = openSqliteLedger(ledgerFile, Date.now);
-    closers.push(() => ledger.close());
     const queue = createLocalQueue({ retryAfter: seconds(2) });
     const world: World = {
       clock: systemClock,

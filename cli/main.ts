@@ -4,6 +4,7 @@ import { Command, CommanderError, InvalidArgumentError } from 'commander';
 import { leaveWhenUnread } from '../agent/commands/terminal.ts';
 import { printKeyRecord, type RecordFormat } from '../core/dkim/key-record.ts';
 import { describe, SelkieError } from '../core/errors.ts';
+import { forced } from '../core/fleet-change.ts';
 import type { DomainStatus } from '../engine/status.ts';
 import { readFleet } from '../fleet/read.ts';
 import { call } from './client.ts';
@@ -78,10 +79,12 @@ program
   .option('--milter-port <port>', 'the milter on 127.0.0.1; 0 for a free one', port, 8891)
   .option('--once', 'provision and rotate each domain once on free ports, verify messages, report, exit')
   .option('--json', 'with --once: the report as one JSON object')
+  .option('--force <reason>', 'install a fleet that would be refused, since it loses keys or records')
   .action(async (options) => {
     if (options.json === true && options.once !== true)
       throw new SelkieError('invalid', '--json goes with --once');
-    const fleet = readFleet(options.fleet);
+    const file = readFleet(options.fleet);
+    const fleet = options.force === undefined ? file : forced(file, options.force);
     if (options.once !== true)
       return up({
         dir: options.dir ?? '.selkie',

@@ -119,7 +119,7 @@ it('on a full disk: it says so, and starts where there is room again', async (co
     } catch (error) {
       expect(error).toMatchObject({ code: 'ENOSPC' });
     }
-  await expect(start()).rejects.toThrow(/zones\.sqlite.*is its disk full/);
+  await expect(start()).rejects.toThrow(/ledger\.sqlite.*is its disk full/);
   rmSync(filler);
   expect(await signatures(await start())).toBe(2);
   await stop();

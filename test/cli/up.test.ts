@@ -1,5 +1,5 @@
 // `selkie up` and the commands that speak to it.
-import { mkdtempSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -127,4 +127,30 @@ it('names the option for a port that is in use', async () => {
   } finally {
     holder.close();
   }
+});
+
+it('refuses a fleet that drops a domain whose keys are live, before it starts anything, unless told why', async () => {
+  const up = start();
+  await up.prints('signs with');
+  await up.stop('SIGTERM');
+  const file = join(dir, 'other.yaml');
+  const other = readFileSync('fleet.yaml', 'utf8').replaceAll(domain, 'other.dev.example.jp');
+  writeFileSync(file, other);
+  const refused = await selkie('up', '--fleet', file, '--dir', dir, '--dns-port', '0', '--api-port', '0');
+  expect(refused.status).toBe(1);
+  expect(refused.stderr).toMatch(
+    /^selkie: fleet\.yaml is refused: it drops mail\.dev\.example\.jp \(\d{6}, \d{6}e\).*--force "REASON"\.\n$/,
+  );
+  expect((await selkie('up', '--fleet', file, '--dir', dir, '--force', ' ')).stderr).toContain(
+    'needs a reason',
+  );
+  const forced = startUp(dir, '--fleet', file, '--force', 'sold');
+  running.push(forced);
+  await forced.prints('forced (sold): fleet.yaml is refused');
+  await forced.prints('hosts are told to stop signing with');
+  await forced.stop('SIGTERM');
+  // Installed, so that the next start need not say it again.
+  const again = startUp(dir, '--fleet', file);
+  running.push(again);
+  await again.prints('other.dev.example.jp signs with');
 });
