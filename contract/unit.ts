@@ -10,7 +10,13 @@ import { check, checkJson } from './check.ts';
 export type UnitBody =
   | { readonly kind: 'fleet' }
   | { readonly kind: 'zone'; readonly zone: string; readonly domains: readonly string[] }
-  | { readonly kind: 'host'; readonly host: string };
+  | { readonly kind: 'host'; readonly host: string }
+  | { readonly kind: 'audit'; readonly zone: string; readonly after?: string }
+  | {
+      readonly kind: 'inventory';
+      readonly of: 'zones' | 'domains' | 'secrets' | 'hosts';
+      readonly after?: string;
+    };
 
 /** As the most domains that one zone's sweep takes; a message holds many more. */
 const mostDomains = 1_000;
@@ -18,6 +24,9 @@ const mostDomains = 1_000;
 const dnsName = z
   .string()
   .check(z.maxLength(253), z.refine(isDnsName, 'must be a lower-case DNS name without a final dot'));
+
+/** Where a list goes on: what its provider gave, a name and little more. */
+const place = z.string().check(z.minLength(1), z.maxLength(1_300));
 
 // Not strict: the sender may be newer than the worker.
 const schema: z.ZodMiniType<UnitBody> = z.discriminatedUnion('kind', [
@@ -28,6 +37,12 @@ const schema: z.ZodMiniType<UnitBody> = z.discriminatedUnion('kind', [
     domains: z.array(dnsName).check(z.maxLength(mostDomains)),
   }),
   z.object({ kind: z.literal('host'), host: dnsName }),
+  z.object({ kind: z.literal('audit'), zone: dnsName, after: z.exactOptional(place) }),
+  z.object({
+    kind: z.literal('inventory'),
+    of: z.enum(['zones', 'domains', 'secrets', 'hosts']),
+    after: z.exactOptional(place),
+  }),
 ]);
 
 const what = 'The unit of work';

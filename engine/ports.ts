@@ -81,6 +81,33 @@ export interface DnsWriter {
   status(zone: FleetZone, changeId: string): Promise<'pending' | 'in-sync' | 'unknown'>;
   /** How many of `changes`, from the front, fit in one `submit`: at least 1. */
   fits(changes: readonly Change[]): number;
+  /**
+   * The zone's TXT sets in the provider's order, from behind `after` (the `next` of the page before; nobody else reads it).
+   * A page may hold fewer than `limit`, or none, and yet have a next: the provider counts sets of other types too.
+   * @throws as `lookup`
+   */
+  list(
+    zone: FleetZone,
+    options: { after?: string; limit: number },
+  ): Promise<{ sets: readonly { name: string; set: TxtSet }[]; next?: string }>;
+  /** Whether requests are short: then none is made that can be saved. Absent: never. */
+  isShort?(): boolean;
+}
+
+/** What an account has a quota of at its DNS provider. */
+export type Bucket = 'requests' | 'changes';
+
+/**
+ * Spends an account's quota, which all workers share: a part of it, so that others of the account have the rest.
+ */
+export interface Quota {
+  /**
+   * Waits until `count` may be spent.
+   * @throws throttled where that takes longer than the caller should wait; nothing is spent then
+   */
+  take(bucket: Bucket, count: number): Promise<void>;
+  /** Whether there was lately less than was wanted. */
+  isShort(): boolean;
 }
 
 /** One name server's answer at one address. */
@@ -112,6 +139,13 @@ export interface DnsObserver {
    * @throws unavailable where the delegation itself cannot be learned
    */
   observe(zone: FleetZone, name: string): Promise<Observation>;
+  /**
+   * What every name server of whatever zone holds `name` says of it, with CNAMEs (a DNAME's too: RFC 6672 §3.1) followed from
+   * zone to zone until they lead into `zone`: such an answer is a `cname` whose target lies there, and is not asked further.
+   * The negative TTL is the longest on the way. Absent: it cannot.
+   * @throws unavailable where the servers of a zone on the way cannot be learned, or the chain is too long
+   */
+  follow?(name: string, zone: FleetZone): Promise<Observation>;
 }
 
 /** Carries sealed bundles to mail hosts. */
@@ -128,7 +162,14 @@ export type Unit =
   | { readonly kind: 'fleet' }
   /** These domains of one record zone. */
   | { readonly kind: 'zone'; readonly zone: string; readonly domains: readonly string[] }
-  | { readonly kind: 'host'; readonly host: string };
+  | { readonly kind: 'host'; readonly host: string }
+  /** Compares one record zone with what the ledger says should stand there, from behind `after` (of `DnsWriter.list`). */
+  | { readonly kind: 'audit'; readonly zone: string; readonly after?: string }
+  /** Goes through all there is of one sort, from behind `after`: zones are audited, some each minute; others are compared. */
+  | { readonly kind: 'inventory'; readonly of: Inventory; readonly after?: string };
+
+/** What is gone through as a whole, and not by zones. */
+export type Inventory = 'zones' | 'domains' | 'secrets' | 'hosts';
 
 export interface Queue {
   /** At least once, in any order. `delay` ≤ 15 minutes. */

@@ -11,8 +11,11 @@ import {
   ChangeResourceRecordSetsCommand,
   GetChangeCommand,
   ListResourceRecordSetsCommand,
+  type ListResourceRecordSetsCommandInput,
+  type ListResourceRecordSetsCommandOutput,
   type ResourceRecordSet,
   type Route53Client,
+  type RRType,
 } from '@aws-sdk/client-route-53';
 import { parseValue } from '../../core/dkim/txt.ts';
 import { SelkieError } from '../../core/errors.ts';
@@ -80,6 +83,26 @@ const printChange = (change: Change, old?: ResourceRecordSet): AwsChange[] => {
     case 'replace':
       return [remove(change.old), create];
   }
+};
+
+/** ListResourceRecordSets answers with no more. */
+const mostListed = 300;
+
+/** Where the next page begins: name, type and, of sets that share both (weighted ones), its identifier. */
+const printCursor = ({
+  NextRecordName: name = '',
+  NextRecordType: type = 'TXT',
+  NextRecordIdentifier: identifier,
+}: ListResourceRecordSetsCommandOutput): string =>
+  [name, type, ...(identifier === undefined ? [] : [identifier])].join(' ');
+
+const readCursor = (cursor: string): Partial<ListResourceRecordSetsCommandInput> => {
+  const [name, type, ...identifier] = cursor.split(' ');
+  return {
+    StartRecordName: name,
+    StartRecordType: type as RRType,
+    ...(identifier.length === 0 ? {} : { StartRecordIdentifier: identifier.join(' ') }),
+  };
 };
 
 /** Refused for what is in it: Route 53 says InvalidInput where a field's form is wrong, InvalidChangeBatch otherwise. */
@@ -187,5 +210,23 @@ export const createRoute53Writer = ({ clientFor }: Route53WriterOptions): DnsWri
     },
 
     fits: countThatFits,
+
+    async list(zone, { after, limit }) {
+      try {
+        const answer = await clientFor(zone).send(
+          new ListResourceRecordSetsCommand({
+            HostedZoneId: zone.id,
+            MaxItems: Math.min(limit, mostListed),
+            ...(after === undefined ? {} : readCursor(after)),
+          }),
+        );
+        const sets = (answer.ResourceRecordSets ?? [])
+          .filter(({ Type }) => Type === 'TXT')
+          .map((listed) => ({ name: plainName(listed.Name ?? ''), set: readSet(listed) }));
+        return answer.IsTruncated === true ? { sets, next: printCursor(answer) } : { sets };
+      } catch (error) {
+        throw toSelkieError(error, `Listing zone ${zone.name}`);
+      }
+    },
   };
 };

@@ -46,6 +46,10 @@ const identity = (unit: Unit): string => {
       return ['zone', unit.zone, ...[...new Set(unit.domains)].toSorted()].join(' ');
     case 'host':
       return `host ${unit.host}`;
+    case 'audit':
+      return `audit ${unit.zone} ${unit.after ?? ''}`;
+    case 'inventory':
+      return `inventory ${unit.of} ${unit.after ?? ''}`;
   }
 };
 

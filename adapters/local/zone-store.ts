@@ -1,6 +1,6 @@
 // TXT records of the local zones in a SQLite file: the engine writes them here, and the embedded DNS server serves them
 // from here. A change is in sync once it is committed. Touches that file alone.
-import { DatabaseSync } from 'node:sqlite';
+import { DatabaseSync, type SQLOutputValue } from 'node:sqlite';
 import { SelkieError } from '../../core/errors.ts';
 import { lowerName } from '../../core/names.ts';
 import { milliseconds } from '../../core/time.ts';
@@ -61,17 +61,21 @@ export const openZoneStore = (path: string, zones: readonly string[]): ZoneStore
   const sql = {
     find: db.prepare('SELECT ttl, body FROM txt WHERE zone = ? AND path = ?'),
     below: db.prepare('SELECT 1 FROM txt WHERE zone = ? AND path > ? AND path < ? LIMIT 1'),
+    list: db.prepare('SELECT path, ttl, body FROM txt WHERE zone = ? AND path > ? ORDER BY path LIMIT ?'),
     insert: db.prepare('INSERT INTO txt (zone, path, ttl, body) VALUES (?, ?, ?, ?)'),
     remove: db.prepare('DELETE FROM txt WHERE zone = ? AND path = ?'),
     accept: db.prepare('INSERT INTO change (zone) VALUES (?)'),
     known: db.prepare('SELECT 1 FROM change WHERE id = ?'),
   };
 
+  const setOf = (row: Record<string, SQLOutputValue>): TxtSet => ({
+    ttl: milliseconds(Number(row.ttl)),
+    values: JSON.parse(String(row.body)),
+  });
+
   const find = (zone: string, name: string): TxtSet | undefined => {
     const row = sql.find.get(lowerName(zone), pathOf(lowerName(name)));
-    return row === undefined
-      ? undefined
-      : { ttl: milliseconds(Number(row.ttl)), values: JSON.parse(String(row.body)) };
+    return row === undefined ? undefined : setOf(row);
   };
 
   const create = (zone: string, name: string, set: TxtSet): void => {
@@ -133,6 +137,15 @@ export const openZoneStore = (path: string, zones: readonly string[]): ZoneStore
       }),
 
     fits: countThatFits,
+
+    list: ({ name: zoneName }, { after, limit }) =>
+      guarded(() => {
+        const rows = sql.list.all(requireZone(zoneName), after ?? '', limit + 1);
+        const page = rows.slice(0, limit);
+        const sets = page.map((row) => ({ name: pathOf(String(row.path)), set: setOf(row) }));
+        const last = page.at(-1);
+        return rows.length > limit && last !== undefined ? { sets, next: String(last.path) } : { sets };
+      }),
 
     zones: () => names,
     find,

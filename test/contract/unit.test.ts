@@ -9,6 +9,10 @@ const units: readonly UnitBody[] = [
   { kind: 'zone', zone: '_domainkey.example.org', domains: ['example.org', 'a.example.org'] },
   { kind: 'host', host: 'mx1.example.org' },
   { kind: 'host', host: 'mx1' },
+  { kind: 'audit', zone: 'example.org' },
+  { kind: 'audit', zone: 'example.org', after: '240128._domainkey.example.org. TXT' },
+  { kind: 'inventory', of: 'zones' },
+  { kind: 'inventory', of: 'secrets', after: 'example.org/240128' },
 ];
 
 describe('the body of a unit', () => {
@@ -47,6 +51,13 @@ describe('the body of a unit', () => {
     ['too many domains', JSON.stringify({ ...zone, domains: Array(1_001).fill('a.example') })],
     ['an empty host', '{"kind":"host","host":""}'],
     ['a host too long', JSON.stringify({ kind: 'host', host: 'a.'.repeat(200) })],
+    ['an audit without a zone', '{"kind":"audit"}'],
+    ['an audit from nowhere', '{"kind":"audit","zone":"example.org","after":""}'],
+    [
+      'an audit from too far',
+      JSON.stringify({ kind: 'audit', zone: 'example.org', after: 'a'.repeat(1_301) }),
+    ],
+    ['an inventory of what is not counted', '{"kind":"inventory","of":"records"}'],
     ['a host with a line break', '{"kind":"host","host":"mx1\\nmx2"}'],
   ])('is refused where it is %s', (_, body) => {
     expect(() => parseUnit(body)).toThrow(expect.objectContaining({ code: 'invalid' }));

@@ -109,6 +109,69 @@ export const dnsWriterContract = (
       });
     });
 
+    describe('list', () => {
+      const all = async (limit: number) => {
+        const sets: { name: string; set: TxtSet }[] = [];
+        let after: string | undefined;
+        for (let pages = 0; pages < 500; pages += 1) {
+          const page = await harness.writer.list(zone, { limit, ...(after === undefined ? {} : { after }) });
+          expect(page.sets.length).toBeLessThanOrEqual(limit);
+          sets.push(...page.sets);
+          after = page.next;
+          if (after === undefined) return sets;
+        }
+        throw new Error('the list has no end');
+      };
+      const byName = (sets: readonly { name: string; set: TxtSet }[]) =>
+        sets.toSorted((a, b) => (a.name < b.name ? -1 : 1));
+
+      test('nothing in an empty zone', async () => {
+        expect(await all(10)).toEqual([]);
+      });
+
+      test.each([1, 2, 3, 100])('all there is, each once, %i at a time', async (limit) => {
+        const names = ['240128', '240128e', '240128-2', '240129', '*', 'a.b', 'z'].map(key);
+        const wild = `*.${zone.name}`;
+        const written = [zone.name, wild, ...names].map((name) => ({ name, set: set(`at ${name}`) }));
+        await submit(...written.map(({ name, set: each }): Change => ({ do: 'create', name, set: each })));
+        expect(byName(await all(limit))).toEqual(byName(written));
+      });
+
+      test('many: 700 sets', async () => {
+        const names = Array.from({ length: 700 }, (_, n) => key(`s${n}`));
+        const changes = names.map((name) => create(name, 'v=DKIM1; p='));
+        for (let done = 0; done < changes.length; ) {
+          const count = harness.writer.fits(changes.slice(done));
+          await submit(...changes.slice(done, done + count));
+          done += count;
+        }
+        expect((await all(300)).map(({ name }) => name).toSorted()).toEqual(names.toSorted());
+        expect(await all(1_000)).toHaveLength(700);
+      });
+
+      test('as lookup has it', async () => {
+        const value = `${'x'.repeat(254)}"\\"y`;
+        await submit({ do: 'create', name: key('240128'), set: { ttl: minutes(5), values: ['one', value] } });
+        const [found] = await all(10);
+        expect(found?.set.ttl).toBe(minutes(5));
+        expect(found?.set.values.toSorted()).toEqual(['one', value].toSorted());
+      });
+
+      test('what was removed while it is listed does not end it', async () => {
+        await submit(create(key('a'), 'a'), create(key('b'), 'b'), create(key('c'), 'c'));
+        let page = await harness.writer.list(zone, { limit: 1 });
+        const seen = page.sets.map(({ name }) => name);
+        const gone = ['a', 'b', 'c'].find((each) => !seen.includes(key(each))) ?? '';
+        await submit({ do: 'delete', name: key(gone), set: set(gone) });
+        while (page.next !== undefined) {
+          page = await harness.writer.list(zone, { limit: 1, after: page.next });
+          seen.push(...page.sets.map(({ name }) => name));
+        }
+        const left = ['a', 'b', 'c'].filter((each) => each !== gone).map(key);
+        expect(seen.toSorted()).toEqual(left);
+      });
+    });
+
     describe('submit', () => {
       test('replaces a record by its tombstone', async () => {
         await submit(create(key('240128'), long('A')));
@@ -235,6 +298,7 @@ export const dnsWriterContract = (
       await expect(writer.lookup(goneZone, `x.${goneZone.name}`)).rejects.toMatchObject({
         code: 'not-found',
       });
+      await expect(writer.list(goneZone, { limit: 1 })).rejects.toMatchObject({ code: 'not-found' });
       await expect(writer.submit(goneZone, [create(`x.${goneZone.name}`, 'x')])).rejects.toMatchObject({
         code: 'not-found',
       });

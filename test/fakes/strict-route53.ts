@@ -157,7 +157,8 @@ export const startStrictRoute53 = async ({
     const zone = zoneOf(id);
     const [name, type] = [query.get('name'), query.get('type') ?? ''];
     if (name === null && type !== '') throw new Refusal(400, 'InvalidInput', 'a type without a name');
-    const start = name === null ? '' : orderOf(name);
+    // Takes names as it lists them, `\052` for an asterisk.
+    const start = name === null ? '' : orderOf(name.replaceAll('\\052', '*'));
     const most = Number(query.get('maxitems') ?? 300);
     const rest = zone.sets
       .map((set) => ({ set, order: orderOf(set.name.replaceAll('\\052', '*')) }))

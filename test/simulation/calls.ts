@@ -134,6 +134,7 @@ export const inWeather = (world: World, process: Process, loop: Loop, weather: W
       submit: (zone, changes) => go('writer.submit', () => writer.submit(zone, changes)),
       status: (zone, id) => go('writer.status', () => writer.status(zone, id)),
       fits: (changes) => writer.fits(changes),
+      list: (zone, options) => go('writer.lookup', () => writer.list(zone, options)),
     },
     observer: { observe: (zone, name) => go('observer.observe', () => observer.observe(zone, name)) },
     transport: { push: (host, bundle) => go('transport.push', () => transport.push(host, bundle)) },

@@ -207,6 +207,16 @@ export const createDns = (options: {
       return change.sync <= loop.now() && !held ? 'in-sync' : 'pending';
     },
     fits: (batch) => Math.min(batch.length, 70),
+    list: async (where, { after = '', limit }) => {
+      const { standing } = zoneAt(where);
+      const names = [...standing.keys()].filter((name) => name > after).toSorted();
+      const sets = names.slice(0, limit).flatMap((name) => {
+        const there = standing.get(name);
+        return there === undefined ? [] : [{ name, set: there.set }];
+      });
+      const last = sets.at(-1);
+      return names.length > limit && last !== undefined ? { sets, next: last.name } : { sets };
+    },
     observe: async (where, name) => {
       const zone = zoneAt(where);
       return {

@@ -63,6 +63,16 @@ export const createDns = (now: () => Instant): SimulatedDns => {
       return at <= now() ? 'in-sync' : 'pending';
     },
     fits: (changes) => changes.length,
+    list: async (_zone, { after = '', limit }) => {
+      const names = [...new Set(writes.map(({ name }) => name))].filter((name) => name > after).toSorted();
+      const page = names.slice(0, limit);
+      const sets = page.flatMap((name) => {
+        const set = shown(name, now());
+        return set === undefined ? [] : [{ name, set }];
+      });
+      const last = page.at(-1);
+      return names.length > limit && last !== undefined ? { sets, next: last } : { sets };
+    },
     observe: async (_zone, name) => ({
       negativeTtl: dns.negativeTtl,
       answers: dns.lags.map((lag, index): ServerAnswer => {
