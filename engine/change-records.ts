@@ -9,9 +9,8 @@ import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import type { Action } from '../core/key/actions.ts';
 import { stepOf } from '../core/key/actions.ts';
 import type { Key } from '../core/key/evidence.ts';
-import { withEvidence, withoutTrouble, withRotation, withTrouble } from '../core/key/row.ts';
+import { recordName, withEvidence, withoutTrouble, withRotation, withTrouble } from '../core/key/row.ts';
 import { mayHaveSigned } from '../core/key/state.ts';
-import { keyRecordName } from '../core/names.ts';
 import type { FleetZone } from '../core/policy.ts';
 import type { Change, TxtSet } from './ports.ts';
 import { holdsOnly } from './txt-set.ts';
@@ -37,7 +36,7 @@ const wasTried = (work: Work, action: RecordAction): boolean =>
 /** Somebody else's record stands at a name that was free when it was reserved: the key is given up, another selector is taken. */
 const passOver = async (work: Work, selector: string): Promise<undefined> => {
   const at = work.now();
-  const reason = `a record that is not ours stands at ${keyRecordName(selector, work.row.domain)}`;
+  const reason = `a record that is not ours stands at ${recordName(work.row, selector)}`;
   const key = theKey(work.row, selector);
   const withdrawn = withEvidence(work.row, selector, { abandoned: { at, reason } });
   const next = withRotation(withdrawn, key.rotation, (rotation) => ({
@@ -52,7 +51,7 @@ const wantedPublication = async (work: Work, action: RecordAction): Promise<Chan
   const { selector } = action;
   const { algorithm, evidence } = theKey(work.row, selector);
   if (evidence.stored === undefined || evidence.abandoned !== undefined) return undefined;
-  const name = keyRecordName(selector, work.row.domain);
+  const name = recordName(work.row, selector);
   if (evidence.publishIntended === undefined) {
     const { publicKey } = evidence.stored;
     const value = buildKeyRecord({ algorithm, publicKey, tags: work.policy.tags });
@@ -83,7 +82,7 @@ const believed = (key: Key): TxtSet | undefined => {
 
 const wantedTombstone = async (work: Work, action: RecordAction): Promise<Change | undefined> => {
   const key = theKey(work.row, action.selector);
-  const name = keyRecordName(action.selector, work.row.domain);
+  const name = recordName(work.row, action.selector);
   const record = believed(key);
   if (record === undefined) return undefined;
   const set: TxtSet = { ttl: record.ttl, values: [buildTombstone(key.algorithm)] };
@@ -94,7 +93,7 @@ const wantedTombstone = async (work: Work, action: RecordAction): Promise<Change
 
 const wantedDeletion = async (work: Work, action: RecordAction): Promise<Change | undefined> => {
   const key = theKey(work.row, action.selector);
-  const name = keyRecordName(action.selector, work.row.domain);
+  const name = recordName(work.row, action.selector);
   const record = believed(key);
   const set = wasTried(work, action) ? await work.world.writer.lookup(work.zone, name) : record;
   const now = { at: work.now() };
@@ -146,10 +145,16 @@ const accept = async ({ work, action }: Wanted, changeId: string): Promise<void>
   );
 };
 
+const asksProvider = (action: Action): boolean =>
+  isRecordAction(action) || action.do === 'ask' || action.do === 'reserve';
+
 /** The failure stays in the row: the next try looks before it writes. */
 export const fail = async (work: Work, action: Action, error: unknown): Promise<void> => {
   if (hasCode(error, 'conflict')) return; // another worker was first; the next round plans from what it wrote
   const message = describe(error);
+  if (hasCode(error, 'throttled', 'busy') && asksProvider(action))
+    // Refused before it was read: nothing was changed, so there is nothing to look at before the next try, in a minute.
+    return work.report('trouble', `${stepOf(action)}: ${message}`);
   await work.save(withTrouble(work.row, stepOf(action), work.now(), message));
   work.report(
     error instanceof SelkieError && error.retry === 'later' ? 'trouble' : 'alarm',

@@ -3,9 +3,11 @@
 import type { Acknowledgement } from '../contract/acknowledgement.ts';
 import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import { samePlace } from '../core/key/evidence.ts';
-import type { FleetHost } from '../core/policy.ts';
+import { type FleetHost, hostsOf } from '../core/policy.ts';
 import { add, days, type Instant, instant, latest, minutes } from '../core/time.ts';
 import type { HostRow, Unit } from './ports.ts';
+import { zoneUnits } from './units.ts';
+import { smallPool } from './wake-hosts.ts';
 import { newHostRow, report, type Session, type World } from './world.ts';
 
 /** How far a host's clock may be off in what it signs. */
@@ -55,14 +57,14 @@ export const changeHost = async (
   }
 };
 
-/** Zone units for domains, grouped; a domain that the ledger does not know is passed over. */
-const zoneUnits = async (world: World, domains: readonly string[]): Promise<readonly Unit[]> => {
-  const byZone = new Map<string, string[]>();
+/** Units of domains; one that the ledger does not know is passed over. */
+const unitsOf = async (world: World, domains: readonly string[]): Promise<readonly Unit[]> => {
+  const found: { readonly domain: string; readonly zone: string }[] = [];
   for (const domain of new Set(domains)) {
     const zone = world.fleet.domains.get(domain)?.zone ?? (await world.ledger.domain(domain))?.zone;
-    if (zone !== undefined) byZone.set(zone, [...(byZone.get(zone) ?? []), domain]);
+    if (zone !== undefined) found.push({ domain, zone });
   }
-  return [...byZone].map(([zone, names]) => ({ kind: 'zone', zone, domains: names }));
+  return zoneUnits(world.fleet, found);
 };
 
 /** A host that is silent in an emergency no longer counts, until it acknowledges a full snapshot again. */
@@ -166,9 +168,12 @@ const wakeWaiting = async (
   before: HostRow,
   after: HostRow,
 ): Promise<void> => {
+  // The last host's answer is what counts. Where hosts are many, domains look for themselves each minute, instead of once for
+  // each host that did what it was told.
+  const few = hostsOf(world.fleet, after.pool).length <= smallPool;
   const reached = after.cursor?.n ?? 0;
-  const entries = await world.ledger.log(after.pool, before.complete ? (before.cursor?.n ?? 0) : reached);
-  const changed = entries
+  const from = before.complete ? (before.cursor?.n ?? 0) : reached;
+  const changed = (few ? await world.ledger.log(after.pool, from) : [])
     .filter(({ place }) => place.n <= reached)
     .flatMap(({ changes }) => changes.map(({ domain }) => domain));
   // Only where something changed: a key that goes on failing would have its domain and its host wake each other for ever.
@@ -178,7 +183,7 @@ const wakeWaiting = async (
   for (const [key, why] of Object.entries(after.failed))
     if (before.failed[key] !== why)
       report(world, session, 'alarm', `host ${after.name} cannot use ${key}: ${why}`, { host: after.name });
-  await world.queue.send(await zoneUnits(world, [...changed, ...failing]));
+  await world.queue.send(await unitsOf(world, [...changed, ...failing]));
 };
 
 /** A host that pulls each minute writes a row so often, and not each time. */

@@ -7,6 +7,7 @@ import { type Action, type Gate, stepOf } from '../core/key/actions.ts';
 import type { DomainRow, Duty, Key } from '../core/key/evidence.ts';
 import {
   inSyncFact,
+  recordName,
   withEvidence,
   withoutAccepted,
   withRotation,
@@ -16,16 +17,16 @@ import {
 import { selectorFor } from '../core/key/selector.ts';
 import { dutyTurn, keysOf, stateOf } from '../core/key/state.ts';
 import { queuesOf } from '../core/key/waits.ts';
-import { keyRecordName } from '../core/names.ts';
 import { calendarDate, type Instant } from '../core/time.ts';
 import { adopt } from './adopt.ts';
 import type { DutyChange } from './ports.ts';
 import { proveAbsence, proveKey, proveTombstone } from './prove.ts';
+import type { Telling } from './tell.ts';
 import { theKey, type Work } from './work.ts';
 
 type RecordAction = 'publish' | 'entomb' | 'delete';
-/** Actions on one domain; telling and fencing hosts is the unit's. */
-export type DomainAction = Exclude<Action, { do: RecordAction | 'tell' | 'fence' }>;
+/** Actions on one domain by itself; what many domains do together is the unit's. */
+export type DomainAction = Exclude<Action, { do: RecordAction | TellAction['do'] | 'tell' | 'fence' }>;
 
 const dutyChange = (work: Work, key: Key, duty: Duty): DutyChange[] => {
   const { stored, adopted } = key.evidence;
@@ -62,8 +63,9 @@ const reserve = async (work: Work, action: Extract<Action, { do: 'reserve' }>): 
   const { row, policy, world } = work;
   const known = [...row.keys, ...row.taken].map((used) => used.selector);
   const selector = selectorFor(calendarDate(work.now(), policy.timeZone), action.algorithm, known);
-  const name = keyRecordName(selector, row.domain);
-  const foreign = await world.writer.lookup(work.zone, name);
+  const name = recordName(row, selector);
+  // A CREATE is refused over a name that is taken, which asks the same. To ask before saves a key that comes to nothing.
+  const foreign = world.writer.isShort?.() === true ? undefined : await world.writer.lookup(work.zone, name);
   const at = work.now();
   const take = async (reason: string, forEver: boolean): Promise<void> => {
     const taken = [...row.taken, { selector, at, reason }];
@@ -96,7 +98,10 @@ const store = async (work: Work, selector: string): Promise<void> => {
   const { keys, vault } = work.world;
   const { algorithm } = theKey(work.row, selector);
   const generated = await keys.generate(algorithm);
-  const secret = await vault.store(work.row.domain, selector, generated.privateKey);
+  const [secret] = await vault.store([
+    { domain: work.row.domain, selector, privateKey: generated.privateKey },
+  ]);
+  if (secret === undefined) throw new SelkieError('unavailable', 'the vault gave no reference');
   const stored = await vault.read(secret);
   const { publicKey, fingerprint } = keys.publicOf(stored);
   if (!keys.matches(stored, algorithm, publicKey))
@@ -134,29 +139,34 @@ const ask = async (work: Work, action: Extract<Action, { do: 'ask' }>, statusOf:
   work.report('step', `the provider has the change of ${selector} on all its servers`, selector);
 };
 
-const offer = async (work: Work, rotationId: string): Promise<void> => {
+const offer = (work: Work, rotationId: string): Telling | undefined => {
   const rotation = work.row.rotations.find(({ id }) => id === rotationId);
-  if (rotation === undefined) return;
+  if (rotation === undefined) return undefined;
   const at = work.now();
   const keys = keysOf(work.row, rotation);
   const { row } = work;
-  await work.append(
-    (place) => keys.reduce((next, key) => withTurn(next, key.selector, { offered: { at, place } }), row),
-    keys.flatMap((key) => dutyChange(work, key, 'standby')),
-  );
-  for (const key of keys)
-    work.report('step', `${key.selector} is sent to the hosts of pool ${row.pool}`, key.selector);
+  return {
+    work,
+    next: (place) =>
+      keys.reduce((next, key) => withTurn(next, key.selector, { offered: { at, place } }), row),
+    changes: keys.flatMap((key) => dutyChange(work, key, 'standby')),
+    told: () => {
+      for (const key of keys)
+        work.report('step', `${key.selector} is sent to the hosts of pool ${row.pool}`, key.selector);
+    },
+  };
 };
 
 /** The intent to sign with the new and to stop with the old is saved, and told, in one transaction: invariant 3. */
-const switchOver = async (work: Work, action: Extract<Action, { do: 'switch' }>): Promise<void> => {
+const switchOver = (work: Work, action: Extract<Action, { do: 'switch' }>): Telling => {
   const { row } = work;
   const at = work.now();
   const rotation = row.rotations.find(({ id }) => id === action.rotation);
   const sign = rotation === undefined ? [] : keysOf(row, rotation);
   const stop = action.stop.map((selector) => theKey(row, selector));
-  await work.append(
-    (place) => {
+  return {
+    work,
+    next: (place) => {
       const signing = sign.reduce(
         (next, key) => withTurn(next, key.selector, { signIntended: { at, place } }),
         row,
@@ -166,17 +176,20 @@ const switchOver = async (work: Work, action: Extract<Action, { do: 'switch' }>)
         signing,
       );
     },
-    [
+    changes: [
       ...sign.flatMap((key) => dutyChange(work, key, 'signing')),
       // A retired key stays on its hosts as standby, so that a rollback finds it; a compromised one goes at once.
       ...stop.flatMap((key) =>
         dutyChange(work, key, key.evidence.compromised === undefined ? 'standby' : 'none'),
       ),
     ],
-  );
-  for (const key of sign) work.report('step', `hosts are told to sign with ${key.selector}`, key.selector);
-  for (const key of stop)
-    work.report('step', `hosts are told to stop signing with ${key.selector}`, key.selector);
+    told: () => {
+      for (const key of sign)
+        work.report('step', `hosts are told to sign with ${key.selector}`, key.selector);
+      for (const key of stop)
+        work.report('step', `hosts are told to stop signing with ${key.selector}`, key.selector);
+    },
+  };
 };
 
 const passed: Readonly<Record<Gate, string>> = {
@@ -199,13 +212,33 @@ const latch = async (work: Work, selector: string, gate: Gate): Promise<void> =>
   work.report('step', `${passed[gate]} ${selector}`, selector);
 };
 
-const erase = async (work: Work, selector: string): Promise<void> => {
+const erase = (work: Work, selector: string): Telling => {
   const { row } = work;
   const at = work.now();
-  await work.append(
-    (place) => withEvidence(row, selector, { eraseTold: { at, place } }),
-    dutyChange(work, theKey(row, selector), 'none'),
-  );
+  return {
+    work,
+    next: (place) => withEvidence(row, selector, { eraseTold: { at, place } }),
+    changes: dutyChange(work, theKey(row, selector), 'none'),
+    told: () => {},
+  };
+};
+
+/** The steps that tell hosts something: those of many domains go together (tell.ts). */
+export type TellAction = Extract<Action, { do: 'offer' | 'switch' | 'erase' }>;
+
+export const isTellAction = (action: Action): action is TellAction =>
+  action.do === 'offer' || action.do === 'switch' || action.do === 'erase';
+
+/** What a step tells; undefined: it is no longer to be done. */
+export const tellingOf = (work: Work, action: TellAction): Telling | undefined => {
+  switch (action.do) {
+    case 'offer':
+      return offer(work, action.rotation);
+    case 'switch':
+      return switchOver(work, action);
+    case 'erase':
+      return erase(work, action.selector);
+  }
 };
 
 const destroy = async (work: Work, selector: string): Promise<void> => {
@@ -255,10 +288,6 @@ export const perform = async (work: Work, action: DomainAction, statusOf: Status
         work,
         action.selector,
       );
-    case 'offer':
-      return offer(work, action.rotation);
-    case 'switch':
-      return switchOver(work, action);
     case 'latch':
       return latch(work, action.selector, action.gate);
     case 'revoke':
@@ -267,8 +296,6 @@ export const perform = async (work: Work, action: DomainAction, statusOf: Status
     case 'remove':
       await work.save(withEvidence(work.row, action.selector, { removalIntended: { at: work.now() } }));
       return work.report('step', `the record of ${action.selector} is to be removed`, action.selector);
-    case 'erase':
-      return erase(work, action.selector);
     case 'destroy':
       return destroy(work, action.selector);
     case 'abort':

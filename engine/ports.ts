@@ -3,6 +3,7 @@
 // `retry: 'later'` may have had its effect or not, and the caller looks before it tries again.
 
 import type { Algorithm } from '../core/algorithm.ts';
+import type { AuditEvent, AuditTail } from '../core/audit.ts';
 import type { DomainRow, Duty, Place } from '../core/key/evidence.ts';
 import type { FleetHost, FleetZone } from '../core/policy.ts';
 import type { Duration, Instant } from '../core/time.ts';
@@ -37,21 +38,46 @@ export interface Keys {
   matches(privateKey: Uint8Array, algorithm: Algorithm, publicKey: string): boolean;
 }
 
+/** A private key that is to be stored under its name, (domain, selector). */
+export interface NewSecret {
+  readonly domain: string;
+  readonly selector: string;
+  readonly privateKey: Uint8Array;
+}
+
+/** What a vault holds: its reference, and the name that it was stored under. */
+export interface StoredSecret {
+  readonly secret: string;
+  readonly domain: string;
+  readonly selector: string;
+}
+
 /** Keeps private keys. A secret is written once and never changed. */
 export interface Vault {
   /**
-   * Stores `privateKey` under (domain, selector). Returns the reference to read it by.
-   * Where a secret of that name is already there, it is left as it is and its reference is returned: the caller reads back
-   * and goes on with what is stored, so that two workers, or one that crashed, end with one key.
-   * @throws unavailable, throttled, denied
+   * Stores keys, each name once. Returns the references to read them by, in the same order.
+   * What is already there under a name is left as it is and its reference is returned: the caller reads back and goes on
+   * with what is stored, so that one that crashed and comes again ends with one key. Of two workers at the same moment each
+   * may be given a copy of its own; the caller lets the ledger decide, and destroys what lost.
+   * @throws unavailable, throttled, denied; also where only some of the keys could not be stored: `find` tells which are
    */
-  store(domain: string, selector: string, privateKey: Uint8Array): Promise<string>;
+  store(keys: readonly NewSecret[]): Promise<readonly string[]>;
   /** @throws not-found where it is gone; unavailable (also right after a write, where the store is only eventually readable) */
   read(secret: string): Promise<Uint8Array>;
   /** The reference of what is stored under (domain, selector); undefined where nothing is, or no longer. @throws unavailable, throttled, denied */
   find(domain: string, selector: string): Promise<string | undefined>;
   /** Schedules it for deletion; after this `read` may throw not-found. Again is the same; an unknown reference is no error. */
   destroy(secret: string): Promise<void>;
+  /**
+   * What is stored and not scheduled for deletion, each name as often as it is stored; what was stored or destroyed in the
+   * last minutes may be missing or still be there. Pages hold about `limit`, none too, until there is no `next`.
+   * @param options.after `next` of the page before
+   * @throws unavailable, throttled, denied
+   */
+  list(options: {
+    readonly after?: string;
+    readonly limit: number;
+  }): Promise<{ readonly secrets: readonly StoredSecret[]; readonly next?: string }>;
 }
 
 /** TXT records that share a name. `values` are joined strings, as DKIM reads them (RFC 6376 §3.6.2.2). */
@@ -228,6 +254,8 @@ export interface HostRow {
   readonly fenced?: { readonly at: Instant; readonly reason: string };
   /** Why the last delivery failed. */
   readonly trouble?: { readonly at: Instant; readonly message: string };
+  /** The last event of the host's audit trail; absent: nobody has ordered anything. */
+  readonly audit?: AuditTail;
 }
 
 /** Something that happened, for a log line or a person who watches. */
@@ -258,10 +286,12 @@ export interface Reporter {
 
 /** A write request that was answered, so that the same Idempotency-Key is answered the same. */
 export interface RequestRow {
+  /** Or `host/NAME`. */
   readonly domain: string;
   readonly idempotencyKey: string;
   /** Of the request's content: another content under the same key is a conflict. */
   readonly fingerprint: string;
+  /** The rotation that is the answer; empty where the order began none. */
   readonly rotation: string;
   readonly at: Instant;
 }
@@ -276,7 +306,7 @@ export interface LedgerHead {
 }
 
 /**
- * Written whole or not at all. It holds at most 100 items (each row, selector and request is one, an append is three) and
+ * Written whole or not at all. It holds at most 100 items (each row, selector, request and event is one, an append is three) and
  * each row and selector once: else `invalid`.
  */
 export interface Commit {
@@ -289,6 +319,11 @@ export interface Commit {
   /** On the condition that `place.n` is the next number of the pool's log, and `place.epoch` the present epoch. */
   readonly append?: LogEntry & { readonly pool: string };
   readonly request?: RequestRow;
+  /**
+   * Each on the condition that no event of its number is there; the last of a subject is the `audit` of the subject's row,
+   * which is in the same commit: else `invalid`. So a trail has no gap, and its row no event that it does not name.
+   */
+  readonly audit?: readonly AuditEvent[];
 }
 
 /**
@@ -306,6 +341,8 @@ export interface Ledger {
   domain(domain: string): Promise<DomainRow | undefined>;
   host(name: string): Promise<HostRow | undefined>;
   request(domain: string, idempotencyKey: string): Promise<RequestRow | undefined>;
+  /** The audit trail of a domain, or of `host/NAME`: in order and without a gap, from behind number `after`, at most `limit`. */
+  audit(subject: string, options: { after?: number; limit: number }): Promise<readonly AuditEvent[]>;
   /** In the order of their names, from behind `after`. */
   domains(options: { after?: string; limit: number }): Promise<{ rows: readonly DomainRow[]; next?: string }>;
 

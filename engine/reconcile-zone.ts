@@ -4,16 +4,26 @@
 
 import { hasCode } from '../core/errors.ts';
 import { type Action, type Plan, stepOf } from '../core/key/actions.ts';
+import { cohortOf } from '../core/key/cohorts.ts';
 import { plan } from '../core/key/plan.ts';
 import { withoutTrouble } from '../core/key/row.ts';
-import { nextTelling } from '../core/key/waits.ts';
+import { inCompany, nextTelling } from '../core/key/waits.ts';
 import { minutes, seconds } from '../core/time.ts';
 import { changeRecords, fail, isRecordAction } from './change-records.ts';
 import { countDomains } from './health.ts';
 import { fenceHosts } from './hosts.ts';
 import { inParallel } from './parallel.ts';
-import { type DomainAction, perform, type StatusOf } from './perform.ts';
+import {
+  type DomainAction,
+  isTellAction,
+  perform,
+  type StatusOf,
+  type TellAction,
+  tellingOf,
+} from './perform.ts';
 import type { Unit } from './ports.ts';
+import { type Telling, tellTogether } from './tell.ts';
+import { zoneSize } from './units.ts';
 import { type HostCache, hostCache, openWork, type Work } from './work.ts';
 import { comeBack, isInstalled, openSession, type Session, type World } from './world.ts';
 
@@ -25,7 +35,7 @@ const mostRounds = 40;
 const leaseLength = minutes(2);
 
 const isDomainAction = (action: Action): action is DomainAction =>
-  !isRecordAction(action) && action.do !== 'tell' && action.do !== 'fence';
+  !isRecordAction(action) && !isTellAction(action) && action.do !== 'tell' && action.do !== 'fence';
 
 /** One change id is asked once a round, however many records it carried. */
 const statusOnce = (): StatusOf => {
@@ -37,21 +47,44 @@ const statusOnce = (): StatusOf => {
   };
 };
 
+/** @returns false: another worker has moved the row on */
 const performAll = async (
   work: Work,
   actions: readonly DomainAction[],
   statusOf: StatusOf,
-): Promise<void> => {
+): Promise<boolean> => {
   for (const action of actions) {
     try {
       await perform(work, action, statusOf);
       const mended = withoutTrouble(work.row, stepOf(action));
       if (mended !== work.row) await work.save(mended);
     } catch (error) {
-      if (hasCode(error, 'conflict')) return;
+      if (hasCode(error, 'conflict')) return false;
       await fail(work, action, error);
     }
   }
+  return true;
+};
+
+/** Tells the hosts what the plans tell them: of each domain its first such step, a further one in the next round. */
+const tellAll = async (
+  world: World,
+  session: Session,
+  plans: ReadonlyMap<Work, Plan>,
+  works: readonly Work[],
+): Promise<void> => {
+  const steps = new Map<Work, TellAction>();
+  const tellings = works.flatMap((work): Telling[] => {
+    const action = plans.get(work)?.actions.find(isTellAction);
+    const telling = action === undefined ? undefined : tellingOf(work, action);
+    if (action === undefined || telling === undefined) return [];
+    steps.set(work, action);
+    return [{ ...telling, next: (place) => withoutTrouble(telling.next(place), stepOf(action)) }];
+  });
+  await tellTogether(world, session, tellings, async ({ work }, error) => {
+    const action = steps.get(work);
+    if (action !== undefined) await quietly(() => fail(work, action, error));
+  });
 };
 
 interface Round {
@@ -70,8 +103,18 @@ const round = async (
   const plans = new Map(works.map((work) => [work, plan(work.situation())]));
   const statusOf = statusOnce();
 
-  await inParallel(width, works, (work) =>
-    quietly(() => performAll(work, (plans.get(work)?.actions ?? []).filter(isDomainAction), statusOf)),
+  const done = await inParallel(width, works, async (work) => {
+    let whole = false;
+    await quietly(async () => {
+      whole = await performAll(work, (plans.get(work)?.actions ?? []).filter(isDomainAction), statusOf);
+    });
+    return whole;
+  });
+  await tellAll(
+    world,
+    session,
+    plans,
+    works.filter((_, index) => done[index] === true),
   );
   const records = works.flatMap((work) =>
     (plans.get(work)?.actions ?? []).filter(isRecordAction).map((action) => ({ work, action })),
@@ -112,11 +155,12 @@ const hostsToTell = (plans: Iterable<Plan>): readonly string[] => [
 /** @throws stale-fleet, unavailable, throttled: the unit is to be tried again */
 export const reconcileZone = async (world: World, unit: Extract<Unit, { kind: 'zone' }>): Promise<void> => {
   const session = await openSession(world);
-  const lease = `zone/${unit.zone}`;
+  const [first = ''] = unit.domains;
+  // A cohort is in one worker's hands at a time; that a zone's changes are made one after the other, its writer sees to.
+  const lease = `zone/${unit.zone}/${cohortOf(first, zoneSize(world.fleet, first))}`;
   if (!isInstalled(world, session)) return;
   if (!(await world.ledger.lease(lease, world.worker, session.now(), leaseLength))) {
-    const { domains } = unit;
-    return comeBack(world, session, `${lease}/${domains[0]}+${domains.length}`, unit, seconds(5));
+    return comeBack(world, session, `${lease}/${first}+${unit.domains.length}`, unit, seconds(5));
   }
   try {
     const cache = hostCache(world);
@@ -147,5 +191,13 @@ const rest = async (work: Work, last: Round | undefined): Promise<void> => {
   const idle = last !== undefined && !last.progressed;
   if (!idle) return work.rest(work.now());
   // Whatever is left undone without a time of its own is looked at again in a minute: no wake-up is lost.
-  await work.rest(planned.wakeAt ?? (planned.actions.length > 0 ? nextTelling(work.now()) : undefined));
+  const now = work.now();
+  const { wakeAt } = planned;
+  await work.rest(
+    wakeAt === undefined
+      ? planned.actions.length > 0
+        ? nextTelling(now)
+        : undefined
+      : inCompany(wakeAt, now),
+  );
 };

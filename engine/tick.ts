@@ -5,6 +5,7 @@ import { hostedZone, refusalText } from '../core/fleet-change.ts';
 import { adoptionIgnored } from '../core/key/adoption.ts';
 import type { DomainRow } from '../core/key/evidence.ts';
 import { emptyRow } from '../core/key/row.ts';
+import type { FleetDomain } from '../core/policy.ts';
 import { minutes, seconds } from '../core/time.ts';
 import { examineFleet } from './fleet-guard.ts';
 import { countFleet } from './health.ts';
@@ -12,12 +13,13 @@ import { inParallel } from './parallel.ts';
 import type { Unit } from './ports.ts';
 import { reconcileHost } from './reconcile-host.ts';
 import { reconcileZone } from './reconcile-zone.ts';
+import { zoneUnits } from './units.ts';
 import { isInstalled, openSession, report, type Session, type World } from './world.ts';
 
-/** Due domains that one sweep takes; the next takes the rest. */
-const sweepSize = 2_000;
-/** Domains of one zone unit: their CREATEs of RSA-2048 records fit one request. */
-const unitSize = 70;
+/** Due domains that one sweep takes, at most: some more record changes than an account is allowed in a minute. */
+const sweepSize = 6_000;
+/** Units of one sweep, at most: some more requests than an account is allowed in a minute. What is left, the next takes. */
+const sweepUnits = 600;
 const width = 8;
 const pageSize = 500;
 /** Minutes between two counts of what is silent or forgotten: a read for each host. */
@@ -28,17 +30,7 @@ export const tick = async (world: World): Promise<void> => {
   const session = await openSession(world);
   if (!isInstalled(world, session)) await world.queue.send([{ kind: 'fleet' }]);
   const due = await world.ledger.due(session.now(), sweepSize);
-  const zones = Map.groupBy(due, ({ zone }) => zone);
-  const units = [...zones].flatMap(([zone, rows]) =>
-    Array.from(
-      { length: Math.ceil(rows.length / unitSize) },
-      (_, index): Unit => ({
-        kind: 'zone',
-        zone,
-        domains: rows.slice(index * unitSize, (index + 1) * unitSize).map(({ domain }) => domain),
-      }),
-    ),
-  );
+  const units: Unit[] = zoneUnits(world.fleet, due).slice(0, sweepUnits);
   // Once an hour every host is looked after, whether anything changed or not: a wake-up may have been lost, a disk restored.
   const minute = Math.floor(session.now() / minutes(1));
   if (minute % 60 === 0) units.push(...hostUnits(world));
@@ -48,6 +40,12 @@ export const tick = async (world: World): Promise<void> => {
 
 const hostUnits = (world: World): Unit[] =>
   [...world.fleet.hosts.keys()].map((host): Unit => ({ kind: 'host', host }));
+
+const placeOf = ({ zone, pool, cname }: FleetDomain): Pick<DomainRow, 'zone' | 'pool' | 'cname'> => ({
+  zone,
+  pool,
+  ...(cname === undefined ? {} : { cname }),
+});
 
 /** Between the fleet file and the ledger: each domain has a row, and one that vanished from the file is wound up. */
 const installed = (world: World, session: Session, row: DomainRow): DomainRow | undefined => {
@@ -71,18 +69,19 @@ const installed = (world: World, session: Session, row: DomainRow): DomainRow | 
   const ignored = adoptionIgnored(row, wanted.adopted);
   if (ignored !== undefined) report(world, session, 'trouble', ignored, { domain: row.domain });
   // A domain moves to another zone or pool only with nothing in its hands.
-  const place = gone ? { zone: wanted.zone, pool: wanted.pool } : {};
+  const { cname: _moves, ...stays } = rest;
+  const place = gone ? placeOf(wanted) : {};
   const zone = world.fleet.zones.get(gone ? wanted.zone : row.zone);
   const lies = zone === undefined ? {} : { hostedZone: hostedZone(zone) };
-  if (!gone && (wanted.zone !== row.zone || wanted.pool !== row.pool))
+  if (!gone && (wanted.zone !== row.zone || wanted.pool !== row.pool || wanted.cname !== row.cname))
     report(
       world,
       session,
       'alarm',
-      `fleet.yaml moves ${row.domain} to zone ${wanted.zone}, pool ${wanted.pool}: set it to state: leaving first, and move it when its keys are gone`,
+      `fleet.yaml moves ${row.domain} to zone ${wanted.zone}, pool ${wanted.pool}${wanted.cname === undefined ? '' : `, cname ${wanted.cname}`}: set it to state: leaving first, and move it when its keys are gone`,
       { domain: row.domain },
     );
-  return { ...rest, ...place, ...lies, wakeAt: now };
+  return { ...(gone ? stays : rest), ...place, ...lies, wakeAt: now };
 };
 
 /** A refused fleet is compared with the ledger again after so long: each time reads every row. */
@@ -128,9 +127,10 @@ const installFleet = async (world: World): Promise<void> => {
   } while (after !== undefined);
 
   const fresh = [...world.fleet.domains.values()].filter(({ domain }) => !known.has(domain));
-  await inParallel(width, fresh, ({ domain, zone, pool }) => {
+  await inParallel(width, fresh, (entry) => {
+    const { domain, zone, pool } = entry;
     const lies = world.fleet.zones.get(zone);
-    const row = { ...emptyRow(domain, zone, pool), wakeAt: session.now() };
+    const row = { ...emptyRow(domain, zone, pool), ...placeOf(entry), wakeAt: session.now() };
     return world.ledger.commit({
       domains: [lies === undefined ? row : { ...row, hostedZone: hostedZone(lies) }],
     });

@@ -8,6 +8,7 @@ import { assertSafe } from '../core/key/safety.ts';
 import type { FleetZone, Policy } from '../core/policy.ts';
 import type { Instant } from '../core/time.ts';
 import type { Commit, DutyChange, Happening, HostRow } from './ports.ts';
+import { wakeHosts } from './wake-hosts.ts';
 import { policyOf, poolHosts, report, type Session, situation, type World, zoneOf } from './world.ts';
 
 export interface Work {
@@ -21,6 +22,9 @@ export interface Work {
   situation(): Situation;
   /** Writes `next` in place of `row`; the domain stays due until the unit ends. @throws conflict, exists, unsafe */
   save(next: DomainRow, extra?: Omit<Commit, 'domains'>): Promise<void>;
+  /** `next` as it is to be written in place of `row`, by whoever writes it together with others' and then says `wrote`. @throws unsafe */
+  prepared(next: DomainRow): DomainRow;
+  wrote(prepared: DomainRow): void;
   /** Writes `next(place)` together with an entry of the pool's log, then wakes the pool's hosts. @throws as `save` */
   append(
     next: (place: Place) => DomainRow,
@@ -79,12 +83,14 @@ export const openWork = async (
     await world.ledger.commit({ ...extra, domains: [next] });
     row = { ...next, version: next.version + 1 };
   };
-  const save = async (wanted: DomainRow, extra?: Omit<Commit, 'domains'>): Promise<void> => {
+  const prepared = (wanted: DomainRow): DomainRow => {
     const now = session.now();
     const next = { ...tidied(wanted, now), version: row.version, wakeAt: now };
     assertSafe(row, next, situation(world, session, next, hosts));
-    await write(next, extra);
+    return next;
   };
+  const save = async (wanted: DomainRow, extra?: Omit<Commit, 'domains'>): Promise<void> =>
+    write(prepared(wanted), extra);
 
   return {
     world,
@@ -101,6 +107,10 @@ export const openWork = async (
     now: () => session.now(),
     situation: () => situation(world, session, row, hosts),
     save,
+    prepared,
+    wrote: (next) => {
+      row = { ...next, version: next.version + 1 };
+    },
     append: async (next, changes, extra) => {
       for (let tries = 1; ; tries += 1) {
         const place = await world.ledger.nextPlace(row.pool);
@@ -114,7 +124,7 @@ export const openWork = async (
             throw error;
         }
       }
-      await world.queue.send(hosts.map((host) => ({ kind: 'host', host: host.name })));
+      await wakeHosts(world, session, row.pool);
     },
     rest: async (wakeAt) => {
       if (row.wakeAt === wakeAt) return;

@@ -22,6 +22,7 @@ import type {
   Unit,
   Vault,
 } from './ports.ts';
+import { zoneSize } from './units.ts';
 
 export interface World {
   readonly clock: Clock;
@@ -158,6 +159,8 @@ export const situation = (
   adopted: world.fleet.domains.get(row.domain)?.adopted ?? [],
   hosts: hosts.map(hostView),
   epoch: session.head.epoch,
+  zoneSize: zoneSize(world.fleet, row.domain),
+  sparing: world.writer.isShort?.() ?? false,
   now: session.now(),
 });
 

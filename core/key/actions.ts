@@ -16,6 +16,10 @@ export interface Situation {
   /** The hosts of the domain's pool. */
   readonly hosts: readonly HostView[];
   readonly epoch: number;
+  /** Domains of the row's zone that rotate in the same period, this one included; absent: it alone. */
+  readonly zoneSize?: number;
+  /** The provider's requests are short: none is made that can be saved. */
+  readonly sparing?: boolean;
   /** Ledger-side time. */
   readonly now: Instant;
 }

@@ -6,7 +6,7 @@ import { act, nothing, type Plan, type Shows, type Situation, wait } from './act
 import type { Accepted, Key } from './evidence.ts';
 import { gate, hostsBehind } from './gate.ts';
 import { dutyTurn, mayBeHeld, mayHaveSigned, turnOf } from './state.ts';
-import { drainEnds, holdEnds, nextLook, nextTelling, storingEnds } from './waits.ts';
+import { drainEnds, firstAsk, holdEnds, nextLook, nextTelling, storingEnds } from './waits.ts';
 
 /** Until every name server shows it. */
 const untilShown = (s: Situation, { selector }: Key, since: Instant, shows: Shows): Plan => {
@@ -30,12 +30,12 @@ const untilSeen = (
 ): Plan => {
   const { selector } = key;
   const name = keyRecordName(selector, s.row.domain);
-  if (inSync === undefined)
-    return wait(
-      nextLook(accepted.at, s.now),
-      { by: 'dns', selector, says: `waiting for the provider to have ${name} on all its servers` },
-      { do: 'ask', selector, change },
-    );
+  if (inSync === undefined) {
+    const says = `waiting for the provider to have ${name} on all its servers`;
+    const first = s.sparing === true ? firstAsk(accepted.at) : s.now;
+    if (s.now < first) return wait(first, { by: 'dns', selector, says });
+    return wait(nextLook(accepted.at, s.now), { by: 'dns', selector, says }, { do: 'ask', selector, change });
+  }
   return untilShown(s, key, inSync, shows);
 };
 

@@ -9,20 +9,22 @@ import type { Key, Rotation, Trouble } from './evidence.ts';
 import { gate } from './gate.ts';
 import { adoptedMend, planKey, planPublication } from './plan-key.ts';
 import { isServing, keysOf, pendingRotation, servingKeys, servingRotation, turnOf } from './state.ts';
-import { adoptedDue, negativeCacheEnds, nextTry, rotationDue } from './waits.ts';
+import { adoptedDue, negativeCacheEnds, nextTry, rotationDue, type Slot } from './waits.ts';
+
+const slotOf = ({ row: { domain, zone }, zoneSize = 1 }: Situation): Slot => ({ domain, zone, zoneSize });
 
 /** When the next scheduled rotation starts: known once every key of the serving set is active, or was adopted. */
 export const nextRotation = (s: Situation) => {
   const serving = servingRotation(s.row);
   if (serving === undefined || s.policy.rotateEvery === undefined || s.leaving) return undefined;
   // Whether every host has them or not: the rotation is what gives all of them the same key.
-  if (serving.kind === 'adopted') return adoptedDue(s.row.domain, serving.at, s.policy.rotateEvery);
+  if (serving.kind === 'adopted') return adoptedDue(slotOf(s), serving.at, s.policy.rotateEvery);
   const since = keysOf(s.row, serving).map((key) => turnOf(key).active?.at);
   if (!since.every((at) => at !== undefined)) return undefined;
   const [first, ...rest] = since;
   return first === undefined
     ? undefined
-    : rotationDue(s.row.domain, latest(first, ...rest), s.policy.rotateEvery);
+    : rotationDue(slotOf(s), latest(first, ...rest), s.policy.rotateEvery);
 };
 
 const planStart = (s: Situation): Plan => {

@@ -16,6 +16,7 @@ import {
   minutes,
   seconds,
 } from '../time.ts';
+import { cohortOf, cohortsOf, fraction } from './cohorts.ts';
 import { type HostView, hostKeyName, type Key, type Trouble, type Turn } from './evidence.ts';
 import { dutyTurn } from './state.ts';
 
@@ -70,23 +71,32 @@ export const storingEnds = (abandoned: Instant): Instant => add(abandoned, minut
 /** When a ready host that is silent in an emergency is fenced. */
 export const fenceDue = (told: Instant, policy: Policy): Instant => add(told, policy.fenceAfter);
 
-/** FNV-1a, 32 bits, as a fraction of one: spreads names evenly and the same everywhere. */
-const fraction = (text: string): number => {
-  let hash = 0x811c9dc5;
-  for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
-  return (hash >>> 0) / 2 ** 32;
-};
+/** Places in the period at which zones begin: those of one domain are some hundreds at one time where they are 100,000. */
+const zoneBeginnings = 64;
 
-/** Cohorts that a zone's domains fall into, so that those of one cohort rotate at one time and share requests. */
-const cohorts = 64;
+/** Which of a zone's slots a domain has. */
+export interface Slot {
+  readonly domain: string;
+  readonly zone: string;
+  /** Domains of the zone that rotate in the same period. */
+  readonly zoneSize: number;
+}
 
 /**
- * When a domain's next scheduled rotation starts. Each cohort of a zone has its slot in the period, by a stable hash; the first
- * slot at least a quarter of a period after activation is taken. So a fleet that was set up in one day spreads out in
- * its first period (a quarter to five quarters of it) and then rotates once in each.
+ * When a domain's next scheduled rotation starts. Each cohort of a zone has its slot in the period, by a stable hash, and each
+ * zone its beginning, by another: so the cohorts of a zone follow each other, and zones of one domain do not all rotate on one
+ * day. The first slot at least a quarter of a period after activation is taken. So a fleet that was set up in one day spreads
+ * out in its first period (a quarter to five quarters of it) and then rotates once in each.
+ *
+ * A domain has a place in the period that never changes; its slot is that place, rounded down to where a cohort begins. A
+ * zone that grows or shrinks gets other cohorts, and moves no domain by more than the length of one.
  */
-export const rotationDue = (domain: string, activeSince: Instant, rotateEvery: Duration): Instant => {
-  const offset = (Math.floor(fraction(domain) * cohorts) / cohorts) * rotateEvery;
+export const rotationDue = (slot: Slot, activeSince: Instant, rotateEvery: Duration): Instant => {
+  const { domain, zone, zoneSize } = slot;
+  const beginning = Math.floor(fraction(zone) * zoneBeginnings) / zoneBeginnings;
+  const phase = beginning + cohortOf(domain, zoneSize) / cohortsOf(zoneSize);
+  // Whole seconds: cohorts' beginnings are written the same however they are computed.
+  const offset = Math.floor(((phase % 1) * rotateEvery) / seconds(1)) * seconds(1);
   const soonest = activeSince + rotateEvery / 4;
   return instant(Math.ceil((soonest - offset) / rotateEvery) * rotateEvery + offset);
 };
@@ -95,8 +105,21 @@ export const rotationDue = (domain: string, activeSince: Instant, rotateEvery: D
 const adoptedPeriod = days(7);
 
 /** When adopted keys are first rotated: their domain's slot in a week, however long keys live later. */
-export const adoptedDue = (domain: string, adopted: Instant, rotateEvery: Duration): Instant =>
-  rotationDue(domain, adopted, rotateEvery < adoptedPeriod ? rotateEvery : adoptedPeriod);
+export const adoptedDue = (slot: Slot, adopted: Instant, rotateEvery: Duration): Instant =>
+  rotationDue(slot, adopted, rotateEvery < adoptedPeriod ? rotateEvery : adoptedPeriod);
+
+/** A wait that ends so long from now is a drain, a hold, or that for the next rotation: none of them in a hurry. */
+const longWait = days(1);
+
+/**
+ * When to look at what ends at `until`. Domains of a cohort stop signing, and are revoked, within some minutes of each other: after
+ * a long wait each is looked at when the next quarter of an hour begins, so that their record changes share a request.
+ */
+export const inCompany = (until: Instant, now: Instant): Instant =>
+  between(now, until) < longWait ? until : instant(Math.ceil(until / minutes(15)) * minutes(15));
+
+/** Where requests are short, when to ask first whether the provider has a change on all its servers: once it likely has. */
+export const firstAsk = (accepted: Instant): Instant => add(accepted, seconds(45));
 
 /** When to look again at something that others bring about: soon at first, then ever more seldom, at most each minute. */
 export const nextLook = (since: Instant, now: Instant): Instant =>

@@ -27,7 +27,8 @@ import {
 const active = key('240127e', 'active');
 const actions = (planned: Plan): readonly Action[] => planned.actions;
 const every = days(90);
-const due = rotationDue('example.com', t, every);
+const slot = { domain: 'example.com', zone: 'example.com', zoneSize: 1 };
+const due = rotationDue(slot, t, every);
 const { rotateEvery: _rotates, ...onRequest } = situation(row([])).policy;
 const failing = (selector: string) =>
   host('mx1', { failed: new Map([[`example.com/${selector}`, 'no Ed25519']]) });
@@ -119,9 +120,9 @@ describe('adopted keys', () => {
   });
 
   it('are rotated in their domain’s slot of the first week, whether every host has them or not', () => {
-    const first = adoptedDue('example.com', t, every);
-    expect(first).toBe(rotationDue('example.com', t, days(7)));
-    expect(adoptedDue('example.com', t, days(2))).toBe(rotationDue('example.com', t, days(2)));
+    const first = adoptedDue(slot, t, every);
+    expect(first).toBe(rotationDue(slot, t, days(7)));
+    expect(adoptedDue(slot, t, days(2))).toBe(rotationDue(slot, t, days(2)));
     for (const of of [told, signs]) {
       expect(nextRotation(situation(of))).toBe(first);
       const hosts = of === told ? [failing('mail')] : [host()];

@@ -1,10 +1,13 @@
 // Every wait, with its lengths: the formulas are those of the table in docs/lifecycle.md.
 import { describe, expect, it } from 'vitest';
+import { cohortOf, cohortsOf } from '../../../core/key/cohorts.ts';
 import { hostKeyName } from '../../../core/key/evidence.ts';
 import {
   drainEnds,
   fenceDue,
+  firstAsk,
   holdEnds,
+  inCompany,
   negativeCacheEnds,
   nextLook,
   nextTelling,
@@ -17,6 +20,7 @@ import { defaultPolicy } from '../../../core/policy.ts';
 import {
   add,
   between,
+  type Duration,
   days,
   formatDuration,
   hours,
@@ -100,34 +104,81 @@ it('a host that is silent in an emergency is fenced after 10 minutes', () => {
 });
 
 describe('the next rotation', () => {
-  const every = days(64);
-  const due = (name: string, active: Instant) => rotationDue(name, active, every);
-  const names = Array.from({ length: 1_000 }, (_, n) => `d${n}.example.com`);
+  const every = days(60);
+  const names = Array.from({ length: 6_000 }, (_, n) => `d${n}.example.com`);
+  const due = (name: string, active: Instant, zoneSize = names.length, zone = 'example.com') =>
+    rotationDue({ domain: name, zone, zoneSize }, active, every);
+  const placeOf = (next: Instant): number => (next % every) / every;
 
   it('is at the domain’s slot, the first that is a quarter of a period or more after activation', () => {
     for (const name of names) {
       const next = due(name, t);
-      expect(next % days(1)).toBe(0);
-      expect(next).toBeGreaterThanOrEqual(add(t, days(16)));
-      expect(next).toBeLessThan(add(t, days(16 + 64)));
+      expect(next % seconds(1)).toBe(0);
+      expect(next).toBeGreaterThanOrEqual(add(t, days(15)));
+      expect(next).toBeLessThan(add(t, days(15 + 60)));
     }
   });
 
   it('is a period after the one before, however late that was done within three quarters of it', () => {
     const next = due(domain, t);
     expect(due(domain, next)).toBe(add(next, every));
-    expect(due(domain, add(next, days(48)))).toBe(add(next, every));
-    expect(due(domain, add(next, days(48), seconds(1)))).toBe(add(next, every, every));
+    expect(due(domain, add(next, days(45)))).toBe(add(next, every));
+    expect(due(domain, add(next, days(45), seconds(1)))).toBe(add(next, every, every));
   });
 
   it('has the same slot everywhere: the hash is stable', () => {
-    expect(names.slice(0, 5).map((name) => (due(name, t) % every) / days(1))).toEqual([26, 29, 51, 22, 31]);
+    const cohorts = names.slice(0, 5).map((name) => cohortOf(name, names.length));
+    expect(cohorts).toEqual([40, 45, 80, 34, 49]);
   });
 
-  it('spreads domains over all 64 slots', () => {
-    const slots = new Set(names.map((name) => due(name, t) % every));
-    expect(slots.size).toBe(64);
+  it.each([1, 60, 89, 1_000, 6_000, 100_000])(
+    'comes for 60 domains of a zone of %i at one time, more or less',
+    (size) => {
+      expect(size / cohortsOf(size)).toBeLessThan(90);
+      if (size > 300) expect(size / cohortsOf(size)).toBeGreaterThan(50);
+    },
+  );
+
+  it('spreads a zone’s domains evenly over its cohorts: few have more than fit one request', () => {
+    const sizes = [...Map.groupBy(names, (name) => due(name, t) % every).values()].map(
+      ({ length }) => length,
+    );
+    expect(sizes.length).toBe(100);
+    expect(Math.min(...sizes)).toBeGreaterThan(30);
+    expect(sizes.filter((size) => size > 76).length).toBeLessThan(10);
   });
+
+  it('spreads zones of one domain over the whole period, to 64 places', () => {
+    expect(new Set(names.map((name) => placeOf(due(name, t, 1, name)))).size).toBe(64);
+    const places = names.map((name) => placeOf(due(name, t, 1, name)));
+    const tenths = Map.groupBy(places, (place) => Math.floor(place * 10));
+    expect(tenths.size).toBe(10);
+    for (const { length } of tenths.values()) expect(Math.abs(length - 600)).toBeLessThan(150);
+  });
+
+  it('moves by less than a cohort’s length when the zone grows', () => {
+    for (const [small, large] of [
+      [600, 660],
+      [600, 1_200],
+      [6_000, 6_001],
+    ] as const)
+      for (const name of names.slice(0, 500)) {
+        const moved = Math.abs(placeOf(due(name, t, small)) - placeOf(due(name, t, large)));
+        expect(Math.min(moved, 1 - moved)).toBeLessThan(1 / cohortsOf(small) + 1e-6);
+      }
+  });
+});
+
+it('what comes after a day or more is looked at when the next quarter of an hour begins, with others', () => {
+  const looked = (...wait: readonly Duration[]): string => since(inCompany(add(t, ...wait), t));
+  expect(looked(hours(23), minutes(59))).toBe('PT23H59M');
+  expect(looked(days(7))).toBe('P7D');
+  expect(looked(days(7), seconds(1))).toBe('P7DT15M');
+  expect(looked(days(7), minutes(15))).toBe('P7DT15M');
+});
+
+it('where requests are short, a change is asked about 45 s after it was accepted', () => {
+  expect(since(firstAsk(t))).toBe('PT45S');
 });
 
 it('what others bring about is looked at after half of the time waited: at least 1 s, at most 1 min', () => {
