@@ -235,7 +235,7 @@ describeWith(['moto_server'], 'the template on moto', () => {
     };
     for (const until = Date.now() + 60_000; (await published()) === undefined; ) {
       if (Date.now() > until) throw new Error('no record is published');
-      await tick({} as never);
+      await tick();
       const { Messages = [] } = await sqs.send(
         new ReceiveMessageCommand({ QueueUrl: outputs.QueueUrl, MaxNumberOfMessages: 10 }),
       );
