@@ -8,10 +8,13 @@ import { SelkieError } from './errors.ts';
 import type { AdoptedKey, Fleet, FleetDomain, FleetHost, FleetZone, Policy } from './policy.ts';
 
 /** Raised with every change of the shape below, or of a type that it holds. */
-const format = 3;
+const format = 4;
 
-/** [domain, index of its zone, index of its pool, index of its policy, leaving: 1, else 0, adopted keys where there are any] */
-type DomainRow = readonly [string, number, number, number, 0 | 1, (readonly AdoptedKey[])?];
+/** What few domains have. */
+type Rest = Pick<FleetDomain, 'adopted' | 'cname'>;
+
+/** [domain, index of its zone, index of its pool, index of its policy, leaving: 1, else 0, the rest where there is any] */
+type DomainRow = readonly [string, number, number, number, 0 | 1, Rest?];
 
 interface Compiled {
   readonly format: number;
@@ -42,6 +45,11 @@ const table = <T>(textOf: (value: T) => string) => {
   return { values, number };
 };
 
+const restOf = ({ adopted, cname }: FleetDomain): readonly [] | readonly [Rest] =>
+  adopted === undefined && cname === undefined
+    ? []
+    : [{ ...(adopted === undefined ? {} : { adopted }), ...(cname === undefined ? {} : { cname }) }];
+
 /** One line of JSON for `loadCompiledFleet`. The same fleet gives the same text. */
 export const compileFleet = (fleet: Fleet): string => {
   const zones = table<string>((name) => name);
@@ -60,7 +68,7 @@ export const compileFleet = (fleet: Fleet): string => {
       pools.number(entry.pool),
       policies.number(entry.policy),
       entry.leaving ? 1 : 0,
-      ...(entry.adopted === undefined ? ([] as const) : ([entry.adopted] as const)),
+      ...restOf(entry),
     ]),
     policies: policies.values,
     hosts: [...fleet.hosts.values()],
@@ -119,11 +127,23 @@ const isPolicy = shaped<Policy>({
   fenceAfter: isLength,
 });
 
-const isAdopted = shaped<AdoptedKey>({ selector: isText, algorithm: isText, publicKey: isText });
+const isRest = shaped<Rest>({
+  adopted: perhaps(
+    listOf(
+      shaped<AdoptedKey>({
+        selector: isText,
+        algorithm: isText,
+        publicKey: isText,
+        record: perhaps(isText),
+      }),
+    ),
+  ),
+  cname: perhaps(isText),
+});
 
 const isRow: Test = (row) =>
   Array.isArray(row) &&
-  (row.length === 5 || (row.length === 6 && listOf(isAdopted)(row[5]))) &&
+  (row.length === 5 || (row.length === 6 && isRest(row[5]))) &&
   isText(row[0]) &&
   [row[1], row[2], row[3]].every(isIndex) &&
   (row[4] === 0 || row[4] === 1);
@@ -191,11 +211,11 @@ export const loadCompiledFleet = (json: string): Fleet => {
   for (const policy of policies)
     if (!policy.algorithms.every((name) => isAlgorithm(name) && isMade(name)))
       throw broken('an algorithm that is not known');
-  const entries = domains.map(([domain, z, p, q, leaving, adopted]): FleetDomain => {
+  const entries = domains.map(([domain, z, p, q, leaving, rest]): FleetDomain => {
     const [zone, pool, policy] = [zones[z], pools[p], policies[q]];
     if (zone === undefined || pool === undefined || policy === undefined)
       throw broken(`${domain} points nowhere`);
-    if (adopted?.every(({ algorithm }) => isAlgorithm(algorithm)) === false)
+    if (rest?.adopted?.every(({ algorithm }) => isAlgorithm(algorithm)) === false)
       throw broken('an algorithm that is not known');
     return {
       domain,
@@ -203,7 +223,7 @@ export const loadCompiledFleet = (json: string): Fleet => {
       pool,
       policy,
       leaving: leaving === 1,
-      ...(adopted === undefined ? {} : { adopted }),
+      ...rest,
     };
   });
   return {

@@ -19,6 +19,13 @@ export const isWithin = (name: string, ancestor: string): boolean =>
 /** Where a selector's public key is published: RFC 6376 §3.6.2.1. */
 export const keyRecordName = (selector: string, domain: string): string => `${selector}._domainkey.${domain}`;
 
+/**
+ * Where a key record lies whose name leads there by a CNAME, or by one DNAME at `_domainkey.<domain>` for all selectors
+ * (RFC 6672): the same labels below `cname`.
+ */
+export const targetName = (selector: string, domain: string, cname: string): string =>
+  `${keyRecordName(selector, domain)}.${cname}`;
+
 /** The deepest of `zones` that holds `name`. */
 export const deepestZone = (name: string, zones: readonly string[]): string | undefined =>
   zones

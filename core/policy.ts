@@ -57,6 +57,8 @@ export interface AdoptedKey {
   readonly algorithm: Algorithm;
   /** `p=` of its record: base64. */
   readonly publicKey: string;
+  /** Where its CNAME leads, of a domain with `cname`; absent: as `targetName` says. */
+  readonly record?: string;
 }
 
 export interface FleetDomain {
@@ -67,6 +69,11 @@ export interface FleetDomain {
   readonly policy: Policy;
   /** `state: leaving`: its keys drain, are revoked and removed. */
   readonly leaving: boolean;
+  /**
+   * Its own zone is not ours, and leads to key records in `zone`, below this name (`targetName`), by CNAMEs or a DNAME.
+   * Absent: the key records lie at their own names.
+   */
+  readonly cname?: string;
   /** The keys that it begins with, at most one of each key type; absent: Selkie makes its first. */
   readonly adopted?: readonly AdoptedKey[];
 }

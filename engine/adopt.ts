@@ -4,16 +4,17 @@
 
 import { hasCode, SelkieError } from '../core/errors.ts';
 import { adopted, adoptionFault, type FoundKey } from '../core/key/adoption.ts';
-import { keyRecordName } from '../core/names.ts';
+import { recordName } from '../core/key/row.ts';
 import type { AdoptedKey } from '../core/policy.ts';
-import { milliseconds } from '../core/time.ts';
+import { longest, milliseconds } from '../core/time.ts';
+import { leadTo } from './lead-to.ts';
 import { everyServer, showsExactly } from './prove.ts';
 import type { Work } from './work.ts';
 
 /** @throws unavailable, saying what stands there instead */
 const find = async (work: Work, key: AdoptedKey): Promise<FoundKey> => {
   const { world, row, zone } = work;
-  const name = keyRecordName(key.selector, row.domain);
+  const name = key.record ?? recordName(row, key.selector);
   const set = await world.writer.lookup(zone, name);
   const [value] = set?.values ?? [];
   const fault = adoptionFault(key, set?.values ?? []);
@@ -24,12 +25,14 @@ const find = async (work: Work, key: AdoptedKey): Promise<FoundKey> => {
     );
   const seen = await world.observer.observe(zone, name);
   everyServer(name, seen, showsExactly(value));
+  const onTheWay = await leadTo(work, key.selector, name);
   return {
     key,
+    ...(key.record === undefined ? {} : { name: key.record }),
     value,
     ttl: set.ttl,
     servers: seen.answers.length,
-    negativeTtl: seen.negativeTtl ?? milliseconds(0),
+    negativeTtl: longest(seen.negativeTtl ?? milliseconds(0), ...onTheWay),
   };
 };
 

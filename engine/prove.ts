@@ -4,9 +4,9 @@
 import { buildTombstone, parseKeyRecord } from '../core/dkim/key-record.ts';
 import { SelkieError } from '../core/errors.ts';
 import { stepOf } from '../core/key/actions.ts';
-import { withEvidence, withoutAccepted, withTrouble, withTurn } from '../core/key/row.ts';
-import { keyRecordName } from '../core/names.ts';
+import { recordName, withEvidence, withoutAccepted, withTrouble, withTurn } from '../core/key/row.ts';
 import { longest } from '../core/time.ts';
+import { leadTo } from './lead-to.ts';
 import type { Observation, ServerAnswer } from './ports.ts';
 import { holdsOnly } from './txt-set.ts';
 import { theKey, type Work } from './work.ts';
@@ -44,7 +44,7 @@ export const everyServer = (
 
 /** A name beside the key records that nobody has used. */
 const siblingName = ({ world, row }: Work): string =>
-  keyRecordName(`x${world.randomness.id().toLowerCase()}`, row.domain);
+  recordName(row, `x${world.randomness.id().toLowerCase()}`);
 
 export const showsExactly =
   (value: string) =>
@@ -60,7 +60,7 @@ export const proveKey = async (work: Work, selector: string): Promise<void> => {
   const { algorithm, evidence } = theKey(row, selector);
   const { publishIntended, stored, adopted } = evidence;
   if (publishIntended === undefined || (stored ?? adopted) === undefined) return;
-  const name = keyRecordName(selector, row.domain);
+  const name = recordName(row, selector);
   const seen = await world.observer.observe(work.zone, name);
   everyServer(name, seen, showsExactly(publishIntended.value));
   if (seen.negativeTtl === undefined)
@@ -69,6 +69,7 @@ export const proveKey = async (work: Work, selector: string): Promise<void> => {
   const beside = await world.observer.observe(work.zone, siblingName(work));
   const negativeTtl = longest(
     seen.negativeTtl,
+    ...(await leadTo(work, selector, name)),
     ...beside.answers.flatMap(({ answer }) =>
       answer.kind === 'txt' ? answer.set.ttl : answer.kind === 'cname' ? answer.ttl : [],
     ),
@@ -93,7 +94,7 @@ export const proveKey = async (work: Work, selector: string): Promise<void> => {
 
 export const proveTombstone = async (work: Work, selector: string): Promise<void> => {
   const { row } = work;
-  const name = keyRecordName(selector, row.domain);
+  const name = recordName(row, selector);
   const seen = await work.world.observer.observe(work.zone, name);
   everyServer(name, seen, showsExactly(buildTombstone(theKey(row, selector).algorithm)));
   await work.save(withEvidence(row, selector, { revoked: { at: work.now() } }));
@@ -117,7 +118,7 @@ const answerText = ({ answer }: ServerAnswer): string => {
 
 /** The provider had deleted it on all its servers, and has a record again: somebody put one there. The name is ours until it is proved gone (invariant 4). */
 const deleteAgain = async (work: Work, selector: string): Promise<void> => {
-  const name = keyRecordName(selector, work.row.domain);
+  const name = recordName(work.row, selector);
   const step = stepOf({ do: 'delete', selector });
   // The step is troubled, so that it looks at what stands there and deletes just that.
   const undone = withoutAccepted(work.row, selector, 'deleted');
@@ -132,7 +133,7 @@ const deleteAgain = async (work: Work, selector: string): Promise<void> => {
 /** Absent at the provider, and DNS answers as for a random sibling: a wildcard TXT answers for every name (RFC 4592). */
 export const proveAbsence = async (work: Work, selector: string): Promise<void> => {
   const { world, row } = work;
-  const name = keyRecordName(selector, row.domain);
+  const name = recordName(row, selector);
   if ((await world.writer.lookup(work.zone, name)) !== undefined) return deleteAgain(work, selector);
   const seen = await world.observer.observe(work.zone, name);
   const other = await world.observer.observe(work.zone, siblingName(work));

@@ -2,8 +2,9 @@
 
 import { stepOf } from '../core/key/actions.ts';
 import { adoptionIgnored } from '../core/key/adoption.ts';
-import type { Key } from '../core/key/evidence.ts';
+import type { DomainRow, Key } from '../core/key/evidence.ts';
 import { nextRotation, plan } from '../core/key/plan.ts';
+import { recordName } from '../core/key/row.ts';
 import { rotationState, stateOf, turnOf } from '../core/key/state.ts';
 import { keyRecordName } from '../core/names.ts';
 import { formatInstant, type Instant } from '../core/time.ts';
@@ -14,11 +15,15 @@ import { hostView, poolHosts, type Session, type World } from './world.ts';
 const time = (at: Instant | undefined): { readonly at?: string } =>
   at === undefined ? {} : { at: formatInstant(at) };
 
-const keyStatus = (domain: string, key: Key) => ({
+const keyStatus = (row: DomainRow, key: Key) => ({
   selector: key.selector,
   algorithm: key.algorithm,
   state: stateOf(key),
-  record: keyRecordName(key.selector, domain),
+  record: keyRecordName(key.selector, row.domain),
+  // Where its record lies in another zone, by a CNAME.
+  ...(recordName(row, key.selector) === keyRecordName(key.selector, row.domain)
+    ? {}
+    : { target: recordName(row, key.selector) }),
   reserved: formatInstant(key.evidence.reserved.at),
   ...(key.evidence.adopted === undefined ? {} : { adopted: formatInstant(key.evidence.adopted.at) }),
   ...(key.evidence.compromised === undefined ? {} : { compromised: key.evidence.compromised.reason }),
@@ -38,9 +43,7 @@ const domainStatus = (work: Work) => {
     zone: row.zone,
     pool: row.pool,
     leaving: s.leaving,
-    keys: row.keys
-      .filter((key) => key.evidence.destroyed === undefined)
-      .map((key) => keyStatus(row.domain, key)),
+    keys: row.keys.filter((key) => key.evidence.destroyed === undefined).map((key) => keyStatus(row, key)),
     rotations: row.rotations.map((rotation) => ({
       id: rotation.id,
       kind: rotation.kind,

@@ -7,7 +7,7 @@ import { isDnsName, isDomainName, keyRecordName, lowerName } from '../core/names
 export type Named = { readonly name: string } | { readonly wrong: string };
 
 /** The longest selector that Selkie makes: Ed25519, the hundredth of a day. */
-const longestSelector = '240128e-100';
+export const longestSelector = '240128e-100';
 
 const ascii = (text: string): string | undefined => {
   // biome-ignore lint/suspicious/noControlCharactersInRegex: exactly the ASCII range is meant

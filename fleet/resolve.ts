@@ -1,7 +1,7 @@
 // The entries of the file, resolved: names in one form, defaults filled in, references checked. Pure but for the IDNA
 // and certificate checks of its fields. Every problem is collected; none stops the others.
 
-import { deepestZone, isDnsName, isWithin, keyRecordName } from '../core/names.ts';
+import { deepestZone, isWithin } from '../core/names.ts';
 import {
   canSign,
   defaultPolicy,
@@ -14,6 +14,7 @@ import { check } from './check.ts';
 import { dnsName, domainName, type Named } from './name.ts';
 import { conflictIn, policyOf } from './policy-of.ts';
 import type { Path, Problem } from './problems.ts';
+import { recordPlaces } from './record-place.ts';
 import { defaultsEntry, domainEntry, hostEntry, poolName, zoneEntry } from './schema.ts';
 import type { Source } from './source.ts';
 import { didYouMean } from './suggest.ts';
@@ -179,15 +180,17 @@ export const resolver = (source: Source, problems: Problem[]) => {
     return found;
   };
 
-  /** The deepest zone that holds the key records of `domain`; any selector stands for all. */
+  const { recordsBelow, checkAdopted } = recordPlaces(blame);
+
+  /** The deepest zone that holds the key records below a name; any selector stands for all. */
   const zoneOf = (
     given: string | undefined,
-    domain: string,
+    records: string,
     known: ReadonlyMap<string, FleetZone>,
     path: Path,
   ): string | undefined => {
     if (known.size === 0) return undefined; // said of `zones`
-    const record = `x._domainkey.${domain}`;
+    const record = `x.${records}`;
     if (given === undefined) {
       const labels = record.split('.');
       const above = labels.map((_, index) => labels.slice(index).join('.')).filter((name) => known.has(name));
@@ -195,7 +198,7 @@ export const resolver = (source: Source, problems: Problem[]) => {
         deepestZone(record, above) ??
         blame(
           path,
-          `no zone of this file holds its key records; add a zone ${domain}, or one above it, to zones with its id`,
+          `no zone of this file holds its key records; add a zone ${records.replace('_domainkey.', '')}, or one above it, to zones with its id`,
         )
       );
     }
@@ -210,7 +213,7 @@ export const resolver = (source: Source, problems: Problem[]) => {
       ? name
       : blame(
           [...path, 'zone'],
-          `'${given}' does not hold *._domainkey.${domain}; name a zone that does, or leave the field out`,
+          `'${given}' does not hold *.${records}; name a zone that does, or leave the field out`,
         );
   };
 
@@ -226,15 +229,18 @@ export const resolver = (source: Source, problems: Problem[]) => {
     for (const { name, entry, path } of named('domains', value, domainName)) {
       const fields = entry === null ? {} : check(domainEntry, entry, path, source, problems);
       if (fields === undefined) continue;
-      const { zone: givenZone, pool: givenPool, state, adopted, ...policyFields } = fields;
-      const zone = zoneOf(givenZone, name, knownZones, path);
+      const { zone: givenZone, pool: givenPool, state, adopted, cname: givenCname, ...policyFields } = fields;
+      const { records, cname } = recordsBelow(name, givenCname, path);
+      const zone = records === undefined ? undefined : zoneOf(givenZone, records, knownZones, path);
       const pool = poolOf(givenPool, knownPools, path);
       const policy = policyOf(policyFields, base);
       const conflict = conflictIn(policyFields, policy);
       if (conflict !== undefined) blame([...path, conflict.field], conflict.message);
-      const long = adopted?.find(({ selector }) => !isDnsName(keyRecordName(selector, name)));
-      if (long !== undefined)
-        blame([...path, 'adopted'], `'${long.selector}' makes a record name that is no DNS name`);
+      const wayAndKeys = {
+        ...(cname === undefined ? {} : { cname }),
+        ...(adopted === undefined || adopted.length === 0 ? {} : { adopted }),
+      };
+      checkAdopted(name, wayAndKeys, zone, path);
       if (zone === undefined || pool === undefined) continue;
       const host = unable(pool, policy);
       if (host !== undefined)
@@ -248,7 +254,7 @@ export const resolver = (source: Source, problems: Problem[]) => {
         pool,
         policy,
         leaving: state === 'leaving',
-        ...(adopted === undefined || adopted.length === 0 ? {} : { adopted }),
+        ...wayAndKeys,
       });
     }
     return found;

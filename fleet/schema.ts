@@ -113,6 +113,14 @@ const adoptedKey = z
       .transform(lowerName)
       .refine((text) => isDnsName(text), 'is not a selector, such as mail')
       .describe('Its selector, s=.'),
+    record: z
+      .string()
+      .transform(lowerName)
+      .refine((text) => isDnsName(text), 'is not a DNS name, such as mail.example.com.keys.example.net')
+      .optional()
+      .describe(
+        "Where its CNAME leads, of a domain with `cname`. Default: as that says. The record is taken over, so no other domain's CNAME may lead there.",
+      ),
     publicKey: z
       .string({
         error: (found) =>
@@ -130,10 +138,11 @@ const adoptedKey = z
       .describe('Its public half: what the record says behind p=, base64.'),
   })
   .transform(
-    ({ selector, publicKey: { publicKey, algorithm } }): AdoptedKey => ({
+    ({ selector, record, publicKey: { publicKey, algorithm } }): AdoptedKey => ({
       selector,
       algorithm,
       publicKey,
+      ...(record === undefined ? {} : { record }),
     }),
   )
   .describe('A key that signs already. `selkie-agent adopt` prints it.');
@@ -164,6 +173,12 @@ export const domainEntry = z
       .optional()
       .describe(
         "'leaving': its keys drain, are revoked and removed. Wait for that before you take the domain out of this file.",
+      ),
+    cname: z
+      .string()
+      .optional()
+      .describe(
+        "Where the domain's own zone is somebody else's: the key records lie in a zone of this file, at 240128._domainkey.<domain>.<cname>, and the domain's zone leads there, by one DNAME at _domainkey.<domain>, or by a CNAME for each selector. Such as keys.example.net.",
       ),
     adopted: adoptedKeys.optional(),
     ...policyFields,

@@ -12,7 +12,7 @@ import { Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IConstruct } from 'constructs';
 import { SelkieError } from '../core/errors.ts';
-import type { Fleet, FleetZone } from '../core/policy.ts';
+import type { Fleet, FleetDomain, FleetZone } from '../core/policy.ts';
 
 /** IAM's limit is 6,144 characters without white space; the rest is the document around the statements. */
 const documentLimit = 6_000;
@@ -68,13 +68,22 @@ const pack = (statements: readonly PolicyStatement[]): PolicyStatement[][] => {
   return documents.map((document) => document.statements);
 };
 
+/** Adopted key records that lie where only their CNAMEs lead. */
+const adoptedElsewhere = (domains: readonly FleetDomain[]): string[] =>
+  domains.flatMap(({ adopted = [] }) => adopted.flatMap(({ record }) => record ?? []));
+
 /** The names that a zone's statement allows. `*` of IAM matches dots too. */
-const namesOf = (zone: string, domains: readonly string[]): string[] => {
-  const exact = domains.map((domain) => `*._domainkey.${domain}`);
+const namesOf = (zone: string, domains: readonly FleetDomain[]): string[] => {
+  const exact = [
+    ...domains.map(({ domain, cname }) =>
+      cname === undefined ? `*._domainkey.${domain}` : `*._domainkey.${domain}.${cname}`,
+    ),
+    ...adoptedElsewhere(domains),
+  ];
   if (JSON.stringify(exact).length <= namesLimit) return exact;
   return zone.split('.').includes('_domainkey')
     ? [`*.${zone}`]
-    : [`*._domainkey.${zone}`, `*._domainkey.*.${zone}`];
+    : [`*._domainkey.${zone}`, `*._domainkey.*.${zone}`, ...adoptedElsewhere(domains)];
 };
 
 /** The zones that hold a domain's records; others of the file are not touched. */
@@ -124,16 +133,17 @@ export const recordAccess = (
     ...zones.map((zone) =>
       changeRecords(
         [arn('hostedzone', zone.id)],
-        namesOf(zone.name, byZone.get(zone.name)?.map((entry) => entry.domain) ?? []),
+        namesOf(zone.name, byZone.get(zone.name) ?? []),
       ),
     ),
   ]);
   if (exact.length <= documentsLimit) return { form: 'exact', documents: exact, wildcards: [change] };
 
+  const elsewhere = adoptedElsewhere(zones.flatMap(({ name }) => byZone.get(name) ?? []));
   const coarse = pack([
     getChange,
     listRecords([everyZone.arn]),
-    ...chunks(arns, zonesPerStatement).map((some) => changeRecords(some, ['*._domainkey.*'])),
+    ...chunks(arns, zonesPerStatement).map((some) => changeRecords(some, ['*._domainkey.*', ...elsewhere])),
   ]);
   if (coarse.length <= documentsLimit)
     return { form: 'coarse', documents: coarse, wildcards: [change, everyZone] };

@@ -78,8 +78,11 @@ const patterns = (zone: string): readonly string[] =>
  */
 export const sessionPolicies = (role: Role, zone: FleetZone, changing?: readonly string[]): string[] => {
   if (changing === undefined) return [reading(role)];
-  const exact = changingOnly(role, zone, [...new Set(changing.map(lowerName))]);
-  const wide = changingOnly(role, zone, patterns(zone.name));
+  const names = [...new Set(changing.map(lowerName))];
+  const exact = changingOnly(role, zone, names);
+  // An adopted key's record may lie at any name that a CNAME leads to.
+  const elsewhere = names.filter((name) => !name.includes('._domainkey.'));
+  const wide = changingOnly(role, zone, [...patterns(zone.name), ...elsewhere]);
   return exact.length <= policyLimit ? [exact, wide] : [wide];
 };
 

@@ -3,7 +3,7 @@
 // plane asks the parent zone instead, which 300 hosts with 100,000 domains each should not do every hour.
 
 import { describe, SelkieError } from '../../core/errors.ts';
-import { deepestZone, isWithin, lowerName } from '../../core/names.ts';
+import { deepestZone, lowerName } from '../../core/names.ts';
 import { type Duration, hours, minutes, seconds } from '../../core/time.ts';
 import type { ServerAnswer } from '../../engine/ports.ts';
 import {
@@ -13,12 +13,12 @@ import {
   type NameServer,
   nameServersOf,
   nsIn,
-  ownerOf,
-  parentOf,
   parseServer,
   recurse,
   root,
+  zoneOf,
 } from './delegation.ts';
+import { longestChain } from './follow.ts';
 import { answerOf, resolversOf } from './observer.ts';
 import { formatEndpoint } from './wire.ts';
 
@@ -46,9 +46,6 @@ export interface Authority {
   look(name: string): Promise<readonly ServerAnswer[]>;
 }
 
-/** RFC 1034 §5.2.2 has resolvers notice loops; longer chains than this are not followed by many. */
-const longestChain = 8;
-
 /** Answers worth keeping, at most `size` of them: the oldest goes first. */
 const createMemory = <T>(age: Duration, size: number, elapsed: () => number) => {
   const kept = new Map<string, { readonly at: number; readonly value: Promise<T> }>();
@@ -68,21 +65,6 @@ const createMemory = <T>(age: Duration, size: number, elapsed: () => number) => 
     }
     return entry.value;
   };
-};
-
-/** The zone that holds `name`: its SOA comes with the answer, or with the denial (RFC 2308 §3). */
-const zoneOf = async (name: string, options: DelegationOptions): Promise<string> => {
-  for (let at = name; ; at = parentOf(at)) {
-    const reply = await recurse({ name: at, type: 'SOA' }, options);
-    const apex = [...reply.answers, ...reply.authorities]
-      .filter((record) => record.type === 'SOA')
-      .map(ownerOf)
-      // Behind a CNAME comes the SOA of its target's zone: then the name above tells.
-      .find((owner) => owner === root || isWithin(name, owner));
-    if (apex !== undefined) return apex;
-    if (at === root)
-      throw new SelkieError('unavailable', `The zone of ${name} cannot be found: no SOA covers it.`);
-  }
 };
 
 /** @throws SelkieError invalid: a resolver or a name server is unreadable */

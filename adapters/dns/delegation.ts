@@ -131,6 +131,21 @@ export const parentOf = (name: string): string =>
   name.includes('.') ? name.slice(name.indexOf('.') + 1) : root;
 export const ownerOf = (record: Answer): string => lowerName(record.name) || root;
 
+/** The zone that holds `name`: its SOA comes with the answer, or with the denial (RFC 2308 §3). */
+export const zoneOf = async (name: string, options: DelegationOptions): Promise<string> => {
+  for (let at = name; ; at = parentOf(at)) {
+    const reply = await recurse({ name: at, type: 'SOA' }, options);
+    const apex = [...reply.answers, ...reply.authorities]
+      .filter((record) => record.type === 'SOA')
+      .map(ownerOf)
+      // Behind a CNAME comes the SOA of its target's zone: then the name above tells.
+      .find((owner) => owner === root || isWithin(name, owner));
+    if (apex !== undefined) return apex;
+    if (at === root)
+      throw new SelkieError('unavailable', `The zone of ${name} cannot be found: no SOA covers it.`);
+  }
+};
+
 /** The zone right above `zone`: the SOA that covers its parent name. */
 const parentZone = async (zone: string, options: DelegationOptions): Promise<string> => {
   const name = parentOf(zone);

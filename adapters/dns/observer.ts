@@ -7,7 +7,8 @@ import { lowerName } from '../../core/names.ts';
 import type { FleetZone } from '../../core/policy.ts';
 import { type Duration, longest, milliseconds, minutes, seconds } from '../../core/time.ts';
 import type { DnsObserver, ServerAnswer } from '../../engine/ports.ts';
-import { type NameServer, nameServersOf, parseServer } from './delegation.ts';
+import { type DelegationOptions, type NameServer, nameServersOf, parseServer, zoneOf } from './delegation.ts';
+import { createFollow } from './follow.ts';
 import { ask, type Endpoint, formatEndpoint, type Question, type Reply } from './wire.ts';
 
 export interface DnsObserverOptions {
@@ -28,16 +29,18 @@ export const createDnsObserver = (options: DnsObserverOptions = {}): DnsObserver
   const elapsed = options.elapsed ?? (() => performance.now());
   const learned = new Map<string, { at: number; servers: Promise<readonly NameServer[]> }>();
 
+  const told = (): DelegationOptions => ({
+    resolvers: resolversOf(options.resolvers),
+    port: options.port ?? 53,
+    timeout,
+  });
+
   const serversOf = (zone: FleetZone): Promise<readonly NameServer[]> => {
     const key = JSON.stringify([zone.name, zone.nameServers]);
     const known = learned.get(key);
     if (known !== undefined && elapsed() - known.at < (options.delegationAge ?? minutes(1)))
       return known.servers;
-    const servers = nameServersOf(zone, {
-      resolvers: resolversOf(options.resolvers),
-      port: options.port ?? 53,
-      timeout,
-    });
+    const servers = nameServersOf(zone, told());
     const entry = { at: elapsed(), servers };
     learned.set(key, entry);
     // A failure is not kept: the next call tries again.
@@ -47,7 +50,7 @@ export const createDnsObserver = (options: DnsObserverOptions = {}): DnsObserver
     return servers;
   };
 
-  return {
+  const observer: DnsObserver = {
     observe: async (zone, name) => {
       const servers = await serversOf(zone);
       const seen = await Promise.all(
@@ -78,6 +81,10 @@ export const createDnsObserver = (options: DnsObserverOptions = {}): DnsObserver
         ...(first === undefined ? {} : { negativeTtl: longest(first, ...rest) }),
       };
     },
+  };
+  return {
+    ...observer,
+    follow: createFollow({ observe: observer.observe, zoneOf: (name) => zoneOf(name, told()) }),
   };
 };
 

@@ -49,6 +49,8 @@ export const adoptionFault = (key: AdoptedKey, values: readonly string[]): strin
 /** What was found of a key that can be adopted. */
 export interface FoundKey {
   readonly key: AdoptedKey;
+  /** Where it stands, if not where the domain's keys are written. */
+  readonly name?: string;
   /** The record's set, as the provider has it: what its deletion will have to name. */
   readonly value: string;
   readonly ttl: Duration;
@@ -68,14 +70,14 @@ export const adopted = (
 ): DomainRow => {
   const now = { at };
   const keys = found.map(
-    ({ key, value, ttl, servers, negativeTtl }): Key => ({
+    ({ key, name, value, ttl, servers, negativeTtl }): Key => ({
       selector: key.selector,
       algorithm: key.algorithm,
       rotation,
       evidence: {
         reserved: now,
         adopted: { at, publicKey: key.publicKey },
-        publishIntended: { at, value, ttl },
+        publishIntended: { at, value, ttl, ...(name === undefined ? {} : { name }) },
       },
       turns: [{ begun: now, proved: { at, servers, negativeTtl }, signIntended: { at, place } }],
     }),

@@ -46,7 +46,12 @@ export interface Evidence {
     readonly publicKey: string;
   };
   /** The intent to CREATE exactly this value; from here the name is ours. Of an adopted key: what was found. */
-  readonly publishIntended?: At & { readonly value: string; readonly ttl: Duration };
+  readonly publishIntended?: At & {
+    readonly value: string;
+    readonly ttl: Duration;
+    /** Where the record is, of an adopted key that was found elsewhere; absent: as `recordName` (row.ts) says. */
+    readonly name?: string;
+  };
   readonly created?: Accepted;
   readonly inSync?: At;
   readonly compromised?: At & { readonly reason: string };
@@ -147,6 +152,8 @@ export interface DomainRow {
   readonly version: number;
   readonly keys: readonly Key[];
   /** In the order of their start. The last may be under way. */
+  /** As FleetDomain.cname said when the domain had no keys: it moves with them gone only, as `zone` does. */
+  readonly cname?: string;
   readonly rotations: readonly Rotation[];
   /** Selectors found taken by somebody else's record: never used. */
   readonly taken: readonly (At & { readonly selector: string; readonly reason: string })[];

@@ -1,5 +1,6 @@
 // Writing facts into a domain's row: each function returns a new row.
 
+import { keyRecordName, targetName } from '../names.ts';
 import type { Instant } from '../time.ts';
 import type { DomainRow, Evidence, Key, Rotation, Trouble, Turn } from './evidence.ts';
 import { turnOf } from './state.ts';
@@ -18,6 +19,13 @@ export const emptyRow = (domain: string, zone: string, pool: string): DomainRow 
 
 export const keyOf = (row: DomainRow, selector: string): Key | undefined =>
   row.keys.find((key) => key.selector === selector);
+
+/** Where the record of a selector is written; `keyRecordName` is where it is looked for, which may lead there. */
+export const recordName = (row: DomainRow, selector: string): string =>
+  keyOf(row, selector)?.evidence.publishIntended?.name ??
+  (row.cname === undefined
+    ? keyRecordName(selector, row.domain)
+    : targetName(selector, row.domain, row.cname));
 
 const withKey = (row: DomainRow, selector: string, change: (key: Key) => Key): DomainRow => ({
   ...row,

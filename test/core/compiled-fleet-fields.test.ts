@@ -15,9 +15,14 @@ const policy = {
   skewBound: 300_000,
   fenceAfter: 600_000,
 };
-const adopted = { selector: 'mail', algorithm: 'rsa1024', publicKey: 'MIGf' };
+const adopted = {
+  selector: 'mail',
+  algorithm: 'rsa1024',
+  publicKey: 'MIGf',
+  record: 'mail.keys.example.net',
+};
 const compiled = {
-  format: 3,
+  format: 4,
   version: 1_700_000_000_000,
   zones: [
     {
@@ -42,7 +47,7 @@ const compiled = {
   ],
   domains: [
     ['a.example.jp', 0, 0, 0, 0],
-    ['b.example.jp', 0, 0, 0, 1, [adopted]],
+    ['b.example.jp', 0, 0, 0, 1, { adopted: [adopted], cname: 'keys.example.net' }],
   ],
   force: 'the domain is sold',
 };
@@ -78,7 +83,7 @@ const text = [null, 7, '', {}, ['x'], true];
 const length = [null, '1', -1, {}, [1], true];
 const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wrong: readonly unknown[]])[] =
   [
-    ['format', 'needed', [null, '3', 2, 0]],
+    ['format', 'needed', [null, '4', 3, 0]],
     ['version', 'needed', [null, '1', 1.5, {}]],
     ['zones', 'needed', [null, {}, 'example.jp', [7], [[]]]],
     ['zones.0.name', 'needed', text],
@@ -121,8 +126,9 @@ const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wr
         [7],
         [{}],
         [['a.example.jp', 0, 0, 0, 0, 0]],
+        [['a.example.jp', 0, 0, 0, 0, []]],
         [['a.example.jp', 0, 0, 0]],
-        [['a.example.jp', 0, 0, 0, 0, [], 0]],
+        [['a.example.jp', 0, 0, 0, 0, {}, 0]],
       ],
     ],
     ['domains.0.0', 'needed', text],
@@ -130,9 +136,12 @@ const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wr
     ['domains.0.2', 'needed', [null, '0', 0.5, -1, 1]],
     ['domains.0.3', 'needed', [null, '0', 0.5, -1, 1]],
     ['domains.0.4', 'needed', [null, '0', 2, true]],
-    ['domains.1.5.0.selector', 'needed', text],
-    ['domains.1.5.0.algorithm', 'needed', [...text, 'rsa512']],
-    ['domains.1.5.0.publicKey', 'needed', text],
+    ['domains.1.5.cname', 'optional', text],
+    ['domains.1.5.adopted', 'optional', [null, {}, 'x', [7]]],
+    ['domains.1.5.adopted.0.selector', 'needed', text],
+    ['domains.1.5.adopted.0.algorithm', 'needed', [...text, 'rsa512']],
+    ['domains.1.5.adopted.0.publicKey', 'needed', text],
+    ['domains.1.5.adopted.0.record', 'optional', text],
   ];
 
 const pathOf = (dotted: string): Path =>
@@ -149,6 +158,7 @@ it('all fields together are a fleet', () => {
       policy,
       leaving: true,
       adopted: [adopted],
+      cname: 'keys.example.net',
     },
   ]);
   expect([...fleet.zones.values(), ...fleet.hosts.values()]).toEqual([...compiled.zones, ...compiled.hosts]);
@@ -171,9 +181,9 @@ it.each([
   ['"format"', 'no format'],
   ['7', 'no format'],
   ['{}', 'no format'],
-  ['{"format":3}', 'a part is missing'],
-  ['{"format":"3"}', 'format of another kind instead of 3'],
-  ['{"format":1}', 'format 1 instead of 3'],
+  ['{"format":4}', 'a part is missing'],
+  ['{"format":"4"}', 'format of another kind instead of 4'],
+  ['{"format":3}', 'format 3 instead of 4'],
   ['{', 'not JSON'],
   [changed(['pools'], 'outbound'), 'its pools are not whole'],
   [changed(['domains', 0, 1], 9), 'a.example.jp points nowhere'],

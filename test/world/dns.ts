@@ -20,6 +20,8 @@ export interface SimulatedDns extends DnsWriter, DnsObserver {
   wildcard: TxtSet | undefined;
   /** The provider forgets the ids of changes that are accepted from now on. */
   losesIds: boolean;
+  /** Name → where it leads, of a zone that is not ours; every server of it shows the same. */
+  readonly cnames: Map<string, string>;
   /** Writes as somebody else would. */
   put(name: string, set: TxtSet | undefined): void;
 }
@@ -40,6 +42,7 @@ export const createDns = (now: () => Instant): SimulatedDns => {
     lags: [seconds(0), seconds(10)],
     wildcard: undefined,
     losesIds: false,
+    cnames: new Map(),
     put: (name, set) => {
       writes.push({ at: now(), name, set });
     },
@@ -72,6 +75,15 @@ export const createDns = (now: () => Instant): SimulatedDns => {
       });
       const last = page.at(-1);
       return names.length > limit && last !== undefined ? { sets, next: last } : { sets };
+    },
+    follow: async (name) => {
+      const target = dns.cnames.get(name);
+      const answer: ServerAnswer['answer'] =
+        target === undefined ? { kind: 'no-such-name' } : { kind: 'cname', target, ttl: minutes(5) };
+      return {
+        negativeTtl: minutes(60),
+        answers: [{ server: 'ns1.customer.example', address: '198.51.100.1#53', answer }],
+      };
     },
     observe: async (_zone, name) => ({
       negativeTtl: dns.negativeTtl,
