@@ -1,6 +1,6 @@
 // The vault in Secrets Manager: one secret for each key, named `<prefix>/<domain>/<selector>`, encrypted under a
 // customer-managed KMS key. Calls secretsmanager:CreateSecret, TagResource (for the tags), DescribeSecret,
-// GetSecretValue and DeleteSecret; and KMS by way of it.
+// GetSecretValue and DeleteSecret; ListSecrets, to see what is there; and KMS by way of it.
 //
 // A reference is `<name>#<version id>`. By name and not by ARN, so that it holds in the region of a replica as well; with
 // the version, since a read by version does not depend on staging labels, which follow a write late, and since it never
@@ -11,11 +11,13 @@ import {
   DeleteSecretCommand,
   DescribeSecretCommand,
   GetSecretValueCommand,
+  ListSecretsCommand,
   type SecretsManagerClient,
 } from '@aws-sdk/client-secrets-manager';
 import { hasCode, SelkieError } from '../../core/errors.ts';
 import { type Duration, milliseconds } from '../../core/time.ts';
-import type { Vault } from '../../engine/ports.ts';
+import { inParallel } from '../../engine/parallel.ts';
+import type { StoredSecret, Vault } from '../../engine/ports.ts';
 import { toSelkieError } from './errors.ts';
 
 export interface SecretsVaultOptions {
@@ -32,6 +34,11 @@ export interface SecretsVaultOptions {
 
 /** A write is readable within this; after it, what is not found is gone. */
 const patience: readonly Duration[] = [milliseconds(200), milliseconds(800), milliseconds(2_000)];
+
+/** Secrets made at once: an account may make 50 a second. */
+const width = 8;
+/** Secrets of one answer, at most. */
+const mostListed = 100;
 
 const sdkName = (error: unknown): string => (error instanceof Error ? error.name : '');
 
@@ -133,12 +140,19 @@ export const createSecretsVault = ({
   };
 
   return {
-    async store(domain, selector, privateKey) {
-      try {
-        return await create(domain, selector, privateKey);
-      } catch (error) {
-        throw toSelkieError(error, `Storing the key of selector ${selector} of ${domain}`);
-      }
+    async store(keys) {
+      const failures: unknown[] = [];
+      const secrets = await inParallel(width, keys, async ({ domain, selector, privateKey }) => {
+        try {
+          return await create(domain, selector, privateKey);
+        } catch (error) {
+          // The others are stored all the same.
+          failures.push(toSelkieError(error, `Storing the key of selector ${selector} of ${domain}`));
+          return '';
+        }
+      });
+      if (failures.length > 0) throw failures[0];
+      return secrets;
     },
 
     async read(secret) {
@@ -184,6 +198,31 @@ export const createSecretsVault = ({
         if (sdkName(error) === 'InvalidRequestException' && (await isScheduled(name))) return;
         const known = toSelkieError(error, `Destroying the secret ${name}`);
         if (!hasCode(known, 'not-found')) throw known;
+      }
+    },
+
+    async list({ after, limit }) {
+      try {
+        const page = await client.send(
+          new ListSecretsCommand({
+            // The beginning of the name.
+            Filters: [{ Key: 'name', Values: [`${prefix}/`] }],
+            MaxResults: Math.min(limit, mostListed),
+            ...(after === undefined ? {} : { NextToken: after }),
+          }),
+        );
+        const secrets = (page.SecretList ?? []).flatMap(
+          ({ Name: name = '', SecretVersionsToStages: stages = {} }): readonly StoredSecret[] => {
+            const [domain, selector, ...rest] = name.slice(prefix.length + 1).split('/');
+            const [version] = Object.keys(stages);
+            return domain === undefined || selector === undefined || rest.length > 0 || version === undefined
+              ? []
+              : [{ secret: formatReference({ name, version }), domain, selector }];
+          },
+        );
+        return page.NextToken === undefined ? { secrets } : { secrets, next: page.NextToken };
+      } catch (error) {
+        throw toSelkieError(error, `Listing the secrets of ${prefix}`);
       }
     },
   };

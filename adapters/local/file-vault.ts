@@ -12,7 +12,7 @@ import { readdir, readFile, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { SelkieError } from '../../core/errors.ts';
 import { isDnsName } from '../../core/names.ts';
-import type { Vault } from '../../engine/ports.ts';
+import type { NewSecret, StoredSecret, Vault } from '../../engine/ports.ts';
 import {
   fileError,
   isTemporaryOf,
@@ -145,19 +145,26 @@ export const openFileVault = (folder: string): Vault => {
     return known;
   };
 
+  const storeOne = async ({ domain, selector, privateKey }: NewSecret): Promise<string> => {
+    const name = parseReference(`${domain}/${selector}`);
+    if (name === undefined)
+      throw new SelkieError('invalid', `No DNS names: domain "${domain}", selector "${selector}".`);
+    try {
+      const sealed = seal(await master(), name, privateKey);
+      await privateFolder(join(keys, domain));
+      await writeOnce(fileOf(name), sealed);
+    } catch (error) {
+      throw fileError(`The key of selector ${selector} of ${domain} could not be stored`, error);
+    }
+    return `${domain}/${selector}`;
+  };
+
   return {
-    async store(domain, selector, privateKey) {
-      const name = parseReference(`${domain}/${selector}`);
-      if (name === undefined)
-        throw new SelkieError('invalid', `No DNS names: domain "${domain}", selector "${selector}".`);
-      try {
-        const sealed = seal(await master(), name, privateKey);
-        await privateFolder(join(keys, domain));
-        await writeOnce(fileOf(name), sealed);
-      } catch (error) {
-        throw fileError(`The key of selector ${selector} of ${domain} could not be stored`, error);
-      }
-      return `${domain}/${selector}`;
+    async store(all) {
+      const secrets: string[] = [];
+      // One after the other: each waits for the disk.
+      for (const key of all) secrets.push(await storeOne(key));
+      return secrets;
     },
 
     async read(secret) {
@@ -208,6 +215,26 @@ export const openFileVault = (folder: string): Vault => {
           `The key of selector ${name.selector} of ${name.domain} could not be destroyed`,
           error,
         );
+      }
+    },
+
+    async list({ after, limit }) {
+      try {
+        const secrets: StoredSecret[] = [];
+        const from = after === undefined ? undefined : parseReference(after);
+        for (const domain of (await namesIn(keys)).filter(isDnsName).toSorted()) {
+          if (from !== undefined && domain < from.domain) continue;
+          // Names of files that a crash left behind are no DNS names.
+          for (const selector of (await namesIn(join(keys, domain))).filter(isDnsName).toSorted()) {
+            if (from !== undefined && domain === from.domain && selector <= from.selector) continue;
+            const last = secrets.at(-1);
+            if (secrets.length >= limit && last !== undefined) return { secrets, next: last.secret };
+            secrets.push({ secret: `${domain}/${selector}`, domain, selector });
+          }
+        }
+        return { secrets };
+      } catch (error) {
+        throw fileError('The keys of the vault could not be listed', error);
       }
     },
   };

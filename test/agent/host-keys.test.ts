@@ -204,6 +204,8 @@ describe('host keys that roll, at a host that only pulls', () => {
         return { ...simulation.world.fleet, hosts: new Map([[name, host]]) };
       },
     };
+    const privateKey = Buffer.from(key.privateKey, 'base64');
+    const [secret = ''] = await world.vault.store([{ domain: 'a', selector: 'b', privateKey }]);
     const append = async (duty: 'standby' | 'signing') =>
       world.ledger.commit({
         append: {
@@ -213,7 +215,7 @@ describe('host keys that roll, at a host that only pulls', () => {
             {
               ...key,
               duty,
-              secret: await world.vault.store('a', 'b', Buffer.from(key.privateKey, 'base64')),
+              secret,
             },
           ],
         },

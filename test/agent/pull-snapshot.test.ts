@@ -107,8 +107,10 @@ beforeEach(async () => {
   };
   world = { ...simulation.world, fleet };
   const der = Buffer.from(key.privateKey, 'base64');
-  await world.vault.store('example.com', 'one', der);
-  await world.vault.store('example.com', 'doomed', der);
+  await world.vault.store([
+    { domain: 'example.com', selector: 'one', privateKey: der },
+    { domain: 'example.com', selector: 'doomed', privateKey: der },
+  ]);
   const names = Array.from({ length: many }, (_, n) => change(`s${n}`));
   // Last of all, so that it is in the last part.
   await append(...names, change('doomed'));

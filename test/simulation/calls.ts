@@ -124,10 +124,11 @@ export const inWeather = (world: World, process: Process, loop: Loop, weather: W
     ...world,
     ledger: guarded,
     vault: {
-      store: (domain, selector, key) => go('vault.store', () => vault.store(domain, selector, key)),
+      store: (keys) => go('vault.store', () => vault.store(keys)),
       read: (secret) => go('vault.read', () => vault.read(secret)),
       find: (domain, selector) => go('vault.read', () => vault.find(domain, selector)),
       destroy: (secret) => go('vault.destroy', () => vault.destroy(secret)),
+      list: (options) => go('vault.read', () => vault.list(options)),
     },
     writer: {
       lookup: (zone, name) => go('writer.lookup', () => writer.lookup(zone, name)),

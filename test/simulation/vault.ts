@@ -21,13 +21,15 @@ export const createMemoryVault = (
   return {
     secrets,
     eventualUntil: 0,
-    async store(domain, selector, privateKey) {
-      const name = `${domain}/${selector}`;
-      if (!secrets.has(name)) {
-        secrets.set(name, Uint8Array.from(privateKey));
-        if (now() < this.eventualUntil) readable.set(name, now() + lag());
-      }
-      return name;
+    async store(keys) {
+      return keys.map(({ domain, selector, privateKey }) => {
+        const name = `${domain}/${selector}`;
+        if (!secrets.has(name)) {
+          secrets.set(name, Uint8Array.from(privateKey));
+          if (now() < this.eventualUntil) readable.set(name, now() + lag());
+        }
+        return name;
+      });
     },
     async read(secret) {
       const found = secrets.get(secret);
@@ -45,6 +47,17 @@ export const createMemoryVault = (
       const [domain = '', selector = ''] = secret.split('/');
       onDestroy(domain, selector);
       secrets.delete(secret);
+    },
+    async list({ after, limit }) {
+      const names = [...secrets.keys()].toSorted().filter((name) => after === undefined || name > after);
+      const page = names.slice(0, limit).map((secret) => {
+        const [domain = '', selector = ''] = secret.split('/');
+        return { secret, domain, selector };
+      });
+      const last = page.at(-1);
+      return names.length > page.length && last !== undefined
+        ? { secrets: page, next: last.secret }
+        : { secrets: page };
     },
   };
 };

@@ -78,7 +78,7 @@ describe('the search for key material', () => {
     const dir = temporaryFolder();
     const vault = openFileVault(join(dir, 'vault'));
     const secret = rsa.privateKey.export(der);
-    await vault.store('example.jp', '261124', new Uint8Array(secret));
+    await vault.store([{ domain: 'example.jp', selector: '261124', privateKey: new Uint8Array(secret) }]);
     const publicPart = rsa.publicKey.export({ type: 'spki', format: 'der' }).toString('base64');
     expect(await vaultKeysIn(`${publicPart} and nothing else`, dir)).toEqual([]);
     expect(await vaultKeysIn(`cut: ${secret.toString('base64').slice(900, 1_100)}`, dir)).toEqual([

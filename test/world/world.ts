@@ -33,11 +33,12 @@ const createVault = (): Vault & { readonly destroyed: Set<string> } => {
   const destroyed = new Set<string>();
   return {
     destroyed,
-    store: async (owner, selector, privateKey) => {
-      const name = `${owner}/${selector}`;
-      if (!secrets.has(name)) secrets.set(name, privateKey);
-      return name;
-    },
+    store: async (keys) =>
+      keys.map(({ domain: owner, selector, privateKey }) => {
+        const name = `${owner}/${selector}`;
+        if (!secrets.has(name)) secrets.set(name, privateKey);
+        return name;
+      }),
     read: async (secret) => {
       const found = secrets.get(secret);
       if (found === undefined) throw new SelkieError('not-found', `${secret} is gone`);
@@ -51,6 +52,12 @@ const createVault = (): Vault & { readonly destroyed: Set<string> } => {
       secrets.delete(secret);
       destroyed.add(secret);
     },
+    list: async () => ({
+      secrets: [...secrets.keys()].map((secret) => {
+        const [owner = '', selector = ''] = secret.split('/');
+        return { secret, domain: owner, selector };
+      }),
+    }),
   };
 };
 

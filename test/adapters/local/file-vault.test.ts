@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeEach, describe, expect, test } from 'vitest';
 import { openFileVault } from '../../../adapters/local/file-vault.ts';
-import { vaultContract } from '../../contracts/vault.ts';
+import { put, vaultContract } from '../../contracts/vault.ts';
 
 const home = mkdtempSync(join(tmpdir(), 'selkie-vault-'));
 afterAll(() => rmSync(home, { recursive: true, force: true }));
@@ -41,7 +41,7 @@ describe('a folder', () => {
   test('is for its owner alone, whatever the umask', async () => {
     const before = process.umask(0);
     try {
-      await openFileVault(folder).store('example.org', '240128', key());
+      await put(openFileVault(folder), 'example.org', '240128', key());
     } finally {
       process.umask(before);
     }
@@ -54,7 +54,7 @@ describe('a folder', () => {
 
   test('leaves no temporary file', async () => {
     const vaults = [1, 2, 3, 4].map(() => openFileVault(folder));
-    await Promise.all(vaults.map((vault) => vault.store('example.org', '240128', key())));
+    await Promise.all(vaults.map((vault) => put(vault, 'example.org', '240128', key())));
     expect(readdirSync(folder).toSorted()).toEqual(['keys', 'master.key']);
     expect(readdirSync(join(folder, 'keys', 'example.org'))).toEqual(['240128']);
   });
@@ -64,8 +64,8 @@ describe('a folder', () => {
       generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'der' }),
     );
     const vault = openFileVault(folder);
-    await vault.store('example.org', '240128', der);
-    await vault.store('example.org', '240128-2', der);
+    await put(vault, 'example.org', '240128', der);
+    await put(vault, 'example.org', '240128-2', der);
     const [one, other] = [readFileSync(file()), readFileSync(file('240128-2'))];
     expect(one.includes(Buffer.from(der.slice(-32)))).toBe(false);
     expect(one.subarray(1, 13).equals(other.subarray(1, 13))).toBe(false);
@@ -76,14 +76,14 @@ describe('a folder', () => {
     'refuses a master key of mode %s and says the mend',
     async (bits) => {
       const vault = openFileVault(folder);
-      const secret = await vault.store('example.org', '240128', key());
+      const secret = await put(vault, 'example.org', '240128', key());
       chmodSync(master(), Number.parseInt(bits, 8));
       const strict = openFileVault(folder);
       await expect(strict.read(secret)).rejects.toMatchObject({
         code: 'denied',
         message: expect.stringContaining(`chmod 600 ${master()}`),
       });
-      await expect(strict.store('example.org', '240129', key())).rejects.toMatchObject({ code: 'denied' });
+      await expect(put(strict, 'example.org', '240129', key())).rejects.toMatchObject({ code: 'denied' });
       // The same vault works once it is mended.
       chmodSync(master(), 0o600);
       await expect(strict.read(secret)).resolves.toBeDefined();
@@ -91,7 +91,7 @@ describe('a folder', () => {
   );
 
   test('refuses a folder that others can reach', async () => {
-    const secret = await openFileVault(folder).store('example.org', '240128', key());
+    const secret = await put(openFileVault(folder), 'example.org', '240128', key());
     chmodSync(folder, 0o755);
     await expect(openFileVault(folder).read(secret)).rejects.toMatchObject({
       code: 'denied',
@@ -108,7 +108,7 @@ describe('a folder', () => {
     ['everything', () => Buffer.alloc(0)],
   ])('a file damaged in %s is named', async (_, damage) => {
     const vault = openFileVault(folder);
-    const secret = await vault.store('example.org', '240128', key());
+    const secret = await put(vault, 'example.org', '240128', key());
     writeFileSync(file(), damage(readFileSync(file())));
     await expect(vault.read(secret)).rejects.toMatchObject({
       code: 'invalid',
@@ -118,14 +118,14 @@ describe('a folder', () => {
 
   test('a file under another name does not open', async () => {
     const vault = openFileVault(folder);
-    await vault.store('example.org', '240128', key());
-    const secret = await vault.store('example.org', '240129', key());
+    await put(vault, 'example.org', '240128', key());
+    const secret = await put(vault, 'example.org', '240129', key());
     renameSync(file('240128'), file('240129'));
     await expect(vault.read(secret)).rejects.toMatchObject({ code: 'invalid' });
   });
 
   test('a lost master key is not replaced while sealed keys are there', async () => {
-    const secret = await openFileVault(folder).store('example.org', '240128', key());
+    const secret = await put(openFileVault(folder), 'example.org', '240128', key());
     rmSync(master());
     await expect(openFileVault(folder).read(secret)).rejects.toMatchObject({
       code: 'unsafe',
@@ -135,7 +135,7 @@ describe('a folder', () => {
   });
 
   test('a damaged master key is named', async () => {
-    const secret = await openFileVault(folder).store('example.org', '240128', key());
+    const secret = await put(openFileVault(folder), 'example.org', '240128', key());
     writeFileSync(master(), 'short');
     await expect(openFileVault(folder).read(secret)).rejects.toMatchObject({
       code: 'invalid',
@@ -145,8 +145,8 @@ describe('a folder', () => {
 
   test('destroys what a crash left behind too', async () => {
     const vault = openFileVault(folder);
-    const secret = await vault.store('example.org', '240128', key());
-    await vault.store('example.org', '240128.a', key());
+    const secret = await put(vault, 'example.org', '240128', key());
+    await put(vault, 'example.org', '240128.a', key());
     const left = join(folder, 'keys', 'example.org', '.240128~left');
     const others = join(folder, 'keys', 'example.org', '.240128.a~left');
     writeFileSync(left, 'x');
@@ -164,7 +164,7 @@ describe('a folder', () => {
     ['example.org', '../../x'],
     ['', ''],
   ])('takes no names that leave the folder: %s, %s', async (domain, selector) => {
-    await expect(openFileVault(folder).store(domain, selector, key())).rejects.toMatchObject({
+    await expect(put(openFileVault(folder), domain, selector, key())).rejects.toMatchObject({
       code: 'invalid',
     });
   });

@@ -180,7 +180,7 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: 'engine/perform.ts',
-        find: '  const secret = await vault.store(work.row.domain, selector, generated.privateKey);\n  const stored = await vault.read(secret);',
+        find: '  const [secret] = await vault.store([\n    { domain: work.row.domain, selector, privateKey: generated.privateKey },\n  ]);\n  if (secret === undefined) throw new SelkieError(\'unavailable\', \'the vault gave no reference\');\n  const stored = await vault.read(secret);',
         put: '  const secret = vault === undefined ? "" : work.row.domain + "/" + selector;\n  const stored = generated.privateKey;',
       },
     ],
