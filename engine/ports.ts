@@ -4,7 +4,7 @@
 
 import type { Algorithm } from '../core/algorithm.ts';
 import type { AuditEvent, AuditTail } from '../core/audit.ts';
-import type { DomainRow, Duty, Place } from '../core/key/evidence.ts';
+import type { Accepted, DomainRow, Duty, Place } from '../core/key/evidence.ts';
 import type { FleetHost, FleetZone } from '../core/policy.ts';
 import type { Duration, Instant } from '../core/time.ts';
 
@@ -100,7 +100,8 @@ export interface DnsWriter {
   /**
    * All of the changes or none. Returns the provider's id of the change.
    * @throws rejected: one of them does not fit what is there (CREATE over a name, DELETE of what is not exactly so, a name out of the zone): nothing was changed
-   * @throws busy, throttled, unavailable, denied; not-found where the zone is gone
+   * @throws busy, throttled: refused for its time, nothing was changed
+   * @throws unavailable, denied; not-found where the zone is gone
    */
   submit(zone: FleetZone, changes: readonly Change[]): Promise<string>;
   /** Whether every name server of the provider has it. `unknown`: the provider does not know the id. */
@@ -192,9 +193,11 @@ export type Unit =
   /** Compares one record zone with what the ledger says should stand there, from behind `after` (of `DnsWriter.list`). */
   | { readonly kind: 'audit'; readonly zone: string; readonly after?: string }
   /** Goes through all there is of one sort, from behind `after`: zones are audited, some each minute; others are compared. */
-  | { readonly kind: 'inventory'; readonly of: Inventory; readonly after?: string };
+  | { readonly kind: 'inventory'; readonly of: Inventory; readonly after?: string }
+  /** Looks whether every name server shows again what an audit of this zone put back. */
+  | { readonly kind: 'mended'; readonly zone: string };
 
-/** What is gone through as a whole, and not by zones. */
+/** What an audit of everything goes through. */
 export type Inventory = 'zones' | 'domains' | 'secrets' | 'hosts';
 
 export interface Queue {
@@ -296,6 +299,59 @@ export interface RequestRow {
   readonly at: Instant;
 }
 
+/** Something that is not as the ledger says. */
+export interface Finding {
+  readonly kind: /** A record of ours that somebody changed, or deleted. */
+    | 'record-edited'
+    | 'record-missing'
+    /** A record at a key's name that was never ours: it is left alone. */
+    | 'record-foreign'
+    /** A record at the name of a key of ours that is long removed. */
+    | 'record-orphan'
+    | 'zone-gone'
+    | 'zone-refused'
+    /** The name servers of the parent's delegation do not show the zone that the provider has. */
+    | 'delegation'
+    | 'secret-missing'
+    | 'secret-orphan'
+    | 'domain-unknown'
+    | 'host-unknown'
+    | 'host-silent'
+    | 'host-behind';
+  /** The record's name, the secret's reference, the domain, the host. */
+  readonly name: string;
+  readonly says: string;
+  /** `note`: worth knowing; it is not counted as drift. */
+  readonly level: 'note' | 'alarm';
+  /** Since which audit it is known. */
+  readonly since: Instant;
+  /** What a person may do about it, to paste; absent: nothing, or the sentence says it. */
+  readonly command?: string;
+  readonly domain?: string;
+  readonly selector?: string;
+  /** Put back as the ledger says, by this change; `shown`: since then every name server shows it. */
+  readonly mended?: Accepted & { readonly shown?: Instant };
+}
+
+/** What an audit found of one zone (`zone/NAME`), or of all `domains`, `secrets` or `hosts`. */
+export interface DriftReport {
+  readonly subject: string;
+  readonly begun: Instant;
+  /** When it was last added to; where it is `complete`, when it ended. */
+  readonly at: Instant;
+  readonly complete: boolean;
+  /** How many records, rows, secrets or hosts were compared. */
+  readonly compared: number;
+  /** How many findings there were, and how many of them are no notes; the report holds the first of them. */
+  readonly found: number;
+  readonly alarms: number;
+  readonly findings: readonly Finding[];
+  /** Where an audit under way goes on, and the last name that it saw. */
+  readonly progress?: { readonly next: string; readonly upTo?: string };
+  /** While it is under way: since when the audit before knew what it found, by kind and name. */
+  readonly known?: Readonly<Record<string, Instant>>;
+}
+
 export interface LedgerHead {
   /** The ledger's own time, as near as its service tells; the time that evidence carries. */
   readonly at: Instant;
@@ -356,6 +412,19 @@ export interface Ledger {
   nextPlace(pool: string): Promise<Place>;
   /** The log behind number `after`, in order and without a gap: what is not yet readable in order is left for later. */
   log(pool: string, after: number): Promise<readonly LogEntry[]>;
+
+  /** The rows of hosts, in the order of their names, from behind `after`; of those too that no fleet names any more. */
+  hostRows(options: { after?: string; limit: number }): Promise<{ rows: readonly HostRow[]; next?: string }>;
+
+  /** Writes a report over the one before of its subject. */
+  saveDrift(report: DriftReport): Promise<void>;
+  /** The last report of a subject. */
+  driftOf(subject: string): Promise<DriftReport | undefined>;
+  /** The last report of each subject, in the order of their names, from behind `after`. */
+  drift(options: {
+    after?: string;
+    limit: number;
+  }): Promise<{ reports: readonly DriftReport[]; next?: string }>;
 
   /** Domains whose wakeAt has come, earliest first, at most `limit`. */
   due(now: Instant, limit: number): Promise<readonly { domain: string; zone: string }[]>;

@@ -11,7 +11,16 @@ import { ledgerTable } from '../../core/table.ts';
 import type { Commit } from '../../engine/ports.ts';
 import { refusal } from '../commit.ts';
 import { cancellationReasons, toSelkieError } from './errors.ts';
-import { checkSizes, domainItem, entryItem, hostItem, type Item, keys, requestItem } from './ledger-items.ts';
+import {
+  checkSizes,
+  domainItem,
+  entryItem,
+  eventItem,
+  hostItem,
+  type Item,
+  keys,
+  requestItem,
+} from './ledger-items.ts';
 
 /** One item of a transaction, and the error that it stands for where its condition fails. */
 interface Part {
@@ -88,7 +97,7 @@ const put = (table: string, item: Item, condition: object, what: string, refused
  * @throws invalid where an item, or all of them, is larger than DynamoDB takes
  */
 export const transactionOf = (table: string, commit: Commit): readonly Part[] => {
-  const { domains = [], hosts = [], reserve = [], append, request } = commit;
+  const { domains = [], hosts = [], reserve = [], append, request, audit = [] } = commit;
   const parts = [
     ...domains.map((row) =>
       put(
@@ -127,6 +136,15 @@ export const transactionOf = (table: string, commit: Commit): readonly Part[] =>
         absent,
         `selector ${selector} of ${domain}`,
         refusal.selector(domain, selector),
+      ),
+    ),
+    ...audit.map((event) =>
+      put(
+        table,
+        eventItem(event),
+        absent,
+        `event ${event.n} of ${event.subject}`,
+        refusal.event(event.subject, event.n),
       ),
     ),
   ];

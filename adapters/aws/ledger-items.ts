@@ -8,6 +8,8 @@
 //   pool#POOL           n, 16 digits            body: one entry of the log, one transaction
 //   pool#POOL           last                    n: the last number of the log
 //   request#DOMAIN      SHA-256 of the key      body
+//   audit#SUBJECT       n, 16 digits            body: one event of the audit trail
+//   drift               zone/NAME, domains, …   body: what the last audit of it found
 //   lease#NAME          lease                   holder, until
 //
 // All domains are one partition key, since they are read in the order of their names. DynamoDB splits a partition
@@ -15,11 +17,12 @@
 
 import { createHash } from 'node:crypto';
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
+import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { dueShards, ledgerTable } from '../../core/table.ts';
 import type { Instant } from '../../core/time.ts';
-import type { HostRow, LogEntry, RequestRow } from '../../engine/ports.ts';
+import type { DriftReport, HostRow, LogEntry, RequestRow } from '../../engine/ports.ts';
 
 export type Item = Record<string, AttributeValue>;
 
@@ -31,6 +34,8 @@ const sha256 = (text: string): Buffer => createHash('sha256').update(text).diges
 
 /** Sorts as text as it does as a number. 16 digits hold every safe integer. */
 export const digits = (n: number): string => String(n).padStart(16, '0');
+
+export const auditPartition = (subject: string): string => `audit#${subject}`;
 
 export const poolPartition = (pool: string): string => `pool#${pool}`;
 
@@ -44,6 +49,8 @@ export const keys = {
   // Hashed, so that a client's key may be of any length.
   request: (domain: string, idempotencyKey: string) =>
     key(`request#${domain}`, sha256(idempotencyKey).toString('hex')),
+  event: (subject: string, n: number) => key(auditPartition(subject), digits(n)),
+  drift: (subject: string) => key('drift', subject),
   lease: (name: string) => key(`lease#${name}`, 'lease'),
 } as const;
 
@@ -76,6 +83,11 @@ export const hostItem = (row: HostRow): Item => ({
   body: { S: JSON.stringify(row) },
 });
 
+export const driftItem = (report: DriftReport): Item => ({
+  ...keys.drift(report.subject),
+  body: { S: JSON.stringify(report) },
+});
+
 export const entryItem = (pool: string, entry: LogEntry): Item => ({
   ...keys.entry(pool, entry.place.n),
   body: { S: JSON.stringify(entry) },
@@ -84,6 +96,11 @@ export const entryItem = (pool: string, entry: LogEntry): Item => ({
 export const requestItem = (row: RequestRow): Item => ({
   ...keys.request(row.domain, row.idempotencyKey),
   body: { S: JSON.stringify(row) },
+});
+
+export const eventItem = (event: AuditEvent): Item => ({
+  ...keys.event(event.subject, event.n),
+  body: { S: JSON.stringify(event) },
 });
 
 // The bodies were written by this file from the same types.

@@ -16,17 +16,20 @@ import {
   TransactWriteItemsCommand,
   UpdateItemCommand,
 } from '@aws-sdk/client-dynamodb';
+import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { ledgerTable } from '../../core/table.ts';
 import { type Instant, latest } from '../../core/time.ts';
-import type { HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
+import type { DriftReport, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
 import { checkCommit } from '../commit.ts';
 import { toSelkieError } from './errors.ts';
 import { refusalOf, transactionOf } from './ledger-commit.ts';
 import {
+  auditPartition,
   bodyOf,
   digits,
+  driftItem,
   dueBefore,
   type Item,
   keys,
@@ -205,6 +208,14 @@ export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledg
     request: async (domain, key) =>
       bodyOf<RequestRow>(await get(keys.request(domain, key), `a request for ${domain}`)),
 
+    audit: async (subject, { after = 0, limit }) => {
+      const range = behind(auditPartition(subject), digits(after));
+      const items = await query(`the audit trail of ${subject}`, range, limit);
+      const events = items.map((item) => bodyOf<AuditEvent>(item)).filter((event) => event !== undefined);
+      const gap = events.findIndex(({ n }, index) => n !== after + 1 + index);
+      return gap === -1 ? events : events.slice(0, gap);
+    },
+
     domains: async ({ after, limit }) => {
       // One more than asked for tells whether there is a next page. No name sorts before '!' (a key is never empty).
       const items = await query('the domains', behind('domain', after ?? '!'), limit + 1);
@@ -214,6 +225,33 @@ export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledg
         .filter((row) => row !== undefined);
       const last = rows.at(-1);
       return items.length > limit && last !== undefined ? { rows, next: last.domain } : { rows };
+    },
+
+    hostRows: async ({ after, limit }) => {
+      const items = await query('the hosts', behind('host', after ?? '!'), limit + 1);
+      const rows = items
+        .slice(0, limit)
+        .map((item) => bodyOf<HostRow>(item))
+        .filter((row) => row !== undefined);
+      const last = rows.at(-1);
+      return items.length > limit && last !== undefined ? { rows, next: last.name } : { rows };
+    },
+
+    saveDrift: async (report) => {
+      await attempt(`saving what an audit of ${report.subject} found`, () =>
+        client.send(new PutItemCommand({ TableName: table, Item: driftItem(report) })),
+      );
+    },
+    driftOf: async (subject) =>
+      bodyOf<DriftReport>(await get(keys.drift(subject), `what an audit of ${subject} found`)),
+    drift: async ({ after, limit }) => {
+      const items = await query('what audits found', behind('drift', after ?? '!'), limit + 1);
+      const reports = items
+        .slice(0, limit)
+        .map((item) => bodyOf<DriftReport>(item))
+        .filter((report) => report !== undefined);
+      const last = reports.at(-1);
+      return items.length > limit && last !== undefined ? { reports, next: last.subject } : { reports };
     },
 
     commit: async (commit) => {

@@ -4,7 +4,18 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, SelkieError } from '../../core/errors.ts';
 
 /** Of the tables below. A change of them raises it and brings the migration along. */
-const schemaVersion = 1;
+const schemaVersion = 3;
+
+const audit = `
+CREATE TABLE audit (subject TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (subject, n)) STRICT;
+`;
+
+const drift = `
+CREATE TABLE drift (subject TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
+`;
+
+/** What makes each version of the one before. */
+const migrations: Readonly<Record<number, string>> = { 2: audit, 3: drift };
 
 const schema = `
 CREATE TABLE selkie_schema (version INTEGER NOT NULL) STRICT;
@@ -28,7 +39,7 @@ CREATE TABLE selector (domain TEXT, selector TEXT, PRIMARY KEY (domain, selector
 CREATE TABLE log (pool TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (pool, n)) STRICT;
 CREATE TABLE request (domain TEXT, key TEXT, body TEXT NOT NULL, PRIMARY KEY (domain, key)) STRICT;
 CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) STRICT;
-`;
+${audit}${drift}`;
 
 /** How long a write waits for another process's to end. */
 const busyTimeout = 5_000;
@@ -143,7 +154,14 @@ const prepare = (db: DatabaseSync, path: string): void => {
     db.exec(schema);
     return;
   }
-  const version = Number(db.prepare('SELECT version FROM selkie_schema').get()?.version);
+  let version = Number(db.prepare('SELECT version FROM selkie_schema').get()?.version);
+  for (let next = version + 1; next <= schemaVersion; next += 1) {
+    const migration = migrations[next];
+    if (migration === undefined) break;
+    db.exec(migration);
+    db.exec(`UPDATE selkie_schema SET version = ${next}`);
+    version = next;
+  }
   if (version !== schemaVersion)
     throw new SelkieError(
       'invalid',

@@ -2,10 +2,11 @@
 // file. It touches that file alone, and a clock that comes in.
 
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
+import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { instant } from '../../core/time.ts';
-import type { Commit, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
+import type { Commit, DriftReport, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
 import { checkCommit, refusal } from '../commit.ts';
 import { openStore, toLedgerError, transaction } from './ledger-store.ts';
 
@@ -32,8 +33,15 @@ const statements = (db: DatabaseSync) => ({
   last: db.prepare('SELECT coalesce(max(n), 0) AS n FROM log WHERE pool = ?'),
   log: db.prepare('SELECT body FROM log WHERE pool = ? AND n > ? ORDER BY n'),
   putEntry: db.prepare('INSERT INTO log VALUES (?, ?, ?)'),
+  hosts: db.prepare('SELECT body FROM host WHERE name > ? ORDER BY name LIMIT ?'),
+  drift: db.prepare('SELECT body FROM drift WHERE subject = ?'),
+  drifts: db.prepare('SELECT body FROM drift WHERE subject > ? ORDER BY subject LIMIT ?'),
+  putDrift: db.prepare('INSERT OR REPLACE INTO drift VALUES (?, ?)'),
   request: db.prepare('SELECT body FROM request WHERE domain = ? AND key = ?'),
   putRequest: db.prepare('INSERT INTO request VALUES (?, ?, ?)'),
+  event: db.prepare('SELECT 1 FROM audit WHERE subject = ? AND n = ?'),
+  events: db.prepare('SELECT body FROM audit WHERE subject = ? AND n > ? ORDER BY n LIMIT ?'),
+  putEvent: db.prepare('INSERT INTO audit VALUES (?, ?, ?)'),
   takeLease: db.prepare(
     `INSERT INTO lease VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET holder = ?2, until = ?3
      WHERE lease.holder = ?2 OR lease.until <= ?4`,
@@ -68,6 +76,8 @@ const check = (sql: Statements, commit: Commit): void => {
   const { request } = commit;
   if (request !== undefined && sql.request.get(request.domain, request.idempotencyKey) !== undefined)
     throw refusal.request(request.domain);
+  for (const { subject, n } of commit.audit ?? [])
+    if (sql.event.get(subject, n) !== undefined) throw refusal.event(subject, n);
   for (const { domain, selector } of commit.reserve ?? [])
     if (sql.selector.get(domain, selector) !== undefined) throw refusal.selector(domain, selector);
 };
@@ -90,6 +100,7 @@ const write = (sql: Statements, commit: Commit): void => {
   const { request } = commit;
   if (request !== undefined)
     sql.putRequest.run(request.domain, request.idempotencyKey, JSON.stringify(request));
+  for (const event of commit.audit ?? []) sql.putEvent.run(event.subject, event.n, JSON.stringify(event));
 };
 
 /**
@@ -136,12 +147,36 @@ export const openSqliteLedger = (path: string, now: () => number): Ledger & { cl
     host: (name) => answer(() => parse<HostRow>(sql.host.get(name))),
     request: (domain, key) => answer(() => parse<RequestRow>(sql.request.get(domain, key))),
 
+    audit: (subject, { after = 0, limit }) =>
+      answer(() => parseAll<AuditEvent>(sql.events.all(subject, after, limit))),
+
     domains: ({ after, limit }) =>
       answer(() => {
         const found = parseAll<DomainRow>(sql.domains.all(after ?? '', limit + 1));
         const rows = found.slice(0, limit);
         const last = rows.at(-1);
         return found.length > limit && last !== undefined ? { rows, next: last.domain } : { rows };
+      }),
+
+    hostRows: ({ after, limit }) =>
+      answer(() => {
+        const found = parseAll<HostRow>(sql.hosts.all(after ?? '', limit + 1));
+        const rows = found.slice(0, limit);
+        const last = rows.at(-1);
+        return found.length > limit && last !== undefined ? { rows, next: last.name } : { rows };
+      }),
+
+    saveDrift: (report) =>
+      answer(() => {
+        sql.putDrift.run(report.subject, JSON.stringify(report));
+      }),
+    driftOf: (subject) => answer(() => parse<DriftReport>(sql.drift.get(subject))),
+    drift: ({ after, limit }) =>
+      answer(() => {
+        const found = parseAll<DriftReport>(sql.drifts.all(after ?? '', limit + 1));
+        const reports = found.slice(0, limit);
+        const last = reports.at(-1);
+        return found.length > limit && last !== undefined ? { reports, next: last.subject } : { reports };
       }),
 
     commit: (commit) =>

@@ -3,6 +3,7 @@
 // "Never" and "not yet" are absence; there is no zero time.
 
 import type { Algorithm } from '../algorithm.ts';
+import type { AuditTail } from '../audit.ts';
 import type { Duration, Instant } from '../time.ts';
 
 export interface At {
@@ -121,7 +122,10 @@ export interface Rotation extends At {
   /** Algorithms wanted, as the policy said at the start. */
   readonly algorithms: readonly Algorithm[];
   readonly selectors: readonly string[];
-  readonly aborted?: At & { readonly reason: string; readonly by: 'operator' | 'leaving' | 'compromised' };
+  readonly aborted?: At & {
+    readonly reason: string;
+    readonly by: 'operator' | 'leaving' | 'compromised' | 'restored';
+  };
 }
 
 /** The last failure of a step that is tried again: for status, and for the pace of the next try. */
@@ -148,12 +152,12 @@ export interface DomainRow {
   /** Where `zone` lay when a fleet was last installed: a later one must not point elsewhere while records stand there. */
   readonly hostedZone?: HostedZone;
   readonly pool: string;
+  /** As FleetDomain.cname said when the domain had no keys: it moves with them gone only, as `zone` does. */
+  readonly cname?: string;
   /** Grows by one with each write; 0 is a row not yet written. */
   readonly version: number;
   readonly keys: readonly Key[];
   /** In the order of their start. The last may be under way. */
-  /** As FleetDomain.cname said when the domain had no keys: it moves with them gone only, as `zone` does. */
-  readonly cname?: string;
   readonly rotations: readonly Rotation[];
   /** Selectors found taken by somebody else's record: never used. */
   readonly taken: readonly (At & { readonly selector: string; readonly reason: string })[];
@@ -162,6 +166,8 @@ export interface DomainRow {
   readonly vanished?: At;
   /** When a worker should look again; absent: nothing to do until somebody asks. */
   readonly wakeAt?: Instant;
+  /** The last event of the domain's audit trail; absent: nobody has ordered anything. */
+  readonly audit?: AuditTail;
 }
 
 /** What the planner needs to know of a mail host. */

@@ -1,7 +1,7 @@
 // Rows for the ledger's contract: valid ones to mutate, and ones in which every field is there.
 import type { DomainRow, Key } from '../../core/key/evidence.ts';
 import { days, hours, type Instant, instant, minutes } from '../../core/time.ts';
-import type { HostRow, LogEntry, RequestRow } from '../../engine/ports.ts';
+import type { DriftReport, HostRow, LogEntry, RequestRow } from '../../engine/ports.ts';
 
 /** With every optional field, however deep: a new field is a type error here until the fixture has it. */
 type Whole<T> = T extends number | string | boolean
@@ -70,7 +70,12 @@ export const wholeKey: Whole<Key> = {
     reserved: { at: t(1) },
     stored: { at: t(2), secret: 'vault:1', fingerprint: '0f'.repeat(32), publicKey: 'AAAA+/=' },
     adopted: { at: t(2), publicKey: 'AAAA+/=' },
-    publishIntended: { at: t(3), value: 'v=DKIM1; k=ed25519; p=AAAA+/=', ttl: hours(1) },
+    publishIntended: {
+      at: t(3),
+      value: 'v=DKIM1; k=ed25519; p=AAAA+/=',
+      ttl: hours(1),
+      name: '240128e-2._domainkey.keys.example.net',
+    },
     created: { at: t(4), changeId: '/change/C1' },
     inSync: { at: t(5) },
     compromised: { at: t(6), reason: odd },
@@ -117,6 +122,7 @@ export const wholeDomain: Whole<DomainRow> = {
   zone: '_domainkey.whole.example.com',
   hostedZone: { id: 'Z0123456789', role: 'arn:aws:iam::123456789012:role/zones' },
   pool: 'main',
+  cname: 'keys.example.net',
   version: 0,
   keys: [wholeKey],
   rotations: [
@@ -136,6 +142,7 @@ export const wholeDomain: Whole<DomainRow> = {
   troubles: [{ step: 'prove', since: t(1), last: t(2), times: 3, message: odd }],
   vanished: { at: t(50) },
   wakeAt: t(60),
+  audit: { n: 7, hash: 'ab'.repeat(32) },
 };
 
 export const wholeHost: Whole<HostRow> = {
@@ -155,4 +162,30 @@ export const wholeHost: Whole<HostRow> = {
   excluded: { at: t(10), reason: odd },
   fenced: { at: t(11), reason: odd },
   trouble: { at: t(12), message: odd },
+  audit: { n: 1, hash: 'cd'.repeat(32) },
+};
+
+export const wholeDrift: Whole<DriftReport> = {
+  subject: 'zone/example.com',
+  begun: t(1),
+  at: t(2),
+  complete: false,
+  compared: 6_000,
+  found: 101,
+  alarms: 1,
+  findings: [
+    {
+      kind: 'record-edited',
+      name: '240128._domainkey.example.com',
+      says: odd,
+      level: 'alarm',
+      since: t(1),
+      command: `aws 'it' "is"`,
+      domain: 'example.com',
+      selector: '240128',
+      mended: { at: t(2), changeId: 'C3', shown: t(3) },
+    },
+  ],
+  progress: { next: '240129._domainkey.example.com. TXT', upTo: '240128e._domainkey.example.com' },
+  known: { 'record-edited 240128._domainkey.example.com': t(0) },
 };

@@ -1,5 +1,7 @@
 // The contract of the port Ledger (engine/ports.ts), sentence by sentence. Every adapter passes it.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { sha256, verifyAuditChain } from '../../contract/audit.ts';
+import { type AuditEvent, type AuditTail, hostSubject, nextEvent, tailOf } from '../../core/audit.ts';
 import { hasCode } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { add, milliseconds, minutes } from '../../core/time.ts';
@@ -11,6 +13,7 @@ import {
   requestRow,
   t,
   wholeDomain,
+  wholeDrift,
   wholeHost,
   wholeKey,
 } from './ledger-rows.ts';
@@ -449,6 +452,129 @@ export const ledgerContract = (name: string, make: () => Promise<LedgerUnderTest
       });
     });
 
+    describe('an audit trail', () => {
+      const domain = 'a.example.com';
+      const event = (tail?: AuditTail, what = 'rotate', subject: string = domain): AuditEvent =>
+        nextEvent(
+          tail,
+          {
+            subject,
+            at: '2024-01-28T09:00:00.000Z',
+            who: 'arn:aws:iam::123456789012:user/ada',
+            what,
+            why: 'he said "no"\n ü 🦭',
+            before: { keys: { '240128': 'active' }, rotation: null },
+            after: { keys: {}, list: [1, true, ''] },
+          },
+          sha256,
+        );
+      const written = (one: AuditEvent, version: number): Commit => ({
+        domains: [domainRow(domain, { version, audit: tailOf(one) })],
+        audit: [one],
+      });
+      /** @returns them, written one after the other */
+      const trail = async (length: number): Promise<readonly AuditEvent[]> => {
+        const events: AuditEvent[] = [];
+        for (let n = 0; n < length; n++) {
+          const last = events.at(-1);
+          const next = event(last === undefined ? undefined : tailOf(last), `order ${n}`);
+          await ledger.commit(written(next, n));
+          events.push(next);
+        }
+        return events;
+      };
+
+      test('is empty at first', async () => {
+        expect(await ledger.audit(domain, { limit: 9 })).toEqual([]);
+      });
+
+      test('comes back whole and in order, page by page, and its chain holds', async () => {
+        const events = await trail(12);
+        expect(await other.audit(domain, { limit: 99 })).toStrictEqual(events);
+        expect((await other.audit(domain, { limit: 5 })).map(({ n }) => n)).toEqual([1, 2, 3, 4, 5]);
+        expect((await other.audit(domain, { after: 10, limit: 5 })).map(({ n }) => n)).toEqual([11, 12]);
+        expect(await other.audit(domain, { after: 12, limit: 5 })).toEqual([]);
+        expect(await other.audit(domain, { limit: 0 })).toEqual([]);
+        expect(verifyAuditChain(await other.audit(domain, { limit: 99 }))).toEqual({ ok: true });
+        expect((await ledger.domain(domain))?.audit).toEqual({ n: 12, hash: events.at(-1)?.hash });
+      });
+
+      test('a domain and a host of one name have each their own, and other domains have none of it', async () => {
+        await trail(2);
+        const hosts = event(undefined, 'exclude', hostSubject(domain));
+        await ledger.commit({ hosts: [hostRow(domain, { audit: tailOf(hosts) })], audit: [hosts] });
+        expect(await other.audit(hostSubject(domain), { limit: 9 })).toStrictEqual([hosts]);
+        expect(await other.audit(domain, { limit: 9 })).toHaveLength(2);
+        expect(await other.audit('a.example.co', { limit: 9 })).toEqual([]);
+      });
+
+      test('an event is written with its row or not at all', async () => {
+        const [first] = await trail(1);
+        const next = event(first);
+        await expect(other.commit(written(next, 0))).rejects.toMatchObject(conflict);
+        await expect(
+          other.commit({ ...written(next, 1), append: { pool: 'main', ...logEntry(5) } }),
+        ).rejects.toMatchObject(conflict);
+        expect(await ledger.audit(domain, { limit: 9 })).toStrictEqual([first]);
+        await other.commit(written(next, 1));
+        expect(await ledger.audit(domain, { limit: 9 })).toStrictEqual([first, next]);
+      });
+
+      test('a number that is taken is a conflict, whatever the row says', async () => {
+        const [first] = await trail(1);
+        await expect(other.commit(written(event(undefined, 'another past'), 1))).rejects.toMatchObject(
+          conflict,
+        );
+        expect(await ledger.audit(domain, { limit: 9 })).toStrictEqual([first]);
+        expect((await ledger.domain(domain))?.version).toBe(1);
+      });
+
+      test.each<readonly [string, (one: AuditEvent) => Commit]>([
+        ['without its row', (one) => ({ audit: [one] })],
+        ['with a row that names none', (one) => ({ domains: [domainRow(domain)], audit: [one] })],
+        [
+          'with a row that names another',
+          (one) => ({
+            domains: [domainRow(domain, { audit: { n: one.n, hash: '0'.repeat(64) } })],
+            audit: [one],
+          }),
+        ],
+        [
+          'with another domain’s row',
+          (one) => ({ domains: [domainRow('b.example.com', { audit: tailOf(one) })], audit: [one] }),
+        ],
+        ['of number 0', (one) => written({ ...one, n: 0 }, 0)],
+        [
+          'with a gap',
+          (one) => {
+            const third = { ...one, n: 3 };
+            return { domains: [domainRow(domain, { audit: tailOf(third) })], audit: [one, third] };
+          },
+        ],
+      ])('an event %s is invalid', async (_, commit) => {
+        await expect(ledger.commit(commit(event()))).rejects.toMatchObject({ code: 'invalid' });
+        expect(await ledger.audit(domain, { limit: 9 })).toEqual([]);
+        expect(await ledger.domain(domain)).toBeUndefined();
+      });
+
+      test('many at once: each order has its event, and the chain holds', async () => {
+        await Promise.all(
+          Array.from({ length: 10 }, (_, n) =>
+            insist(async () => {
+              const worker = n % 2 ? ledger : other;
+              const row = (await worker.domain(domain)) ?? domainRow(domain);
+              const next = event(row.audit, `order ${n}`);
+              await worker.commit({ domains: [{ ...row, audit: tailOf(next) }], audit: [next] });
+            }),
+          ),
+        );
+        const events = await ledger.audit(domain, { limit: 99 });
+        expect(events).toHaveLength(10);
+        expect(new Set(events.map(({ what }) => what)).size).toBe(10);
+        expect(verifyAuditChain(events)).toEqual({ ok: true });
+      });
+    });
+
     describe('requests', () => {
       test('are found by domain and key', async () => {
         const row = requestRow('a.example.com', 'Ärger/#"1"');
@@ -538,6 +664,80 @@ export const ledgerContract = (name: string, make: () => Promise<LedgerUnderTest
         expect(rows.map(({ domain, taken }) => [domain, taken[0]?.reason.length])).toEqual(
           names.map((name) => [name, 200_000]),
         );
+      });
+    });
+
+    describe('rows of hosts', () => {
+      test('in the order of their names, page by page, each once', async () => {
+        expect(await ledger.hostRows({ limit: 10 })).toEqual({ rows: [] });
+        const names = ['mx1.example.org', 'mx10.example.org', 'mx2.example.org', 'a', 'z'];
+        for (const name of names) await ledger.commit({ hosts: [hostRow(name)] });
+        await ledger.commit({ domains: [domainRow('b.example.org')] });
+        for (const limit of [1, 2, 5, 6]) {
+          const seen: string[] = [];
+          let after: string | undefined;
+          do {
+            const page = await ledger.hostRows({ limit, ...(after === undefined ? {} : { after }) });
+            expect(page.rows.length).toBeLessThanOrEqual(limit);
+            seen.push(...page.rows.map(({ name }) => name));
+            after = page.next;
+          } while (after !== undefined);
+          expect(seen).toEqual(names.toSorted());
+        }
+        const { rows } = await ledger.hostRows({ limit: 1, after: 'mx1' });
+        expect(rows).toEqual([{ ...hostRow('mx1.example.org'), version: 1 }]);
+      });
+    });
+
+    describe('what audits found', () => {
+      test('nothing at first', async () => {
+        expect(await ledger.driftOf('zone/example.org')).toBeUndefined();
+        expect(await ledger.drift({ limit: 10 })).toEqual({ reports: [] });
+      });
+
+      test('the last report of a subject, every field as it was', async () => {
+        await ledger.saveDrift(wholeDrift);
+        expect(await ledger.driftOf(wholeDrift.subject)).toEqual(wholeDrift);
+        const { known: _known, progress: _progress, ...ended } = wholeDrift;
+        const next = { ...ended, complete: true, findings: [], found: 0, alarms: 0 };
+        await ledger.saveDrift(next);
+        expect(await ledger.driftOf(wholeDrift.subject)).toEqual(next);
+        expect(await ledger.drift({ limit: 10 })).toEqual({ reports: [next] });
+      });
+
+      test('in the order of their subjects, page by page', async () => {
+        const subjects = [
+          'hosts',
+          'domains',
+          'secrets',
+          'zone/a.example',
+          'zone/b.example',
+          'zone/a-b.example',
+        ];
+        for (const subject of subjects) await ledger.saveDrift({ ...wholeDrift, subject });
+        for (const limit of [1, 4, 6, 7]) {
+          const seen: string[] = [];
+          let after: string | undefined;
+          do {
+            const page = await ledger.drift({ limit, ...(after === undefined ? {} : { after }) });
+            expect(page.reports.length).toBeLessThanOrEqual(limit);
+            seen.push(...page.reports.map(({ subject }) => subject));
+            after = page.next;
+          } while (after !== undefined);
+          expect(seen).toEqual(subjects.toSorted());
+        }
+      });
+
+      test('a hundred findings fit', async () => {
+        const [finding] = wholeDrift.findings;
+        const findings = Array.from({ length: 100 }, (_, n) => ({
+          ...finding,
+          name: `${n}`,
+          says: 'x'.repeat(800),
+        }));
+        const report = { ...wholeDrift, findings: findings as typeof wholeDrift.findings };
+        await ledger.saveDrift(report);
+        expect(await ledger.driftOf(report.subject)).toEqual(report);
       });
     });
 

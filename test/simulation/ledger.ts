@@ -2,10 +2,11 @@
 // that what was handed out never changes under whoever reads it.
 
 import { checkCommit, refusal } from '../../adapters/commit.ts';
+import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { add, type Instant } from '../../core/time.ts';
-import type { Commit, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
+import type { Commit, DriftReport, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
 
 export interface MemoryLedger extends Ledger {
   /** For whoever drives the world, never for whoever judges it. */
@@ -14,6 +15,10 @@ export interface MemoryLedger extends Ledger {
   /** The last number of a pool's log. */
   tail(pool: string): number;
   fleetVersion(): number;
+  /** Keeps a copy of all that it holds. */
+  backUp(): void;
+  /** All that it holds is what the copy says; leases, which no backup has, are free. */
+  restore(): void;
 }
 
 const requestKey = (domain: string, key: string): string => `${domain} ${key}`;
@@ -28,8 +33,11 @@ export const createMemoryLedger = (
   const selectors = new Set<string>();
   const requests = new Map<string, RequestRow>();
   const logs = new Map<string, LogEntry[]>();
+  const trails = new Map<string, AuditEvent[]>();
+  const drifts = new Map<string, DriftReport>();
   const leases = new Map<string, { holder: string; until: Instant }>();
   let [epoch, fleetVersion] = [1, 0];
+  let restore = (): void => {};
 
   const tail = (pool: string): number => logs.get(pool)?.length ?? 0;
 
@@ -46,6 +54,8 @@ export const createMemoryLedger = (
     const { request } = commit;
     if (request !== undefined && requests.has(requestKey(request.domain, request.idempotencyKey)))
       throw refusal.request(request.domain);
+    for (const { subject, n } of commit.audit ?? [])
+      if (n <= (trails.get(subject)?.length ?? 0)) throw refusal.event(subject, n);
     for (const { domain, selector } of commit.reserve ?? [])
       if (selectors.has(`${domain} ${selector}`)) throw refusal.selector(domain, selector);
   };
@@ -62,6 +72,8 @@ export const createMemoryLedger = (
     }
     const { request } = commit;
     if (request !== undefined) requests.set(requestKey(request.domain, request.idempotencyKey), request);
+    for (const event of commit.audit ?? [])
+      trails.set(event.subject, [...(trails.get(event.subject) ?? []), event]);
   };
 
   return {
@@ -69,6 +81,24 @@ export const createMemoryLedger = (
     hosts,
     tail,
     fleetVersion: () => fleetVersion,
+    backUp: () => {
+      const maps = [rows, hosts, requests, trails] as const;
+      const [kept, names, numbers] = [maps.map((map) => [...map]), [...selectors], [epoch, fleetVersion]];
+      const entries = [...logs].map(([pool, log]) => [pool, [...log]] as const);
+      restore = () => {
+        for (const [n, map] of maps.entries()) {
+          map.clear();
+          for (const [name, value] of kept[n] ?? []) (map as Map<string, unknown>).set(name, value);
+        }
+        selectors.clear();
+        for (const name of names) selectors.add(name);
+        logs.clear();
+        for (const [pool, log] of entries) logs.set(pool, [...log]);
+        leases.clear();
+        [epoch = epoch, fleetVersion = fleetVersion] = numbers;
+      };
+    },
+    restore: () => restore(),
     head: async () => ({ at: now(), epoch, fleetVersion }),
     installFleet: async (version) => {
       if (version < fleetVersion)
@@ -82,6 +112,7 @@ export const createMemoryLedger = (
     domain: async (domain) => rows.get(domain),
     host: async (name) => hosts.get(name),
     request: async (domain, key) => requests.get(requestKey(domain, key)),
+    audit: async (subject, { after = 0, limit }) => (trails.get(subject) ?? []).slice(after, after + limit),
     domains: async ({ after, limit }) => {
       const names = [...rows.keys()].filter((name) => after === undefined || name > after).toSorted();
       const found = names.slice(0, limit).flatMap((name) => rows.get(name) ?? []);
@@ -89,6 +120,20 @@ export const createMemoryLedger = (
       return names.length > limit && last !== undefined
         ? { rows: found, next: last.domain }
         : { rows: found };
+    },
+    hostRows: async ({ after = '', limit }) => {
+      const names = [...hosts.keys()].filter((name) => name > after).toSorted();
+      const found = names.slice(0, limit).flatMap((name) => hosts.get(name) ?? []);
+      const last = found.at(-1);
+      return names.length > limit && last !== undefined ? { rows: found, next: last.name } : { rows: found };
+    },
+    saveDrift: async (report) => void drifts.set(report.subject, report),
+    driftOf: async (subject) => drifts.get(subject),
+    drift: async ({ after = '', limit }) => {
+      const subjects = [...drifts.keys()].filter((subject) => subject > after).toSorted();
+      const reports = subjects.slice(0, limit).flatMap((subject) => drifts.get(subject) ?? []);
+      const last = reports.at(-1);
+      return subjects.length > limit && last !== undefined ? { reports, next: last.subject } : { reports };
     },
     commit: async (commit) => {
       checkCommit(commit);
