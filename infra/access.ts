@@ -65,20 +65,27 @@ export const readSecrets = (key: Key, prefix: string): PolicyStatement[] => {
   ];
 };
 
-/** Makes secrets, under our key alone; schedules their deletion, never at once; never writes to one that is there. */
+/**
+ * Makes secrets, under our key and with our tags alone; schedules their deletion, never at once; never writes to one that is
+ * there. By their names and not by their tags: of a secret that is gone, IAM knows no tags, and would say `denied` where the
+ * vault must hear that it is gone.
+ */
 export const writeSecrets = (key: Key, prefix: string): PolicyStatement[] => {
   const stack = Stack.of(key);
   const resources = [secretsArn(stack, prefix)];
+  const tagged = {
+    'ForAllValues:StringLike': { 'aws:TagKeys': ['selkie:*'] },
+    Null: { 'aws:TagKeys': 'false' },
+  };
   return [
     new PolicyStatement({
       actions: ['secretsmanager:CreateSecret'],
       resources,
-      conditions: { StringEquals: { 'secretsmanager:KmsKeyArn': key.keyArn } },
+      conditions: { ...tagged, StringEquals: { 'secretsmanager:KmsKeyArn': key.keyArn } },
     }),
-    new PolicyStatement({
-      actions: ['secretsmanager:TagResource', 'secretsmanager:DescribeSecret'],
-      resources,
-    }),
+    // Asked for by CreateSecret, for its tags.
+    new PolicyStatement({ actions: ['secretsmanager:TagResource'], resources, conditions: tagged }),
+    new PolicyStatement({ actions: ['secretsmanager:DescribeSecret'], resources }),
     new PolicyStatement({
       actions: ['secretsmanager:DeleteSecret'],
       resources,

