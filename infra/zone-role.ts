@@ -30,7 +30,7 @@ interface ZoneRoleProps {
   readonly stackName: string;
 }
 
-export class ZoneRoleStack extends Stack {
+class ZoneRoleStack extends Stack {
   constructor(scope: Construct, id: string, { fleet, zones, role, stackName }: ZoneRoleProps) {
     const [, , , , account = '', path = ''] = role.arn.split(':');
     super(scope, id, {
@@ -78,7 +78,7 @@ export class ZoneRoleStack extends Stack {
  * The template of the role that the fleet file names at `zone`, for all of the fleet's zones under it.
  * @throws invalid: no such zone, or one without role or external id
  */
-export const zoneRoleStack = (app: App, fleet: Fleet, zone: string, stackName: string): ZoneRoleStack => {
+export const zoneRoleStack = (app: App, fleet: Fleet, zone: string, stackName: string): Stack => {
   const entry = fleet.zones.get(zone);
   if (entry === undefined)
     throw new SelkieError(
