@@ -16,7 +16,8 @@ export type UnitBody =
       readonly kind: 'inventory';
       readonly of: 'zones' | 'domains' | 'secrets' | 'hosts';
       readonly after?: string;
-    };
+    }
+  | { readonly kind: 'mended'; readonly zone: string };
 
 /** As the most domains that one zone's sweep takes; a message holds many more. */
 const mostDomains = 1_000;
@@ -25,8 +26,8 @@ const dnsName = z
   .string()
   .check(z.maxLength(253), z.refine(isDnsName, 'must be a lower-case DNS name without a final dot'));
 
-/** Where a list goes on: what its provider gave, a name and little more. */
-const place = z.string().check(z.minLength(1), z.maxLength(1_300));
+/** Where a list goes on: what its provider gave. Secrets Manager's tokens have 4,096 characters at most. */
+const place = z.string().check(z.minLength(1), z.maxLength(4_096));
 
 // Not strict: the sender may be newer than the worker.
 const schema: z.ZodMiniType<UnitBody> = z.discriminatedUnion('kind', [
@@ -43,6 +44,7 @@ const schema: z.ZodMiniType<UnitBody> = z.discriminatedUnion('kind', [
     of: z.enum(['zones', 'domains', 'secrets', 'hosts']),
     after: z.exactOptional(place),
   }),
+  z.object({ kind: z.literal('mended'), zone: dnsName }),
 ]);
 
 const what = 'The unit of work';

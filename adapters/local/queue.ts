@@ -50,6 +50,8 @@ const identity = (unit: Unit): string => {
       return `audit ${unit.zone} ${unit.after ?? ''}`;
     case 'inventory':
       return `inventory ${unit.of} ${unit.after ?? ''}`;
+    case 'mended':
+      return `mended ${unit.zone}`;
   }
 };
 

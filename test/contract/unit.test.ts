@@ -11,6 +11,7 @@ const units: readonly UnitBody[] = [
   { kind: 'host', host: 'mx1' },
   { kind: 'audit', zone: 'example.org' },
   { kind: 'audit', zone: 'example.org', after: '240128._domainkey.example.org. TXT' },
+  { kind: 'mended', zone: 'example.org' },
   { kind: 'inventory', of: 'zones' },
   { kind: 'inventory', of: 'secrets', after: 'example.org/240128' },
 ];
@@ -55,7 +56,7 @@ describe('the body of a unit', () => {
     ['an audit from nowhere', '{"kind":"audit","zone":"example.org","after":""}'],
     [
       'an audit from too far',
-      JSON.stringify({ kind: 'audit', zone: 'example.org', after: 'a'.repeat(1_301) }),
+      JSON.stringify({ kind: 'audit', zone: 'example.org', after: 'a'.repeat(4_097) }),
     ],
     ['an inventory of what is not counted', '{"kind":"inventory","of":"records"}'],
     ['a host with a line break', '{"kind":"host","host":"mx1\\nmx2"}'],
