@@ -19,18 +19,20 @@ export const printStatus = (status: DomainStatus, say: Say): void => {
   if (status.nextRotation !== undefined) say(`  next rotation ${minute(status.nextRotation)}`);
 };
 
-export const printHost = (
-  host: {
-    readonly host: string;
-    readonly pool: string;
-    readonly ready: boolean;
-    readonly excluded?: string;
-    readonly fenced?: string;
-    readonly trouble?: string;
-    readonly failed: Readonly<Record<string, string>>;
-  },
-  say: Say,
-): void => {
+export interface PrintedHost {
+  readonly host: string;
+  readonly pool: string;
+  readonly ready: boolean;
+  readonly excluded?: string;
+  readonly fenced?: string;
+  readonly trouble?: string;
+  readonly lastSeen?: string;
+  /** Thumbprints of bundle keys. */
+  readonly trusts?: readonly string[];
+  readonly failed: Readonly<Record<string, string>>;
+}
+
+export const printHost = (host: PrintedHost, say: Say): void => {
   const standing =
     host.excluded !== undefined
       ? 'excluded'
@@ -39,9 +41,11 @@ export const printHost = (
         : host.ready
           ? 'ready'
           : 'not ready';
-  say(`${host.host}  (pool ${host.pool})  ${standing}`);
+  const seen = host.lastSeen === undefined ? '' : `  seen ${minute(host.lastSeen)}`;
+  say(`${host.host}  (pool ${host.pool})  ${standing}${seen}`);
   for (const why of [host.excluded, host.fenced, host.trouble]) if (why !== undefined) say(`  - ${why}`);
   for (const [key, why] of Object.entries(host.failed)) say(`  - cannot use ${key}: ${why}`);
+  for (const key of host.trusts ?? []) say(`  trusts ${key}`);
 };
 
 export const printPlan = (status: DomainStatus, say: Say): void => {
@@ -64,11 +68,15 @@ export const printForecast = (
   if (forecast.events.length === 0) say('  nothing in that time');
 };
 
-/** Prints what a rotation waits for, as it changes, until it is done. Ctrl-C leaves the work running. */
+/**
+ * Prints what a rotation waits for, as it changes, until it is done. Ctrl-C leaves the work running.
+ * @param lookEvery milliseconds  @throws conflict: it was aborted
+ */
 export const followRotation = async (
   status: () => Promise<DomainStatus>,
   id: string,
   say: Say,
+  lookEvery: number,
 ): Promise<void> => {
   let shown = '';
   for (;;) {
@@ -87,6 +95,6 @@ export const followRotation = async (
     const text = ours.map(({ says }) => `  ${says}`).join('\n');
     if (text !== '' && text !== shown) say(text);
     shown = text;
-    await sleep(200);
+    await sleep(lookEvery);
   }
 };

@@ -33,6 +33,10 @@ const runs = (file: string, ...args: string[]): boolean => {
 export const tools = {
   moto_server: { from: 'pip: moto[server]', here: () => program('moto_server') !== undefined },
   /** Comes with moto's server, which needs it. */
+  botocore: { from: 'pip: botocore', here: () => runs('python3', '-c', 'import botocore') },
+  /** Since 7.75 it signs as AWS wants it. */
+  curl: { from: 'apt: curl', here: () => runs('curl', '--aws-sigv4', 'aws:amz', '--version') },
+  /** Comes with moto's server, which needs it. */
   'cfn-lint': { from: 'pip: cfn-lint', here: () => program('cfn-lint') !== undefined },
   opendkim: { from: 'apt: opendkim', here: () => program('opendkim') !== undefined },
   'opendkim-genkey': { from: 'apt: opendkim-tools', here: () => program('opendkim-genkey') !== undefined },

@@ -12,10 +12,14 @@ export interface Ran {
   readonly stderr: string;
 }
 
-export const selkie = async (...args: string[]): Promise<Ran> => {
+export const selkie = (...args: string[]): Promise<Ran> => selkieIn(process.env, ...args);
+
+/** With an environment of its own. */
+export const selkieIn = async (env: NodeJS.ProcessEnv, ...args: string[]): Promise<Ran> => {
   try {
     const { stdout, stderr } = await run(process.execPath, ['cli/main.ts', ...args], {
       cwd: root,
+      env,
       timeout: 100_000,
     });
     return { status: 0, stdout, stderr };

@@ -1,0 +1,140 @@
+// What a person orders of a domain: `selkie rotate`, `emergency`, `compromise`, `rollback`, `abort`.
+
+import { type Command, Option } from 'commander';
+import { SelkieError } from '../../core/errors.ts';
+import type { DomainStatus } from '../../engine/status.ts';
+import type { Api } from '../client.ts';
+import { connect } from '../connection.ts';
+import { example, ordering } from '../options.ts';
+import { say, sayJson } from '../out.ts';
+import { followRotation } from '../print.ts';
+import { domainPath } from './paths.ts';
+
+interface Ordered {
+  readonly domain: string;
+  readonly joined?: boolean;
+  readonly rotation: { readonly id: string; readonly kind: string };
+}
+
+const lookAgain = (domain: string): string => `look again with: selkie status ${domain}`;
+
+const waitOption = (): Option =>
+  new Option('--wait', 'show each step until every host signs with the new keys');
+
+const reasonOf = ({ reason }: { reason?: string }): { reason?: string } =>
+  reason === undefined ? {} : { reason };
+
+/** Says what became of the order, and waits for its end where that is wanted. */
+const follow = async (
+  api: Api,
+  domain: string,
+  { joined, rotation, ...rest }: Ordered,
+  options: { readonly wait?: boolean; readonly json?: boolean },
+): Promise<void> => {
+  const status = (): Promise<DomainStatus> => api.call<DomainStatus>('GET', domainPath(domain));
+  if (options.json === true) {
+    if (options.wait === true) await followRotation(status, rotation.id, () => {}, api.lookEvery);
+    return sayJson({ ...rest, ...(joined === undefined ? {} : { joined }), rotation });
+  }
+  const what = rotation.kind === 'emergency' ? 'emergency rotation' : 'rotation';
+  say(`${joined === true ? `joined the ${what} under way` : `${what} requested`}: ${rotation.id}`);
+  if (options.wait === true) await followRotation(status, rotation.id, say, api.lookEvery);
+  else say(lookAgain(domain));
+};
+
+export const addRotate = (program: Command): void => {
+  const command = ordering(
+    program
+      .command('rotate')
+      .description('rotate the keys of a domain now')
+      .argument('<domain>')
+      .option('--compromised <selector>', 'as emergency --compromised')
+      .option('--unsigned', 'as emergency --unsigned')
+      .addOption(waitOption()),
+  ).action(async (domain: string, options, self: Command) => {
+    if (options.unsigned === true && options.compromised === undefined)
+      throw new SelkieError('invalid', '--unsigned goes with --compromised');
+    const body = {
+      ...reasonOf(options),
+      ...(options.compromised === undefined ? {} : { kind: 'emergency', compromised: options.compromised }),
+      ...(options.unsigned === true ? { unsigned: true } : {}),
+    };
+    const api = await connect(self);
+    const answer = await api.call<Ordered>('POST', `${domainPath(domain)}/rotations`, body);
+    await follow(api, domain, answer, options);
+  });
+  example(command, 'selkie rotate example.jp --reason "a new administrator" --wait');
+};
+
+export const addEmergency = (program: Command): void => {
+  const command = ordering(
+    program
+      .command('emergency')
+      .description('the keys that sign may be in other hands: replace them in a hurry, then revoke them')
+      .argument('<domain>')
+      .option('--compromised <selector>', 'only this key; by default those that sign')
+      .option('--unsigned', 'revoke at once, though mail goes unsigned until the successor signs')
+      .addOption(waitOption()),
+  ).action(async (domain: string, options, self: Command) => {
+    const body = {
+      kind: 'emergency',
+      ...reasonOf(options),
+      ...(options.compromised === undefined ? {} : { compromised: options.compromised }),
+      ...(options.unsigned === true ? { unsigned: true } : {}),
+    };
+    const api = await connect(self);
+    const answer = await api.call<Ordered>('POST', `${domainPath(domain)}/rotations`, body);
+    await follow(api, domain, answer, options);
+  });
+  example(command, 'selkie emergency example.jp --reason "mx1 was broken into" --wait');
+};
+
+export const addCompromise = (program: Command): void => {
+  const command = ordering(
+    program
+      .command('compromise')
+      .description('others may hold this key, whatever its state: replace it if it signs, and revoke it')
+      .argument('<domain>')
+      .argument('<selector>')
+      .option('--unsigned', 'revoke at once, though mail goes unsigned until the successor signs')
+      .addOption(waitOption()),
+  ).action(async (domain: string, selector: string, options, self: Command) => {
+    const body = { ...reasonOf(options), ...(options.unsigned === true ? { unsigned: true } : {}) };
+    const api = await connect(self);
+    const answer = await api.call<Partial<Ordered>>(
+      'POST',
+      `${domainPath(domain)}/keys/${encodeURIComponent(selector)}/compromise`,
+      body,
+    );
+    const { rotation } = answer;
+    if (rotation !== undefined) return follow(api, domain, { ...answer, domain, rotation }, options);
+    // A key that signs no more needs no successor.
+    if (options.json === true) return sayJson(answer);
+    say(`${selector} of ${domain} is compromised: it is revoked`);
+    say(lookAgain(domain));
+  });
+  example(command, 'selkie compromise example.jp 240128 --reason "found in a backup"');
+};
+
+const addWayBack = (program: Command, verb: 'rollback' | 'abort', what: string): void => {
+  const command = ordering(program.command(verb).description(what).argument('<domain>')).action(
+    async (domain: string, options, self: Command) => {
+      const api = await connect(self);
+      const answer = await api.call<Ordered>('POST', `${domainPath(domain)}/${verb}`, reasonOf(options));
+      if (options.json === true) return sayJson(answer);
+      const { id, kind } = answer.rotation;
+      say(`${verb}: rotation ${id} (${kind}); ${lookAgain(domain)}`);
+    },
+  );
+  example(command, `selkie ${verb} example.jp --reason "mail of 240128 fails at a partner"`);
+};
+
+export const addRollback = (program: Command): void =>
+  addWayBack(
+    program,
+    'rollback',
+    'go back to the key set before, or give up a rotation that has not switched',
+  );
+
+export const addAbort = (program: Command): void =>
+  addWayBack(program, 'abort', 'give up the rotation under way');
