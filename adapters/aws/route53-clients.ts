@@ -7,7 +7,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Route53Client, type Route53ClientConfig } from '@aws-sdk/client-route-53';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
-import { SelkieError } from '../../core/errors.ts';
+import { hasCode, SelkieError } from '../../core/errors.ts';
 import { lowerName } from '../../core/names.ts';
 import type { FleetZone } from '../../core/policy.ts';
 import { type Duration, seconds } from '../../core/time.ts';
@@ -68,6 +68,18 @@ const changingOnly = (role: Role, zone: FleetZone, names: readonly string[]): st
       },
     ],
   });
+
+/** STS says no more than that: which of these it is, the role's trust policy tells. */
+const notAllowed = (role: Role, cause: SelkieError): SelkieError =>
+  new SelkieError(
+    'denied',
+    `The role ${role.arn} does not let itself be assumed: see that it exists, that its trust policy names this function's role, and that ${
+      role.externalId === undefined
+        ? 'it asks for no external id (fleet.yaml gives none: zones[].role.externalId)'
+        : 'the external id that it asks for is what fleet.yaml says (zones[].role.externalId)'
+    }. ${cause.message}`,
+    { cause },
+  );
 
 /** The names of a zone that key records can have: where those of a batch are too many for one policy. */
 const patterns = (zone: string): readonly string[] =>
@@ -132,7 +144,8 @@ export const createRoute53Clients = ({
       credentials: async () => {
         const what = `Assuming the role ${role.arn}`;
         const given = await assume(role, policies).catch((error: unknown): never => {
-          throw toSelkieError(error, what);
+          const known = toSelkieError(error, what);
+          throw hasCode(known, 'denied') ? notAllowed(role, known) : known;
         });
         if (given?.AccessKeyId === undefined || given.SecretAccessKey === undefined)
           throw new SelkieError('denied', `${what} gave no credentials.`);
