@@ -1,12 +1,15 @@
 // Wiring: environment → AWS adapters → the engine's world. Called once by each cold start; nothing is read at import time.
 
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { createKmsSigner } from '../adapters/aws/kms-signer.ts';
 import { createDynamoLedger } from '../adapters/aws/ledger.ts';
+import { createDynamoBuckets, createLedgerQuota } from '../adapters/aws/quota.ts';
+import { createQuotaWriter } from '../adapters/aws/quota-writer.ts';
 import { createRoute53Clients } from '../adapters/aws/route53-clients.ts';
 import { createRoute53Writer } from '../adapters/aws/route53-writer.ts';
 import { createSecretsVault } from '../adapters/aws/secrets-vault.ts';
@@ -18,6 +21,8 @@ import { systemClock, systemRandomness } from '../adapters/system.ts';
 import { createSeals } from '../contract/seals.ts';
 import { loadCompiledFleet } from '../core/compiled-fleet.ts';
 import { hasCode, SelkieError } from '../core/errors.ts';
+import type { FleetZone } from '../core/policy.ts';
+import type { Quota } from '../engine/ports.ts';
 import type { World } from '../engine/world.ts';
 import { createMeter, type Meter } from './metrics.ts';
 import { say } from './say.ts';
@@ -43,6 +48,49 @@ const sealsOf = (environment: Environment): World['seals'] => {
   return createSeals(createKmsSigner({ client, keyId: needed(environment, 'SELKIE_BUNDLE_KEY') }), {
     announce: listOf(environment.SELKIE_BUNDLE_KEY_NEXT).map((keyId) => createKmsSigner({ client, keyId })),
     retire: listOf(environment.SELKIE_BUNDLE_KEYS_RETIRED),
+  });
+};
+
+/**
+ * Route 53, within the part of each account's quota that is Selkie's: `SELKIE_QUOTA_SHARE`, 0.8 where it is absent.
+ */
+const writerOf = (
+  environment: Environment,
+  dynamo: Parameters<typeof createDynamoBuckets>[0],
+  ledger: World['ledger'],
+): World['writer'] => {
+  const zonesRole = environment.SELKIE_ZONES_ROLE;
+  const share = environment.SELKIE_QUOTA_SHARE;
+  const pause = async (length: number): Promise<void> => {
+    await sleep(length);
+  };
+  const buckets = createDynamoBuckets(dynamo);
+  const quotas = new Map<string, Quota>();
+  const quotaOf = ({ role }: FleetZone): Quota => {
+    // arn:aws:iam::ACCOUNT:role/NAME
+    const account = role?.arn.split(':')[4] ?? 'own';
+    const quota =
+      quotas.get(account) ??
+      createLedgerQuota({
+        buckets,
+        account,
+        clock: systemClock,
+        ledger,
+        pause,
+        ...(share === undefined ? {} : { share: Number(share) }),
+      });
+    quotas.set(account, quota);
+    return quota;
+  };
+  return createQuotaWriter({
+    writer: createRoute53Writer({
+      clientFor: createRoute53Clients(zonesRole === undefined ? {} : { zonesRole }),
+    }),
+    quotaOf,
+    ledger,
+    clock: systemClock,
+    randomness: systemRandomness,
+    pause,
   });
 };
 
@@ -78,6 +126,11 @@ export const wire = (environment: Environment): Wired => {
     write: say,
   });
   const counting = <T extends object>(port: T, name: string): T => countingThrottles(port, name, meter);
+  const dynamo = {
+    client: new DynamoDBClient({ maxAttempts: 4 }),
+    table: needed(environment, 'SELKIE_TABLE'),
+  };
+  const ledger = counting(createDynamoLedger(dynamo), 'ledger');
   return {
     meter,
     clock: systemClock,
@@ -91,14 +144,7 @@ export const wire = (environment: Environment): Wired => {
       }),
       'vault',
     ),
-    writer: counting(
-      createRoute53Writer({
-        clientFor: createRoute53Clients(
-          environment.SELKIE_ZONES_ROLE === undefined ? {} : { zonesRole: environment.SELKIE_ZONES_ROLE },
-        ),
-      }),
-      'writer',
-    ),
+    writer: counting(writerOf(environment, dynamo, ledger), 'writer'),
     observer: createDnsObserver(),
     seals: counting(sealsOf(environment), 'seals'),
     transport: createHttpsTransport({ timeoutMs: 10_000 }),
@@ -106,13 +152,7 @@ export const wire = (environment: Environment): Wired => {
       createSqsQueue({ client: new SQSClient({}), url: needed(environment, 'SELKIE_QUEUE_URL') }),
       'queue',
     ),
-    ledger: counting(
-      createDynamoLedger({
-        client: new DynamoDBClient({ maxAttempts: 4 }),
-        table: needed(environment, 'SELKIE_TABLE'),
-      }),
-      'ledger',
-    ),
+    ledger,
     reporter: { report: (happening) => say({ ...happening }), count: meter.count },
     worker: systemRandomness.id(),
     fleet: loadCompiledFleet(readFileSync(needed(environment, 'SELKIE_FLEET'), 'utf8')),

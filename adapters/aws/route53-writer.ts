@@ -18,7 +18,7 @@ import {
   type RRType,
 } from '@aws-sdk/client-route-53';
 import { parseValue } from '../../core/dkim/txt.ts';
-import { SelkieError } from '../../core/errors.ts';
+import { hasCode, SelkieError } from '../../core/errors.ts';
 import { lowerName } from '../../core/names.ts';
 import type { FleetZone } from '../../core/policy.ts';
 import { seconds } from '../../core/time.ts';
@@ -194,7 +194,11 @@ export const createRoute53Writer = ({ clientFor }: Route53WriterOptions): DnsWri
       try {
         return await submitOnce(zone, changes);
       } catch (error) {
-        throw isRefusal(error) ? refused(zone, error) : toSelkieError(error, `Changing zone ${zone.name}`);
+        if (isRefusal(error)) throw refused(zone, error);
+        const known = toSelkieError(error, `Changing zone ${zone.name}`);
+        // Of one that was refused for its time we know that nothing was changed, unless it was sent before.
+        if (!wasSentAgain(error) || !hasCode(known, 'throttled', 'busy')) throw known;
+        throw new SelkieError('unavailable', known.message);
       }
     },
 
