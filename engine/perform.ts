@@ -2,7 +2,7 @@
 // at once, and after a crash at any point: it looks at what is, and does what is missing. Changes of records are not
 // here but in change-records.ts, because those of many domains share a request.
 
-import { hasCode, SelkieError } from '../core/errors.ts';
+import { hasCode } from '../core/errors.ts';
 import { type Action, type Gate, stepOf } from '../core/key/actions.ts';
 import type { DomainRow, Duty, Key } from '../core/key/evidence.ts';
 import {
@@ -26,7 +26,10 @@ import { theKey, type Work } from './work.ts';
 
 type RecordAction = 'publish' | 'entomb' | 'delete';
 /** Actions on one domain by itself; what many domains do together is the unit's. */
-export type DomainAction = Exclude<Action, { do: RecordAction | TellAction['do'] | 'tell' | 'fence' }>;
+export type DomainAction = Exclude<
+  Action,
+  { do: RecordAction | TellAction['do'] | 'store' | 'tell' | 'fence' }
+>;
 
 const dutyChange = (work: Work, key: Key, duty: Duty): DutyChange[] => {
   const { stored, adopted } = key.evidence;
@@ -91,28 +94,6 @@ const reserve = async (work: Work, action: Extract<Action, { do: 'reserve' }>): 
     if (!hasCode(error, 'exists')) throw error;
     await take('it was used before', false);
   }
-};
-
-/** Generated, stored, read back: the record is derived from what the vault holds, whoever put it there. */
-const store = async (work: Work, selector: string): Promise<void> => {
-  const { keys, vault } = work.world;
-  const { algorithm } = theKey(work.row, selector);
-  const generated = await keys.generate(algorithm);
-  const [secret] = await vault.store([
-    { domain: work.row.domain, selector, privateKey: generated.privateKey },
-  ]);
-  if (secret === undefined) throw new SelkieError('unavailable', 'the vault gave no reference');
-  const stored = await vault.read(secret);
-  const { publicKey, fingerprint } = keys.publicOf(stored);
-  if (!keys.matches(stored, algorithm, publicKey))
-    throw new SelkieError(
-      'unavailable',
-      `the key that the vault holds for ${selector} of ${work.row.domain} does not sign`,
-    );
-  await work.save(
-    withEvidence(work.row, selector, { stored: { at: work.now(), secret, fingerprint, publicKey } }),
-  );
-  work.report('step', `private key of ${selector} stored and read back (${algorithm})`, selector);
 };
 
 const madeBy = { created: 'publish', tombstoned: 'entomb', deleted: 'delete' } as const;
@@ -245,9 +226,10 @@ const destroy = async (work: Work, selector: string): Promise<void> => {
   const { vault } = work.world;
   const { stored, adopted } = theKey(work.row, selector).evidence;
   if (adopted === undefined) {
-    // A try whose end nobody saved may have left something behind.
-    const secret = stored?.secret ?? (await vault.find(work.row.domain, selector));
-    if (secret !== undefined) await vault.destroy(secret);
+    if (stored !== undefined) await vault.destroy(stored.secret);
+    // A try whose end nobody saved may have left something behind, beside what was saved too.
+    const left = await vault.find(work.row.domain, selector);
+    if (left !== undefined) await vault.destroy(left);
   }
   await work.save(withEvidence(work.row, selector, { destroyed: { at: work.now() } }));
   work.report('step', `nothing is left of ${selector}`, selector);
@@ -279,8 +261,6 @@ export const perform = async (work: Work, action: DomainAction, statusOf: Status
       return adopt(work);
     case 'reserve':
       return reserve(work, action);
-    case 'store':
-      return store(work, action.selector);
     case 'ask':
       return ask(work, action, statusOf);
     case 'prove':

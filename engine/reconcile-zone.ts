@@ -22,6 +22,7 @@ import {
   tellingOf,
 } from './perform.ts';
 import type { Unit } from './ports.ts';
+import { isStoreAction, storeKeys } from './store-keys.ts';
 import { type Telling, tellTogether } from './tell.ts';
 import { zoneSize } from './units.ts';
 import { type HostCache, hostCache, openWork, type Work } from './work.ts';
@@ -35,7 +36,11 @@ const mostRounds = 40;
 const leaseLength = minutes(2);
 
 const isDomainAction = (action: Action): action is DomainAction =>
-  !isRecordAction(action) && !isTellAction(action) && action.do !== 'tell' && action.do !== 'fence';
+  !isRecordAction(action) &&
+  !isStoreAction(action) &&
+  !isTellAction(action) &&
+  action.do !== 'tell' &&
+  action.do !== 'fence';
 
 /** One change id is asked once a round, however many records it carried. */
 const statusOnce = (): StatusOf => {
@@ -110,12 +115,14 @@ const round = async (
     });
     return whole;
   });
-  await tellAll(
+  const whole = works.filter((_, index) => done[index] === true);
+  await storeKeys(
     world,
-    session,
-    plans,
-    works.filter((_, index) => done[index] === true),
+    whole.flatMap((work) =>
+      (plans.get(work)?.actions ?? []).filter(isStoreAction).map((action) => ({ work, action })),
+    ),
   );
+  await tellAll(world, session, plans, whole);
   const records = works.flatMap((work) =>
     (plans.get(work)?.actions ?? []).filter(isRecordAction).map((action) => ({ work, action })),
   );

@@ -170,18 +170,23 @@ export const defects: readonly Defect[] = [
   one(
     'no-read-back',
     'the record is made from the key in memory, not from the one that the vault holds',
-    'engine/perform.ts',
-    '  const stored = await vault.read(secret);',
-    '  const stored = generated.privateKey;',
+    'engine/store-keys.ts',
+    '        await readBack(world, one, secret);',
+    '        await readBack({ ...world, vault: { ...world.vault, read: async () => one.key.privateKey } }, one, secret);',
   ),
   {
     name: 'publish-before-store',
     says: 'the record is published, and the key never stored',
     patches: [
       {
-        file: 'engine/perform.ts',
-        find: '  const [secret] = await vault.store([\n    { domain: work.row.domain, selector, privateKey: generated.privateKey },\n  ]);\n  if (secret === undefined) throw new SelkieError(\'unavailable\', \'the vault gave no reference\');\n  const stored = await vault.read(secret);',
-        put: '  const secret = vault === undefined ? "" : work.row.domain + "/" + selector;\n  const stored = generated.privateKey;',
+        file: 'engine/store-keys.ts',
+        find: '    return await vault.store(all.map(({ key }) => key));',
+        put: "    if (vault !== undefined) return all.map(({ key }) => [key.domain, key.selector].join('/'));",
+      },
+      {
+        file: 'engine/store-keys.ts',
+        find: '        await readBack(world, one, secret);',
+        put: '        await readBack({ ...world, vault: { ...world.vault, read: async () => one.key.privateKey } }, one, secret);',
       },
     ],
   },
@@ -214,8 +219,8 @@ export const defects: readonly Defect[] = [
       'orphan-in-the-vault',
       'what a crashed try stored is never looked for',
       'engine/perform.ts',
-      '?? (await vault.find(work.row.domain, selector))',
-      '',
+      '    const left = await vault.find(work.row.domain, selector);',
+      '    const left = undefined;',
     ),
   ),
   {
