@@ -13,7 +13,7 @@ import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { STSClient } from '@aws-sdk/client-sts';
 import { dkimVerify } from 'mailauth';
 import { sendThroughMilter } from '../../agent/milter/client.ts';
-import { SelkieError } from '../../core/errors.ts';
+import { describe, SelkieError } from '../../core/errors.ts';
 import type { DomainStatus } from '../../engine/status.ts';
 import { freePort } from '../tools/free-port.ts';
 import { makeZone, removeSecrets, removeZone, requireAccount, type Zone } from './account.ts';
@@ -158,14 +158,16 @@ const status = async (run: Run): Promise<DomainStatus> =>
 
 /** Waits until the domain's rotation number `n` is done. @returns its selectors */
 const waitFor = async (run: Run, n: number, minutes: number): Promise<readonly string[]> => {
-  let said = '';
+  let why = '';
   for (const until = Date.now() + minutes * 60_000; ; await sleep(15_000)) {
-    const now = await status(run);
-    const rotation = now.rotations.at(n - 1);
-    if (rotation?.state === 'done') return rotation.selectors;
-    const why = JSON.stringify(now.blockedBy);
-    if (why !== said) run.say(`    waits for: ${why}`);
-    said = why;
+    const found = await status(run).then(
+      ({ rotations, blockedBy }) => ({ rotation: rotations.at(n - 1), now: JSON.stringify(blockedBy) }),
+      // One call may fail; that all do is seen at the end.
+      (error: unknown) => ({ rotation: undefined, now: describe(error) }),
+    );
+    if (found.rotation?.state === 'done') return found.rotation.selectors;
+    if (found.now !== why) run.say(`    waits for: ${found.now}`);
+    why = found.now;
     if (Date.now() > until)
       throw new SelkieError('unavailable', `not done in ${minutes} minutes; it waits for ${why}`);
   }
