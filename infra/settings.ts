@@ -25,6 +25,8 @@ export interface Settings {
   readonly multiRegion: boolean;
   readonly alarmEmail?: string;
   readonly bundleKeys: BundleKeys;
+  /** How much of Route 53's quota of an account may be spent: 0.1 to 1. */
+  readonly quotaShare?: number;
   /** Why a fleet that would be refused is to be installed all the same: for one deployment, never in cdk.json. */
   readonly force?: string;
 }
@@ -44,6 +46,13 @@ const flag = (name: string, value: unknown): boolean => {
   if (value === undefined || value === false || value === 'false') return false;
   if (value === true || value === 'true') return true;
   throw bad(name, value, 'it is true or false');
+};
+
+const share = (name: string, value: unknown): number | undefined => {
+  if (value === undefined || value === '') return undefined;
+  const number = Number(value);
+  if (!(number >= 0.1 && number <= 1)) throw bad(name, value, 'a share from 0.1 to 1, such as 0.8');
+  return number;
 };
 
 const keyNumber = (name: string, value: unknown): number | undefined => {
@@ -97,6 +106,7 @@ export const readSettings = (get: (name: string) => unknown): Settings => {
   const force = text('force', get('force'));
   if (force !== undefined && force.trim().length < 3)
     throw bad('force', force, 'say why, for the record: -c force="example.jp was sold"');
+  const quotaShare = share('quotaShare', get('quotaShare'));
   const alarmEmail = text('alarmEmail', get('alarmEmail'));
   return {
     fleet: text('fleet', get('fleet')) ?? 'fleet.yaml',
@@ -106,6 +116,7 @@ export const readSettings = (get: (name: string) => unknown): Settings => {
     multiRegion: flag('multiRegion', get('multiRegion')),
     ...(alarmEmail === undefined ? {} : { alarmEmail }),
     bundleKeys: bundleKeys(get),
+    ...(quotaShare === undefined ? {} : { quotaShare }),
     ...(force === undefined ? {} : { force }),
   };
 };

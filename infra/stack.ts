@@ -44,6 +44,8 @@ export interface SelkieStackProps extends StackProps {
   readonly multiRegion?: boolean;
   /** By default the first signs. */
   readonly bundleKeys?: BundleKeys;
+  /** How much of Route 53's quota may be spent: 0.1 to 1; 0.8 by default. */
+  readonly quotaShare?: number;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -63,6 +65,7 @@ export class SelkieStack extends Stack {
       ephemeral = false,
       multiRegion = false,
       bundleKeys = firstBundleKey,
+      quotaShare,
       ...props
     }: SelkieStackProps,
   ) {
@@ -98,6 +101,7 @@ export class SelkieStack extends Stack {
         ...(bundleKeys.retired.length === 0
           ? {}
           : { SELKIE_BUNDLE_KEYS_RETIRED: bundleKeys.retired.join(',') }),
+        ...(quotaShare === undefined ? {} : { SELKIE_QUOTA_SHARE: String(quotaShare) }),
         SELKIE_FLEET: fleetPath,
       },
     };

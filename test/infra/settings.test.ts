@@ -52,6 +52,9 @@ describe('settings', () => {
     [{ bundleKey: 2, bundleKeyNext: 2 }, 'bundleKeyNext'],
     [{ bundleKeysRetired: 'key-1' }, 'bundleKeysRetired'],
     [{ fleet: 3 }, 'fleet'],
+    [{ quotaShare: 2 }, 'quotaShare'],
+    [{ quotaShare: 'all' }, 'quotaShare'],
+    [{ quotaShare: 0 }, 'quotaShare'],
     // A reason is for those who read it later.
     [{ force: 'y' }, 'force'],
     [{ force: true }, 'force'],
@@ -121,6 +124,21 @@ describe('succession of bundle keys', () => {
     );
     expect(Object.keys(first.findOutputs('*'))).not.toContain('NextBundleKeyArn');
   });
+});
+
+test('a share of the quota is told to the functions, where one was chosen', () => {
+  const told = (quotaShare?: number) =>
+    new Set(
+      Object.entries(
+        Template.fromStack(stackOf(fleet, quotaShare === undefined ? {} : { quotaShare })).findResources(
+          'AWS::Lambda::Function',
+        ),
+      )
+        .filter(([id]) => id.startsWith('Reconcile'))
+        .map(([, { Properties }]) => Properties.Environment.Variables.SELKIE_QUOTA_SHARE),
+    );
+  expect(told()).toEqual(new Set([undefined]));
+  expect(told(0.5)).toEqual(new Set(['0.5']));
 });
 
 describe('stages', () => {
