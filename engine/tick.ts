@@ -1,16 +1,18 @@
 // The sweep: finds who is due and puts them on the queue, by zones. Installs a fleet that is newer than the ledger's.
 
 import { SelkieError } from '../core/errors.ts';
-import { hostedZone, refusalText } from '../core/fleet-change.ts';
+import { effectOf, hostedZone, refusalText } from '../core/fleet-change.ts';
 import { adoptionIgnored } from '../core/key/adoption.ts';
 import type { DomainRow } from '../core/key/evidence.ts';
 import { emptyRow } from '../core/key/row.ts';
 import type { FleetDomain } from '../core/policy.ts';
 import { minutes, seconds } from '../core/time.ts';
+import { auditedDomain, forcedBy } from './audit.ts';
+import { isAuditUnit, workOnAudit } from './drift.ts';
 import { examineFleet } from './fleet-guard.ts';
 import { countFleet } from './health.ts';
 import { inParallel } from './parallel.ts';
-import type { Unit } from './ports.ts';
+import type { Commit, Unit } from './ports.ts';
 import { reconcileHost } from './reconcile-host.ts';
 import { reconcileZone } from './reconcile-zone.ts';
 import { zoneUnits } from './units.ts';
@@ -18,8 +20,8 @@ import { isInstalled, openSession, report, type Session, type World } from './wo
 
 /** Due domains that one sweep takes, at most: some more record changes than an account is allowed in a minute. */
 const sweepSize = 6_000;
-/** Units of one sweep, at most: some more requests than an account is allowed in a minute. What is left, the next takes. */
-const sweepUnits = 600;
+/** Units of one sweep, at most: in zones of one domain, each is one. What is left, the next takes. */
+const sweepUnits = 3_000;
 const width = 8;
 const pageSize = 500;
 /** Minutes between two counts of what is silent or forgotten: a read for each host. */
@@ -84,6 +86,19 @@ const installed = (world: World, session: Session, row: DomainRow): DomainRow | 
   return { ...(gone ? stays : rest), ...place, ...lies, wakeAt: now };
 };
 
+/** What a forced fleet takes from a domain is an event of its audit trail. */
+const written = (world: World, session: Session, before: DomainRow, next: DomainRow): Commit => {
+  const { fleet } = world;
+  const { dropped, stops, lockedOut } = effectOf(before, fleet);
+  if (fleet.force === undefined || !(stops || dropped.length > 0 || lockedOut !== undefined))
+    return { domains: [next] };
+  const { row, audit } = auditedDomain(session, forcedBy(fleet.force.reason), before, next, {
+    fleet: fleet.version,
+    ...(lockedOut === undefined ? {} : { zone: `${lockedOut.zone} ${lockedOut.why}` }),
+  });
+  return { domains: [row], audit };
+};
+
 /** A refused fleet is compared with the ledger again after so long: each time reads every row. */
 const refusalStands = minutes(10);
 
@@ -121,7 +136,7 @@ const installFleet = async (world: World): Promise<void> => {
     await inParallel(width, page.rows, async (row) => {
       known.add(row.domain);
       const next = installed(world, session, row);
-      if (next !== undefined) await world.ledger.commit({ domains: [next] });
+      if (next !== undefined) await world.ledger.commit(written(world, session, row, next));
     });
     after = page.next;
   } while (after !== undefined);
@@ -149,6 +164,7 @@ const installFleet = async (world: World): Promise<void> => {
 
 /** Does one unit of work. @throws what says that it is to be tried again */
 export const workOn = async (world: World, unit: Unit): Promise<void> => {
+  if (isAuditUnit(unit)) return workOnAudit(world, unit);
   switch (unit.kind) {
     case 'fleet':
       return installFleet(world);

@@ -3,10 +3,10 @@
 import { keyRecordName } from '../names.ts';
 import { formatInstant, type Instant } from '../time.ts';
 import { act, nothing, type Plan, type Shows, type Situation, wait } from './actions.ts';
-import type { Accepted, Key } from './evidence.ts';
+import type { Accepted, At, Key } from './evidence.ts';
 import { gate, hostsBehind } from './gate.ts';
 import { dutyTurn, mayBeHeld, mayHaveSigned, turnOf } from './state.ts';
-import { drainEnds, firstAsk, holdEnds, nextLook, nextTelling, storingEnds } from './waits.ts';
+import { drainEnds, firstAsk, holdEnds, nextLook, nextSparing, nextTelling, storingEnds } from './waits.ts';
 
 /** Until every name server shows it. */
 const untilShown = (s: Situation, { selector }: Key, since: Instant, shows: Shows): Plan => {
@@ -39,11 +39,26 @@ const untilSeen = (
   return untilShown(s, key, inSync, shows);
 };
 
+/** Where requests are short, successors are published before retired keys go; not so where mail is forged meanwhile. */
+const afterPublications = (
+  s: Situation,
+  { selector, evidence }: Key,
+  intended: At | undefined,
+): Plan | undefined =>
+  s.sparing !== true || evidence.unsigned !== undefined || intended === undefined
+    ? undefined
+    : wait(nextSparing(intended.at, s.now), {
+        by: 'wait',
+        selector,
+        says: `the provider's requests are short, and new keys are published first: the record of ${selector} waits`,
+      });
+
 /** Removal: DELETE, seen to be absent, copies erased, secret destroyed. */
 const planRemoval = (s: Situation, key: Key): Plan => {
   const { evidence: e, selector } = key;
   if (e.removed === undefined) {
-    if (e.deleted === undefined) return act({ do: 'delete', selector });
+    if (e.deleted === undefined)
+      return afterPublications(s, key, e.removalIntended) ?? act({ do: 'delete', selector });
     return untilSeen(s, key, 'deleted', e.deleted, e.deletionInSync?.at, 'absence');
   }
   if (e.erased === undefined && mayBeHeld(key)) {
@@ -63,7 +78,8 @@ const planRemoval = (s: Situation, key: Key): Plan => {
 
 const planRevocation = (s: Situation, key: Key): Plan => {
   const { evidence: e, selector } = key;
-  if (e.tombstoned === undefined) return act({ do: 'entomb', selector });
+  if (e.tombstoned === undefined)
+    return afterPublications(s, key, e.revocationIntended) ?? act({ do: 'entomb', selector });
   if (e.revoked === undefined)
     return untilSeen(s, key, 'tombstoned', e.tombstoned, e.tombstoneInSync?.at, 'tombstone');
   const until = holdEnds(key, e.revoked.at, s.policy);
@@ -154,7 +170,8 @@ export const planKey = (s: Situation, key: Key, emergency: boolean): Plan => {
       what: `stop signing with ${selector}`,
       passed: { do: 'latch', selector, gate: 'stopped' },
       usable: false,
-      emergency,
+      // Declared when it was retired already, it has no emergency rotation of its own.
+      emergency: emergency || e.compromised !== undefined,
     });
   }
   if (turn.signIntended !== undefined && turn.active === undefined)

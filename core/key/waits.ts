@@ -119,7 +119,14 @@ export const inCompany = (until: Instant, now: Instant): Instant =>
   between(now, until) < longWait ? until : instant(Math.ceil(until / minutes(15)) * minutes(15));
 
 /** Where requests are short, when to ask first whether the provider has a change on all its servers: once it likely has. */
-export const firstAsk = (accepted: Instant): Instant => add(accepted, seconds(45));
+export const firstAsk = (accepted: Instant): Instant => add(accepted, seconds(60));
+
+/**
+ * Where requests are short, when to look again whether there are some for a record that is to go: publications have them first.
+ * After as long as was waited so far, at least a quarter of an hour, at most two hours.
+ */
+export const nextSparing = (since: Instant, now: Instant): Instant =>
+  add(now, clamp(between(since, now), minutes(15), hours(2)));
 
 /** When to look again at something that others bring about: soon at first, then ever more seldom, at most each minute. */
 export const nextLook = (since: Instant, now: Instant): Instant =>

@@ -352,6 +352,17 @@ describe('one key', () => {
   const nothing = { actions: [], blockedBy: [] };
   const drained = key('240126e', 'stopped');
 
+  it('that is to go lets publications have the requests where they are short, unless mail is forged meanwhile', () => {
+    const revoking = key('240126e', 'stopped', { facts: { revocationIntended: at } });
+    const waits = step(revoking, { sparing: true, now: add(t, minutes(1)) });
+    expect(waits.actions).toEqual([]);
+    expect(waits.wakeAt).toBe(add(t, minutes(16)));
+    expect(waits.blockedBy[0]?.says).toMatch(/requests are short/);
+    expect(step(revoking).actions).toEqual([{ do: 'entomb', selector: '240126e' }]);
+    const forged = key('240126e', 'stopped', { facts: { revocationIntended: at, unsigned: at } });
+    expect(step(forged, { sparing: true }).actions).toEqual([{ do: 'entomb', selector: '240126e' }]);
+  });
+
   it('that stopped is revoked when its mail has drained', () => {
     expect(step(drained, { now: add(t, days(1)) })).toEqual({
       actions: [],

@@ -10,6 +10,7 @@ import {
   inCompany,
   negativeCacheEnds,
   nextLook,
+  nextSparing,
   nextTelling,
   nextTry,
   queuesOf,
@@ -177,8 +178,16 @@ it('what comes after a day or more is looked at when the next quarter of an hour
   expect(looked(days(7), minutes(15))).toBe('P7DT15M');
 });
 
-it('where requests are short, a change is asked about 45 s after it was accepted', () => {
-  expect(since(firstAsk(t))).toBe('PT45S');
+it('where requests are short, a record that is to go is looked at after as long again, 15 min to 2 h', () => {
+  const lengths = [minutes(0), minutes(15), minutes(50), hours(9)].map((length) => {
+    const now = add(t, length);
+    return formatDuration(between(now, nextSparing(t, now)));
+  });
+  expect(lengths).toEqual(['PT15M', 'PT15M', 'PT50M', 'PT2H']);
+});
+
+it('where requests are short, a change is asked about a minute after it was accepted', () => {
+  expect(since(firstAsk(t))).toBe('PT1M');
 });
 
 it('what others bring about is looked at after half of the time waited: at least 1 s, at most 1 min', () => {
