@@ -159,7 +159,8 @@ const verify = async (
   const key = named.find((one) => one.kid === kid)?.jwk;
   if (key === undefined)
     throw untrusted(
-      'The manifest is signed with a bundle key that this host does not trust: enrol it with selkie-agent.',
+      // Its thumbprint is whatever the sender wrote there: nobody should be led to add that one.
+      'The manifest is signed with a bundle key that this host does not trust: compare selkie-agent trust --list with the kid that GET /v1/bundle-keys of the control plane shows, and add what is missing with selkie-agent trust --add <kid>.',
     );
   try {
     const { kty, crv, x, y } = key;

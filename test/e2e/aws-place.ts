@@ -75,6 +75,8 @@ export interface Host {
 export type AwsPlace = Awaited<ReturnType<typeof makeAwsPlace>>;
 
 const pool = 'main';
+/** As API Gateway's IAM authorizer names whoever signed the request. */
+const operator = 'arn:aws:iam::123456789012:user/operator';
 
 /** The credentials of a role, which moto gives to anybody: whoever has them is in that account. */
 const credentialsIn = async (url: string, account: string) => {
@@ -102,6 +104,7 @@ const apiEvent = (
   path: string,
   body: string,
   headers: Record<string, string>,
+  operator?: string,
 ): LambdaEvent => {
   const url = new URL(path, 'https://api.example.com');
   return {
@@ -113,6 +116,7 @@ const apiEvent = (
     body: body === '' ? null : body,
     isBase64Encoded: false,
     requestContext: {
+      ...(operator === undefined ? {} : { authorizer: { iam: { userArn: operator } } }),
       domainName: url.host,
       stage: '$default',
       requestId: randomUUID(),
@@ -138,7 +142,7 @@ const coldStart = async () => {
     tick,
     reconcile,
     api: async (method, path, body = '', headers = {}) => {
-      const answer = await call(apiEvent(method, path, body, headers));
+      const answer = await call(apiEvent(method, path, body, headers, operator));
       const said = answer.body ?? '';
       return { status: answer.statusCode, body: /^[[{]/.test(said) ? JSON.parse(said) : said };
     },
@@ -162,6 +166,9 @@ export const makeAwsPlace = async (options: PlaceOptions) => {
 };
 
 const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => Promise<void>) => {
+  closers.push(() => {
+    for (const name of Object.keys(process.env)) if (/^(SELKIE|AWS)_/.test(name)) delete process.env[name];
+  });
   const folder = makeFolder();
   closers.push(() => rmSync(folder, { recursive: true, force: true }));
   const moto = await startMoto();
@@ -240,12 +247,16 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
   await refresh();
 
   let functions = await coldStart();
+  let longestAnswer = 0;
   const gateway = createServer(async (request, response) => {
     const body = await textOf(request);
     const headers = Object.fromEntries(
       Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
     );
-    const answer = await functions.call(apiEvent(request.method ?? 'GET', request.url ?? '/', body, headers));
+    const answer = await functions
+      .call(apiEvent(request.method ?? 'GET', request.url ?? '/', body, headers))
+      .catch((error: unknown): LambdaAnswer => ({ statusCode: 500, body: String(error) }));
+    longestAnswer = Math.max(longestAnswer, answer.body?.length ?? 0);
     response.writeHead(answer.statusCode).end(answer.body);
   });
   await new Promise<void>((resolve) => gateway.listen(0, '127.0.0.1', resolve));
@@ -258,9 +269,14 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
   );
   const url = `http://127.0.0.1:${(gateway.address() as AddressInfo).port}`;
 
-  const startHost = async (name: string, reached: 'push' | 'pull'): Promise<Host> => {
+  /** A host that enrols now trusts `key`; one that only starts again trusts what it did. */
+  const startHost = async (
+    name: string,
+    reached: 'push' | 'pull',
+    key: typeof firstKey | 'as it was' = firstKey,
+  ): Promise<Host> => {
     const dir = join(folder, name);
-    await trust(dir, [firstKey.publicKey]);
+    if (key !== 'as it was') await trust(dir, [key.publicKey]);
     const said: string[] = [];
     const agent = await startAgent({
       dir,
@@ -313,11 +329,6 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
     SELKIE_FLEET: fleetFile,
     ...options.environment,
   });
-  const variables = Object.keys(process.env).filter((name) => /^(SELKIE|AWS)_/.test(name));
-  closers.push(() => {
-    for (const name of variables) delete process.env[name];
-  });
-
   /** What a deployment does: another fleet or other variables, and cold starts. */
   const deploy = async (
     change: (fleet: Fleet) => Partial<Fleet> = () => ({}),
@@ -366,6 +377,11 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
     /** What zones hold beside TXT, such as CNAMEs; for the next `refresh`. */
     more,
     url,
+    startHost,
+    /** Characters of the longest answer over HTTP. Lambda's own limit is 6 MB. */
+    get longestAnswer() {
+      return longestAnswer;
+    },
     queueUrl: units.url,
     deadUrl: dead.url,
     firstKey,

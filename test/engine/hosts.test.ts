@@ -34,6 +34,38 @@ const noting = ({ world }: Simulation): { world: World; sent: Unit[] } => {
 };
 
 describe('a host', () => {
+  test('that lacks nothing hears of an announced bundle key in its next unit, once', async () => {
+    const { world } = await begin();
+    const pushed: string[] = [];
+    const [signer] = await world.seals.bundleKeys();
+    if (signer === undefined) throw new Error('no bundle key');
+    const announcing = (trusts: readonly string[]): World => ({
+      ...world,
+      fleet: world.fleet,
+      seals: { ...world.seals, bundleKeys: async () => [signer, { ...signer, kid: 'next' }] },
+      // What the host says that it trusts, as the engine keeps it.
+      ledger: {
+        ...world.ledger,
+        host: async (name) => {
+          const row = await world.ledger.host(name);
+          return row === undefined ? undefined : { ...row, trusts };
+        },
+        commit: async () => {},
+      },
+      transport: {
+        push: (host, bundle) => {
+          pushed.push(host.name);
+          return world.transport.push(host, bundle);
+        },
+      },
+    });
+    await reconcileHost(world, unit);
+    await reconcileHost(announcing([signer.kid, 'next']), unit);
+    expect(pushed).toEqual([]);
+    await reconcileHost(announcing([signer.kid]), unit).catch(() => {});
+    expect(pushed).toEqual([mx1]);
+  });
+
   test('that lacks nothing is asked where it stands after an hour of silence, and not before', async () => {
     const simulation = await begin();
     const { world } = simulation;
