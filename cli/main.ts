@@ -3,7 +3,10 @@
 import { Command, CommanderError } from 'commander';
 import { leaveWhenUnread } from '../agent/commands/terminal.ts';
 import { describe } from '../core/errors.ts';
+import { addAudit } from './commands/audit.ts';
+import { addCost } from './commands/cost.ts';
 import { addForecast, addPlan, addStatus } from './commands/domains.ts';
+import { addDrift } from './commands/drift.ts';
 import { addHost } from './commands/hosts.ts';
 import { addAbort, addCompromise, addEmergency, addRollback, addRotate } from './commands/orders.ts';
 import { addRecord } from './commands/record.ts';
@@ -49,7 +52,10 @@ for (const add of [
   addRollback,
   addAbort,
   addHost,
+  addAudit,
+  addDrift,
   addRecord,
+  addCost,
 ])
   add(program);
 

@@ -1,6 +1,8 @@
 // What the commands print for people: lines that fit 80 columns where the names do.
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { AuditEvent, Json } from '../core/audit.ts';
 import { SelkieError } from '../core/errors.ts';
+import type { driftStatus } from '../engine/drift.ts';
 import type { DomainStatus } from '../engine/status.ts';
 
 type Say = (text: string) => void;
@@ -66,6 +68,48 @@ export const printForecast = (
   say(forecast.domain);
   for (const { at, does } of forecast.events) say(`  ${minute(at)}  ${does}`);
   if (forecast.events.length === 0) say('  nothing in that time');
+};
+
+const isMap = (value: Json | undefined): value is { readonly [name: string]: Json | undefined } =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+/** Where two values differ: `keys.240128: standby → active`. */
+export const differences = (
+  before: Json | undefined,
+  after: Json | undefined,
+  at = '',
+): readonly string[] => {
+  if (isMap(before) && isMap(after))
+    return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((name) =>
+      differences(before[name], after[name], at === '' ? name : `${at}.${name}`),
+    );
+  const [old, now] = [before, after].map((value) =>
+    value === undefined || value === null ? '-' : typeof value === 'string' ? value : JSON.stringify(value),
+  );
+  return old === now ? [] : [`${at}: ${old} → ${now}`];
+};
+
+export const printEvent = ({ n, at, who, what, why, before, after }: AuditEvent, say: Say): void => {
+  say(`${String(n).padStart(4)}  ${minute(at)}  ${what}  by ${who}`);
+  if (why !== undefined) say(`      ${why}`);
+  for (const change of differences(before, after)) say(`      ${change}`);
+};
+
+type Audit = Awaited<ReturnType<typeof driftStatus>>['audits'][number];
+
+const auditName = (subject: string): string => subject.replace('/', ' ');
+
+export const printAudit = (audit: Audit, say: Say): void => {
+  const { subject, at, complete, compared, found, findings } = audit;
+  const state = complete ? `audited ${minute(at)}` : `under way since ${minute(audit.begun)}`;
+  say(`${auditName(subject)}  ${state}: ${compared} compared, ${found === 0 ? 'nothing' : found} found`);
+  for (const { level, says, since, command, mended } of findings) {
+    const until =
+      mended === undefined ? '' : mended.shown === undefined ? '; put back' : '; put back, and seen';
+    say(`  ${level === 'alarm' ? '!' : '-'} ${says} (since ${minute(since)}${until})`);
+    if (command !== undefined) say(`    ${command}`);
+  }
+  if (found > findings.length) say(`  and ${found - findings.length} more`);
 };
 
 /**

@@ -5,7 +5,7 @@ import { connect } from '../connection.ts';
 import { example, ordering, reading } from '../options.ts';
 import { say, sayJson } from '../out.ts';
 import { type PrintedHost, printHost } from '../print.ts';
-import { hostPath } from './paths.ts';
+import { allPages, hostPath } from './paths.ts';
 
 export const addHost = (program: Command): void => {
   const host = program.command('host').description('the mail hosts of the fleet');
@@ -13,9 +13,14 @@ export const addHost = (program: Command): void => {
   const list = reading(
     host.command('list').description('each host, whether it counts, what it trusts, and what troubles it'),
   ).action(async (options, self: Command) => {
-    const answer = await (await connect(self)).call<{ hosts: PrintedHost[] }>('GET', '/v1/hosts');
-    if (options.json === true) sayJson(answer);
-    else for (const each of answer.hosts) printHost(each, say);
+    const api = await connect(self);
+    const hosts = await allPages(
+      api,
+      '/v1/hosts',
+      (page: { hosts: PrintedHost[]; next?: string }) => page.hosts,
+    );
+    if (options.json === true) sayJson({ hosts });
+    else for (const each of hosts) printHost(each, say);
   });
   example(list, 'selkie host list');
 
