@@ -30,18 +30,18 @@ export const sendUnits = (queue: Queue): PolicyStatement =>
   new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn] });
 
 /** `secret:<prefix>/*`: the service adds six characters of its own to every name. */
-export const secretsArn = (stack: Stack, prefix: string): string =>
-  stack.formatArn({ service: 'secretsmanager', resource: `secret:${prefix}/*` });
+export const secretsArn = (stack: Stack, prefix: string, region = stack.region): string =>
+  stack.formatArn({ service: 'secretsmanager', region, resource: `secret:${prefix}/*` });
 
 /**
  * Only Secrets Manager may use the key for somebody, and for secrets below our prefix: it names the secret in the encryption
  * context. Before it makes one, it tries the key with a context of that other name.
  * https://docs.aws.amazon.com/secretsmanager/latest/userguide/security-encryption.html
  */
-export const throughSecretsManager = (stack: Stack, prefix: string) => ({
-  StringEquals: { 'kms:ViaService': `secretsmanager.${stack.region}.amazonaws.com` },
+export const throughSecretsManager = (stack: Stack, prefix: string, region = stack.region) => ({
+  StringEquals: { 'kms:ViaService': `secretsmanager.${region}.amazonaws.com` },
   StringLike: {
-    'kms:EncryptionContext:SecretARN': [secretsArn(stack, prefix), 'RequestToValidateKeyAccess'],
+    'kms:EncryptionContext:SecretARN': [secretsArn(stack, prefix, region), 'RequestToValidateKeyAccess'],
   },
 });
 
@@ -65,38 +65,60 @@ export const readSecrets = (key: Key, prefix: string): PolicyStatement[] => {
   ];
 };
 
+/** Where copies of secrets go. */
+export interface Replication {
+  readonly regions: readonly string[];
+  /** The key is a multi-Region key, and has a replica in each of them; else copies lie under the regions' `aws/secretsmanager`. */
+  readonly multiRegion: boolean;
+}
+
 /**
- * Makes secrets, under our key and with our tags alone; schedules their deletion, never at once; never writes to one that is
- * there. By their names and not by their tags: of a secret that is gone, IAM knows no tags, and would say `denied` where the
+ * Makes secrets, under our key, with our tags and copies alone; schedules their deletion, never at once; never writes to one that
+ * is there. By their names and not by their tags: of a secret that is gone, IAM knows no tags, and would say `denied` where the
  * vault must hear that it is gone.
  */
-export const writeSecrets = (key: Key, prefix: string): PolicyStatement[] => {
+export const writeSecrets = (
+  key: Key,
+  prefix: string,
+  { regions, multiRegion }: Replication,
+): PolicyStatement[] => {
   const stack = Stack.of(key);
   const resources = [secretsArn(stack, prefix)];
-  const tagged = {
-    'ForAllValues:StringLike': { 'aws:TagKeys': ['selkie:*'] },
-    Null: { 'aws:TagKeys': 'false' },
-  };
+  const replicates = regions.length > 0;
+  const tags = { 'aws:TagKeys': ['selkie:*'] };
+  const copies = replicates
+    ? { 'ForAllValues:StringEquals': { 'secretsmanager:AddReplicaRegions': [...regions] } }
+    : { Null: { 'secretsmanager:AddReplicaRegions': 'true' } };
+  const allow = (actions: string[], conditions?: Record<string, unknown>): PolicyStatement =>
+    new PolicyStatement({ actions, resources, ...(conditions === undefined ? {} : { conditions }) });
   return [
-    new PolicyStatement({
-      actions: ['secretsmanager:CreateSecret'],
-      resources,
-      conditions: { ...tagged, StringEquals: { 'secretsmanager:KmsKeyArn': key.keyArn } },
+    allow(['secretsmanager:CreateSecret'], {
+      ...copies,
+      'ForAllValues:StringLike': tags,
+      StringEquals: { 'secretsmanager:KmsKeyArn': key.keyArn },
     }),
-    // Asked for by CreateSecret, for its tags.
-    new PolicyStatement({ actions: ['secretsmanager:TagResource'], resources, conditions: tagged }),
-    new PolicyStatement({ actions: ['secretsmanager:DescribeSecret'], resources }),
-    new PolicyStatement({
-      actions: ['secretsmanager:DeleteSecret'],
-      resources,
-      // Invariant 5: destroyed last, and for some days not for good.
-      conditions: { BoolIfExists: { 'secretsmanager:ForceDeleteWithoutRecovery': 'false' } },
+    // Asked for by CreateSecret: for its tags, and for copies.
+    allow(['secretsmanager:TagResource'], { 'ForAllValues:StringLike': tags }),
+    ...(replicates ? [allow(['secretsmanager:ReplicateSecretToRegions'], copies)] : []),
+    // A secret that has copies is not deleted, also when the fleet wants none any more.
+    allow(['secretsmanager:DescribeSecret', 'secretsmanager:RemoveRegionsFromReplication']),
+    // Invariant 5: destroyed last, and for some days not for good.
+    allow(['secretsmanager:DeleteSecret'], {
+      BoolIfExists: { 'secretsmanager:ForceDeleteWithoutRecovery': 'false' },
     }),
     new PolicyStatement({
       actions: ['kms:GenerateDataKey'],
       resources: [key.keyArn],
       conditions: throughSecretsManager(stack, prefix),
     }),
+    ...(multiRegion ? regions : []).map(
+      (region) =>
+        new PolicyStatement({
+          actions: ['kms:Encrypt', 'kms:GenerateDataKey'],
+          resources: [stack.formatArn({ service: 'kms', region, resource: 'key', resourceName: key.keyId })],
+          conditions: throughSecretsManager(stack, prefix, region),
+        }),
+    ),
   ];
 };
 

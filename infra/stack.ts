@@ -18,6 +18,7 @@ import {
   writeSecrets,
 } from './access.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
+import { Daily } from './constructs/daily.ts';
 import { Edge, type EdgeProps } from './constructs/edge.ts';
 import { FleetGuard } from './constructs/fleet-guard.ts';
 import { fleetLayer, fleetPath } from './constructs/fleet-layer.ts';
@@ -118,6 +119,7 @@ export class SelkieStack extends Stack {
       statements: [...readLedger(ledger), writeLedger(ledger), sendUnits(queue)],
     });
     new Minute(this, 'Minute', tick.function);
+    new Daily(this, 'Daily', tick.function);
 
     const reconcile = edge('Reconcile', {
       description: 'Selkie: brings zones and hosts to what the plan says',
@@ -128,7 +130,7 @@ export class SelkieStack extends Stack {
         writeLedger(ledger),
         sendUnits(queue),
         ...readSecrets(keys.secrets, secretPrefix),
-        ...writeSecrets(keys.secrets, secretPrefix),
+        ...writeSecrets(keys.secrets, secretPrefix, { regions: fleet.vault?.replicas ?? [], multiRegion }),
         ...signBundles(keys.bundles, keys.nextBundles),
       ],
     });
@@ -197,6 +199,11 @@ export class SelkieStack extends Stack {
 
     // Dashboards bear tags since lately, and not in every region's CloudFormation.
     const some = { excludeResourceTypes: ['AWS::CloudWatch::Dashboard'] };
+    new CfnOutput(this, 'VaultKeyArn', {
+      value: keys.secrets.keyArn,
+      description: 'The KMS key of the private DKIM keys',
+    });
+
     Tags.of(this).add('project', 'selkie', some);
     Tags.of(this).add('stage', stage, some);
     if (ephemeral) RemovalPolicies.of(this).destroy();

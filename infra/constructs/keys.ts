@@ -47,7 +47,7 @@ const administration = [
 ];
 
 /** The account's roles may do what their own policies say, but with the key itself only `actions` under `conditions`. */
-const keyPolicy = (actions: string[], conditions: Record<string, unknown>): PolicyDocument => {
+export const keyPolicy = (actions: string[], conditions: Record<string, unknown>): PolicyDocument => {
   const account = [new AccountRootPrincipal()];
   return new PolicyDocument({
     statements: [

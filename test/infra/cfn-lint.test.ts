@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { Template } from 'aws-cdk-lib/assertions';
 import { afterAll, expect, test } from 'vitest';
+import { replicaKeysTemplate } from '../../infra/replica-keys.ts';
 import { zoneRoleTemplate } from '../../infra/zone-role.ts';
 import { describeWith, program } from '../tools/machine.ts';
 import { makeFolder } from '../tools/temporary-folder.ts';
@@ -24,7 +25,7 @@ describeWith(['cfn-lint'], 'cfn-lint', () => {
     const file = join(folder, `${name}.json`);
     writeFileSync(file, JSON.stringify(template));
     return promisify(execFile)(program('cfn-lint') ?? 'cfn-lint', ['--ignore-checks', 'W3005', '--', file], {
-      timeout: 100_000,
+      timeout: 240_000,
     }).then(
       ({ stdout }) => stdout.trim(),
       (error: { stdout?: string; message: string }) => error.stdout || error.message,
@@ -51,12 +52,13 @@ describeWith(['cfn-lint'], 'cfn-lint', () => {
       'the role of another account',
       () => zoneRoleTemplate(fleetOf({ 'a.jp': ['a.jp'] }, [role]), 'a.jp', 'selkie'),
     ],
+    ['the keys of a second region', () => replicaKeysTemplate('selkie')],
   ])(
     'has nothing to say of %s',
     async (name, template) => {
       expect(await lint(name.replaceAll(' ', '-'), template())).toBe('');
     },
-    120_000,
+    300_000,
   );
 
   test('would say so', async () => {
@@ -66,5 +68,5 @@ describeWith(['cfn-lint'], 'cfn-lint', () => {
     for (const [id, { Properties }] of Object.entries(template.Resources))
       if (id.startsWith('LedgerTable')) Properties.PointInTimeRecoverySpecification = { Enabled: true };
     expect(await lint('wrong', template)).toContain("('Enabled' was unexpected)");
-  }, 120_000);
+  }, 300_000);
 });

@@ -1,8 +1,19 @@
 // What each function may do, whole: the table below is compared with the template, action by action and resource by resource.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Template } from 'aws-cdk-lib/assertions';
 import { describe, expect, test } from 'vitest';
-import { fleetOf, list, plain, root, type Statement, statementsOf, templateOf } from './synthesised.ts';
+import { replicaKeysTemplate } from '../../infra/replica-keys.ts';
+import {
+  fleetOf,
+  list,
+  plain,
+  root,
+  type Statement,
+  stackOf,
+  statementsOf,
+  templateOf,
+} from './synthesised.ts';
 
 const template = templateOf(fleetOf({ 'example.jp': ['example.jp'] }));
 const here = '<AWS::Region>:<AWS::AccountId>';
@@ -78,6 +89,7 @@ const table = {
     'secretsmanager:DeleteSecret': secrets,
     'secretsmanager:DescribeSecret': secrets,
     'secretsmanager:ListSecrets': ['*'],
+    'secretsmanager:RemoveRegionsFromReplication': secrets,
     'secretsmanager:TagResource': secrets,
     'sqs:ChangeMessageVisibility': ['<WorkUnits>'],
     'sqs:DeleteMessage': ['<WorkUnits>'],
@@ -87,6 +99,7 @@ const table = {
     'sqs:SendMessage': ['<WorkUnits>'],
   },
   FleetGuardRole: { ...readLedger, ...traces, ...log('FleetGuard') },
+  DailyRole: { 'lambda:InvokeFunction': ['<TickFunction>'] },
   MinuteRole: { 'lambda:InvokeFunction': ['<TickFunction>'] },
 };
 
@@ -184,6 +197,72 @@ describe('what the adapters call', () => {
     );
     expect(unused).toEqual([]);
   });
+});
+
+describe('copies of secrets in other regions', () => {
+  const replicas = ['eu-central-1', 'ap-northeast-1'];
+  const copied = Template.fromStack(
+    stackOf(
+      { ...fleetOf({ 'example.jp': ['example.jp'] }), vault: { layout: 'per-key', replicas } },
+      { multiRegion: true },
+    ),
+  );
+  const find = (from: Template, action: string): Statement[] =>
+    statementsOf(from, 'ReconcileRole').filter(({ Action }) => list(Action).includes(action));
+
+  test('go to the regions of the fleet alone', () => {
+    for (const action of ['CreateSecret', 'ReplicateSecretToRegions'])
+      expect(find(copied, `secretsmanager:${action}`).map(({ Condition }) => Condition)).toEqual([
+        expect.objectContaining({
+          'ForAllValues:StringEquals': { 'secretsmanager:AddReplicaRegions': replicas },
+        }),
+      ]);
+  });
+
+  test('lie under the same key there, which works for them alone', () => {
+    const there = find(copied, 'kms:Encrypt');
+    expect(there.map(({ Resource }) => short(plain(Resource)))).toEqual(
+      replicas.map((region) => `arn:<AWS::Partition>:kms:${region}:<AWS::AccountId>:key/<KeysSecrets>`),
+    );
+    expect(there.map(({ Condition }) => Condition?.StringEquals)).toEqual(
+      replicas.map((region) => ({ 'kms:ViaService': `secretsmanager.${region}.amazonaws.com` })),
+    );
+  });
+
+  test('are not made where the fleet has none', () => {
+    expect(find(template, 'secretsmanager:CreateSecret')[0]?.Condition?.Null).toEqual({
+      'secretsmanager:AddReplicaRegions': 'true',
+    });
+    expect(find(template, 'secretsmanager:ReplicateSecretToRegions')).toEqual([]);
+    expect(find(template, 'kms:Encrypt')).toEqual([]);
+  });
+});
+
+test("the keys' replicas of another region are used for what the keys are used for, there", () => {
+  const { Resources, Parameters } = replicaKeysTemplate('selkie') as {
+    Resources: Record<
+      string,
+      {
+        Type: string;
+        DeletionPolicy: string;
+        Properties: { KeyPolicy: { Statement: (Statement & { Sid: string })[] } };
+      }
+    >;
+    Parameters: Record<string, { AllowedPattern: string }>;
+  };
+  const uses = Object.entries(Resources).map(([id, { Type, DeletionPolicy, Properties }]) => {
+    expect([Type, DeletionPolicy]).toEqual(['AWS::KMS::ReplicaKey', 'Retain']);
+    const use = Properties.KeyPolicy.Statement.find(({ Sid }) => Sid === 'Use');
+    return [id, list(use?.Action ?? []), Object.keys(use?.Condition ?? {})];
+  });
+  expect(uses).toEqual([
+    ['Secrets', ['kms:Decrypt', 'kms:GenerateDataKey', 'kms:Encrypt'], ['StringEquals', 'StringLike']],
+    ['Bundles', ['kms:Sign'], ['StringEquals']],
+  ]);
+  // A key of one region cannot be replicated: said before the deployment begins.
+  const form = new RegExp(Parameters.BundleKeyArn?.AllowedPattern ?? '-');
+  expect(form.test('arn:aws:kms:eu-west-1:123456789012:key/mrk-0123456789abcdef')).toBe(true);
+  expect(form.test('arn:aws:kms:eu-west-1:123456789012:key/01234567-89ab-cdef')).toBe(false);
 });
 
 describe('the keys themselves', () => {

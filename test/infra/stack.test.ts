@@ -96,7 +96,7 @@ describe('what sets it to work', () => {
       );
   });
 
-  test('the clock ticks each minute, and a tick that is a minute late is dropped', () => {
+  test('the clock ticks each minute, a tick that is a minute late is dropped, and once a day all is audited', () => {
     template.hasResourceProperties('AWS::Scheduler::Schedule', {
       ScheduleExpression: 'rate(1 minute)',
       State: 'ENABLED',
@@ -106,6 +106,11 @@ describe('what sets it to work', () => {
       MaximumEventAgeInSeconds: 60,
       MaximumRetryAttempts: 1,
     });
+    template.hasResourceProperties('AWS::Scheduler::Schedule', {
+      ScheduleExpression: Match.stringLikeRegexp('^cron\\('),
+      Target: { Input: JSON.stringify({ audit: true }), RetryPolicy: { MaximumRetryAttempts: 5 } },
+    });
+    template.resourceCountIs('AWS::Scheduler::Schedule', 2);
     expect(statementsOf(template, 'MinuteRole').map((one) => [one.Action, plain(one.Resource)])).toEqual([
       ['lambda:InvokeFunction', expect.stringMatching(/^<TickFunction\w+\.Arn>$/)],
     ]);
@@ -309,7 +314,6 @@ describe('the functions', () => {
     for (const action of ['CreateSecret', 'TagResource'])
       expect(statement('ReconcileRole', `secretsmanager:${action}`)?.Condition).toMatchObject({
         'ForAllValues:StringLike': { 'aws:TagKeys': ['selkie:*'] },
-        Null: { 'aws:TagKeys': 'false' },
       });
     expect(statement('ReconcileRole', 'secretsmanager:DeleteSecret')?.Condition).toEqual({
       BoolIfExists: { 'secretsmanager:ForceDeleteWithoutRecovery': 'false' },
