@@ -5,10 +5,10 @@
 
 import { isAlgorithm, isMade } from './algorithm.ts';
 import { SelkieError } from './errors.ts';
-import type { AdoptedKey, Fleet, FleetDomain, FleetHost, FleetZone, Policy } from './policy.ts';
+import type { AdoptedKey, Fleet, FleetDomain, FleetHost, FleetVault, FleetZone, Policy } from './policy.ts';
 
 /** Raised with every change of the shape below, or of a type that it holds. */
-const format = 4;
+const format = 5;
 
 /** What few domains have. */
 type Rest = Pick<FleetDomain, 'adopted' | 'cname'>;
@@ -24,6 +24,8 @@ interface Compiled {
   readonly policies: readonly Policy[];
   readonly hosts: readonly FleetHost[];
   readonly domains: readonly DomainRow[];
+  /** Null: by default. */
+  readonly vault: FleetVault | null;
   /** The reason of whoever forces it; null: nobody does. */
   readonly force: string | null;
 }
@@ -72,6 +74,7 @@ export const compileFleet = (fleet: Fleet): string => {
     ]),
     policies: policies.values,
     hosts: [...fleet.hosts.values()],
+    vault: fleet.vault ?? null,
     force: fleet.force?.reason ?? null,
   };
   if (zones.values.length !== fleet.zones.size || pools.values.length !== fleet.pools.length)
@@ -141,6 +144,11 @@ const isRest = shaped<Rest>({
   cname: perhaps(isText),
 });
 
+const isVault = shaped<FleetVault>({
+  layout: (value) => value === 'per-key' || value === 'sharded',
+  replicas: listOf(isText),
+});
+
 const isRow: Test = (row) =>
   Array.isArray(row) &&
   (row.length === 5 || (row.length === 6 && isRest(row[5]))) &&
@@ -173,6 +181,7 @@ const parts: { readonly [Part in keyof Compiled]: Test } = {
     }),
   ),
   domains: listOf(isRow),
+  vault: (value) => value === null || isVault(value),
   force: (value) => value === null || isText(value),
 };
 
@@ -207,7 +216,7 @@ export const loadCompiledFleet = (json: string): Fleet => {
     if (!Object.hasOwn(value, part)) throw broken('a part is missing');
     if (!test((value as Record<string, unknown>)[part])) throw broken(`its ${part} are not whole`);
   }
-  const { version, zones, pools, policies, hosts, domains, force } = value as Compiled;
+  const { version, zones, pools, policies, hosts, domains, vault, force } = value as Compiled;
   for (const policy of policies)
     if (!policy.algorithms.every((name) => isAlgorithm(name) && isMade(name)))
       throw broken('an algorithm that is not known');
@@ -232,6 +241,7 @@ export const loadCompiledFleet = (json: string): Fleet => {
     zones: byName(zones, (zone) => zone.name),
     pools: [...byName(pools, (pool) => pool).keys()],
     hosts: byName(hosts, (host) => host.name),
+    ...(vault === null ? {} : { vault }),
     ...(force === null ? {} : { force: { reason: force } }),
   };
 };

@@ -102,6 +102,17 @@ export interface FleetHost {
   readonly keyTypes?: readonly KeyType[];
 }
 
+/** How private keys lie in Secrets Manager: one secret for each, or many in each. */
+export type VaultLayout = 'per-key' | 'sharded';
+
+export interface FleetVault {
+  readonly layout: VaultLayout;
+  /** Regions that secrets are copied to, `eu-central-1`. */
+  readonly replicas: readonly string[];
+}
+
+export const defaultVault: FleetVault = { layout: 'per-key', replicas: [] };
+
 export interface Fleet {
   /** Grows with every change of the file: milliseconds since 1970 of its last modification. */
   readonly version: number;
@@ -109,6 +120,8 @@ export interface Fleet {
   readonly zones: ReadonlyMap<string, FleetZone>;
   readonly pools: readonly string[];
   readonly hosts: ReadonlyMap<string, FleetHost>;
+  /** Absent: `defaultVault`. Of a vault in Secrets Manager; a folder has no layouts. */
+  readonly vault?: FleetVault;
   /** An operator wants what would be refused (fleet-change.ts), and says why. */
   readonly force?: { readonly reason: string };
 }

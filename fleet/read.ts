@@ -46,8 +46,16 @@ export const parseFleet = (text: string, origin: Origin): Fleet => {
   const pools = resolve.pools(file.pools);
   const hosts = resolve.hosts(file.hosts, pools);
   const domains = resolve.domains(file.domains, base, zones, pools, hosts);
+  const vault = resolve.vault(file.vault);
   if (problems.length > 0) throw new FleetError(origin.file, problems);
-  return { version: origin.version, domains, zones, pools, hosts };
+  return {
+    version: origin.version,
+    domains,
+    zones,
+    pools,
+    hosts,
+    ...(vault === undefined ? {} : { vault }),
+  };
 };
 
 /**

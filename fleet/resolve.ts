@@ -5,8 +5,10 @@ import { deepestZone, isWithin } from '../core/names.ts';
 import {
   canSign,
   defaultPolicy,
+  defaultVault,
   type FleetDomain,
   type FleetHost,
+  type FleetVault,
   type FleetZone,
   type Policy,
 } from '../core/policy.ts';
@@ -15,7 +17,7 @@ import { dnsName, domainName, type Named } from './name.ts';
 import { conflictIn, policyOf } from './policy-of.ts';
 import type { Path, Problem } from './problems.ts';
 import { recordPlaces } from './record-place.ts';
-import { defaultsEntry, domainEntry, hostEntry, poolName, zoneEntry } from './schema.ts';
+import { defaultsEntry, domainEntry, hostEntry, poolName, vaultEntry, zoneEntry } from './schema.ts';
 import type { Source } from './source.ts';
 import { didYouMean } from './suggest.ts';
 
@@ -260,5 +262,14 @@ export const resolver = (source: Source, problems: Problem[]) => {
     return found;
   };
 
-  return { blame, defaults, zones, pools, hosts, domains };
+  const vault = (value: unknown): FleetVault | undefined => {
+    if (value === undefined || value === null) return undefined;
+    const found = check(vaultEntry, value, ['vault'], source, problems);
+    return {
+      layout: found?.layout ?? defaultVault.layout,
+      replicas: found?.replicas ?? defaultVault.replicas,
+    };
+  };
+
+  return { blame, defaults, zones, pools, hosts, domains, vault };
 };

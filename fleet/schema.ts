@@ -260,6 +260,33 @@ export const hostEntry = z
   })
   .describe('A mail host. `selkie-agent enrol` prints its entry.');
 
+export const vaultEntry = z
+  .strictObject({
+    layout: z
+      .enum(['per-key', 'sharded'], "may be 'per-key' or 'sharded'")
+      .optional()
+      .describe(
+        "How private keys lie in Secrets Manager, which costs by the secret. 'per-key': one secret for each, for some hundred domains. 'sharded': about 38 RSA-2048 keys in each. After a change, each key stays where it is until it is rotated. Default per-key.",
+      ),
+    replicas: z
+      .array(
+        z
+          .string()
+          .regex(/^[a-z]{2}(-[a-z]+)+-\d$/, 'is not a region of AWS, such as eu-central-1')
+          .describe('A region, such as eu-central-1.'),
+      )
+      .superRefine((list, context) => {
+        const twice = list.find((region, index) => list.indexOf(region) !== index);
+        if (twice !== undefined)
+          context.addIssue({ code: 'custom', message: `has ${twice} twice; remove one` });
+      })
+      .optional()
+      .describe(
+        'Regions that each new secret is copied to, so that keys outlive the loss of the region of the stack. Not that region itself. Default none.',
+      ),
+  })
+  .describe('Where private keys are kept, on AWS.');
+
 /** The whole file, for editors; read.ts checks each entry by itself, so that one mistake hides no other. */
 export const fleetFile = z
   .strictObject({
@@ -270,6 +297,7 @@ export const fleetFile = z
       .union([z.array(poolName).min(1), z.record(poolName, z.strictObject({}).nullable())])
       .describe('Names of pools: groups of mail hosts that sign the same domains.'),
     hosts: z.record(z.string(), hostEntry).nullable().optional().describe('The mail hosts.'),
+    vault: vaultEntry.nullable().optional(),
   })
   .meta({ title: 'Selkie fleet', description: 'Which domains, zones, pools and mail hosts there are.' });
 

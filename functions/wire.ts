@@ -12,8 +12,8 @@ import { createDynamoBuckets, createLedgerQuota } from '../adapters/aws/quota.ts
 import { createQuotaWriter } from '../adapters/aws/quota-writer.ts';
 import { createRoute53Clients } from '../adapters/aws/route53-clients.ts';
 import { createRoute53Writer } from '../adapters/aws/route53-writer.ts';
-import { createSecretsVault } from '../adapters/aws/secrets-vault.ts';
 import { createSqsQueue } from '../adapters/aws/sqs-queue.ts';
+import { createAwsVault } from '../adapters/aws/vault.ts';
 import { createDnsObserver } from '../adapters/dns/observer.ts';
 import { createNodeKeys } from '../adapters/node-keys.ts';
 import { createHttpsTransport } from '../adapters/push/https-transport.ts';
@@ -22,6 +22,7 @@ import { createSeals } from '../contract/seals.ts';
 import { loadCompiledFleet } from '../core/compiled-fleet.ts';
 import { hasCode, SelkieError } from '../core/errors.ts';
 import type { FleetZone } from '../core/policy.ts';
+import { defaultVault } from '../core/policy.ts';
 import type { Quota } from '../engine/ports.ts';
 import type { World } from '../engine/world.ts';
 import { createMeter, type Meter } from './metrics.ts';
@@ -126,6 +127,7 @@ export const wire = (environment: Environment): Wired => {
     write: say,
   });
   const counting = <T extends object>(port: T, name: string): T => countingThrottles(port, name, meter);
+  const fleet = loadCompiledFleet(readFileSync(needed(environment, 'SELKIE_FLEET'), 'utf8'));
   const dynamo = {
     client: new DynamoDBClient({ maxAttempts: 4 }),
     table: needed(environment, 'SELKIE_TABLE'),
@@ -137,10 +139,14 @@ export const wire = (environment: Environment): Wired => {
     randomness: systemRandomness,
     keys: createNodeKeys(),
     vault: counting(
-      createSecretsVault({
+      createAwsVault({
+        ...(fleet.vault ?? defaultVault),
         client: new SecretsManagerClient({}),
         prefix: secretPrefix,
         kmsKeyId: needed(environment, 'SELKIE_SECRET_KEY'),
+        ledger: dynamo,
+        id: systemRandomness.id,
+        now: systemClock.now,
       }),
       'vault',
     ),
@@ -155,7 +161,7 @@ export const wire = (environment: Environment): Wired => {
     ledger,
     reporter: { report: (happening) => say({ ...happening }), count: meter.count },
     worker: systemRandomness.id(),
-    fleet: loadCompiledFleet(readFileSync(needed(environment, 'SELKIE_FLEET'), 'utf8')),
+    fleet,
   };
 };
 

@@ -22,7 +22,7 @@ const adopted = {
   record: 'mail.keys.example.net',
 };
 const compiled = {
-  format: 4,
+  format: 5,
   version: 1_700_000_000_000,
   zones: [
     {
@@ -49,6 +49,7 @@ const compiled = {
     ['a.example.jp', 0, 0, 0, 0],
     ['b.example.jp', 0, 0, 0, 1, { adopted: [adopted], cname: 'keys.example.net' }],
   ],
+  vault: { layout: 'sharded', replicas: ['eu-central-1'] },
   force: 'the domain is sold',
 };
 
@@ -83,7 +84,7 @@ const text = [null, 7, '', {}, ['x'], true];
 const length = [null, '1', -1, {}, [1], true];
 const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wrong: readonly unknown[]])[] =
   [
-    ['format', 'needed', [null, '4', 3, 0]],
+    ['format', 'needed', [null, '5', 4, 0]],
     ['version', 'needed', [null, '1', 1.5, {}]],
     ['zones', 'needed', [null, {}, 'example.jp', [7], [[]]]],
     ['zones.0.name', 'needed', text],
@@ -93,6 +94,9 @@ const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wr
     ['zones.0.role.externalId', 'optional', text],
     ['zones.0.nameServers', 'optional', [null, '192.0.2.1', {}, [7], ['192.0.2.1', '']]],
     ['force', 'needed', ['', 7, {}, ['x'], true]],
+    ['vault', 'needed', ['', 7, [], 'sharded', true]],
+    ['vault.layout', 'needed', [...text, 'shards']],
+    ['vault.replicas', 'needed', [null, 'eu-central-1', {}, [7], ['']]],
     ['pools', 'needed', [null, {}, 'outbound', [7], ['outbound', '']]],
     ['policies', 'needed', [null, {}, [7], [[]]]],
     ['policies.0.rotateEvery', 'optional', length],
@@ -163,6 +167,7 @@ it('all fields together are a fleet', () => {
   ]);
   expect([...fleet.zones.values(), ...fleet.hosts.values()]).toEqual([...compiled.zones, ...compiled.hosts]);
   expect(fleet.force).toEqual({ reason: compiled.force });
+  expect(fleet.vault).toEqual(compiled.vault);
 });
 
 describe.each(wrong)('%s, which is %s', (dotted, needed, values) => {
@@ -181,9 +186,9 @@ it.each([
   ['"format"', 'no format'],
   ['7', 'no format'],
   ['{}', 'no format'],
-  ['{"format":4}', 'a part is missing'],
-  ['{"format":"4"}', 'format of another kind instead of 4'],
-  ['{"format":3}', 'format 3 instead of 4'],
+  ['{"format":5}', 'a part is missing'],
+  ['{"format":"5"}', 'format of another kind instead of 5'],
+  ['{"format":4}', 'format 4 instead of 5'],
   ['{', 'not JSON'],
   [changed(['pools'], 'outbound'), 'its pools are not whole'],
   [changed(['domains', 0, 1], 9), 'a.example.jp points nowhere'],

@@ -104,6 +104,32 @@ describe('a valid fleet', () => {
     expect(fleet.pools).toEqual(['outbound']);
   });
 
+  test.each([
+    ['', undefined],
+    ['vault:\n', undefined],
+    ['vault: {}\n', { layout: 'per-key', replicas: [] }],
+    ['vault: {layout: sharded}\n', { layout: 'sharded', replicas: [] }],
+    [
+      'vault:\n  replicas: [eu-central-1, us-gov-west-1]\n',
+      { layout: 'per-key', replicas: ['eu-central-1', 'us-gov-west-1'] },
+    ],
+  ])('the vault: %j', (text, vault) => {
+    expect(parse(`${valid}${text}`).vault).toEqual(vault);
+  });
+
+  test.each([
+    ['vault: sharded', /^9:\d+ vault: 'sharded' is text; it must be a map of fields/],
+    ['vault: {layout: shards}', /^9:\d+ vault\.layout: 'shards' may be 'per-key' or 'sharded'/],
+    ['vault: {replica: [eu-central-1]}', /vault\.replica: is not a field here.*replicas/],
+    ['vault: {replicas: [frankfurt]}', /'frankfurt' is not a region of AWS, such as eu-central-1/],
+    [
+      'vault: {replicas: [eu-central-1, eu-central-1]}',
+      /vault\.replicas: has eu-central-1 twice; remove one/,
+    ],
+  ])('a vault that is none: %s', (text, problem) => {
+    expect(problems(`${valid}${text}\n`)).toEqual([expect.stringMatching(problem)]);
+  });
+
   test('hosts, with an endpoint or without', () => {
     const [encryptionKey, signingKey, other, another] = [
       rawPublic('x25519'),
@@ -341,7 +367,7 @@ describe('what is wrong, where, and the mend', () => {
     [
       'an empty file',
       '',
-      '1:1 The file must be a map of defaults, domains, zones, pools, hosts; docs/fleet.example.yaml shows one',
+      '1:1 The file must be a map of defaults, domains, zones, pools, hosts, vault; docs/fleet.example.yaml shows one',
     ],
   ])('%s', (_, text, problem) => {
     expect(problems(text)).toEqual([problem]);

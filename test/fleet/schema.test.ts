@@ -32,7 +32,14 @@ describe('docs/fleet.schema.json', () => {
 
   test('explains each field', () => {
     const schema = JSON.parse(schemaText()) as Node;
-    expect(Object.keys(schema.properties ?? {})).toEqual(['defaults', 'domains', 'zones', 'pools', 'hosts']);
+    expect(Object.keys(schema.properties ?? {})).toEqual([
+      'defaults',
+      'domains',
+      'zones',
+      'pools',
+      'hosts',
+      'vault',
+    ]);
     expect(silentFields(schema, '')).toEqual([]);
   });
 });
