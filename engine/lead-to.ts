@@ -2,6 +2,7 @@
 // the record in place of a CNAME is refused: it would go on saying that the key is good when the record says that it is revoked.
 
 import { SelkieError } from '../core/errors.ts';
+import { recordName } from '../core/key/row.ts';
 import { keyRecordName } from '../core/names.ts';
 import type { Duration } from '../core/time.ts';
 import type { ServerAnswer } from './ports.ts';
@@ -54,12 +55,18 @@ export const leadTo = async (work: Work, selector: string, name: string): Promis
     );
   }
   // Whoever asked too early may hold a wildcard's answer in place of a denial, and for that one's TTL (RFC 4592).
-  const sibling = keyRecordName(`x${randomness.id().toLowerCase()}`, row.domain);
-  const beside = await observer.follow(sibling, zone);
+  const unused = `x${randomness.id().toLowerCase()}`;
+  const beside = await observer.follow(keyRecordName(unused, row.domain), zone);
+  // A DNAME's answer leads to where the record was to come: what is kept of it does no harm.
+  const right = recordName(row, unused);
   return [
     ...(seen.negativeTtl === undefined ? [] : [seen.negativeTtl]),
     ...beside.answers.flatMap(({ answer }) =>
-      answer.kind === 'txt' ? answer.set.ttl : answer.kind === 'cname' ? answer.ttl : [],
+      answer.kind === 'txt'
+        ? answer.set.ttl
+        : answer.kind === 'cname' && answer.target !== right
+          ? answer.ttl
+          : [],
     ),
   ];
 };

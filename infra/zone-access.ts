@@ -131,10 +131,7 @@ export const recordAccess = (
     getChange,
     ...chunks(arns, zonesPerStatement).map(listRecords),
     ...zones.map((zone) =>
-      changeRecords(
-        [arn('hostedzone', zone.id)],
-        namesOf(zone.name, byZone.get(zone.name) ?? []),
-      ),
+      changeRecords([arn('hostedzone', zone.id)], namesOf(zone.name, byZone.get(zone.name) ?? [])),
     ),
   ]);
   if (exact.length <= documentsLimit) return { form: 'exact', documents: exact, wildcards: [change] };

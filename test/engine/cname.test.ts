@@ -63,6 +63,29 @@ describe('a rotation behind a CNAME', () => {
     expect(await s.dns.lookup(zone, target('240128e-2'))).toBeDefined();
   });
 
+  it.each([
+    ['a DNAME, which no cache can hold against us', (name: string) => `${name}.${cname}`, minutes(60)],
+    ['a wildcard that leads elsewhere, for its TTL', () => 'other.customer.example', hours(6)],
+  ])('waits for the caches beside %s', async (_, leads, wanted) => {
+    const s = await world();
+    s.dns.follow = async (name) => ({
+      negativeTtl: minutes(60),
+      answers: [
+        {
+          server: 'ns1.customer.example',
+          address: '198.51.100.1#53',
+          answer: {
+            kind: 'cname',
+            ttl: hours(6),
+            target: name === asked('240128e') ? target('240128e') : leads(name),
+          },
+        },
+      ],
+    });
+    await s.run(minutes(10));
+    expect((await row(s)).keys[0]?.turns[0].proved?.negativeTtl).toBe(wanted);
+  });
+
   it('is not proved by a CNAME that leads elsewhere', async () => {
     const s = await world();
     s.dns.cnames.set(asked('240128e'), `other.${cname}`);
