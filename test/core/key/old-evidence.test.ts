@@ -1,6 +1,7 @@
-// Rows as version 0.1 wrote them, one for each step of a key's life and each kind of rotation, with what its planner did
-// next. A newer planner goes on from each in the same way, and what it does not know in a row it leaves there. The
-// files are frozen: a version that writes other rows adds a folder of its own beside evidence-0.1/.
+// Rows as versions 0.1 and 0.2 wrote them, one for each step of a key's life and each kind of rotation, with what their planner
+// did next. A newer planner goes on from each in the same way, and what it does not know in a row it leaves there. The files
+// are frozen: a version that writes other rows adds a folder of its own beside them. 0.2 adds adopted keys, and records
+// that lie where a CNAME leads.
 
 import { readdirSync, readFileSync } from 'node:fs';
 import { describe, expect, it } from 'vitest';
@@ -34,11 +35,16 @@ interface Old {
   readonly plan: Plan;
 }
 
-const folder = new URL('./evidence-0.1/', import.meta.url);
-const corpus = readdirSync(folder).map((file): [string, Old] => [
-  file.replace('.json', ''),
-  JSON.parse(readFileSync(new URL(file, folder), 'utf8')),
-]);
+const read = (version: string): [string, Old][] => {
+  const folder = new URL(`./evidence-${version}/`, import.meta.url);
+  return readdirSync(folder).map((file): [string, Old] => [
+    `${version}, ${file.replace('.json', '')}`,
+    JSON.parse(readFileSync(new URL(file, folder), 'utf8')),
+  ]);
+};
+const first = read('0.1');
+const second = read('0.2');
+const corpus = [...first, ...second];
 
 /** The defaults of 0.1: written out, because defaults may change, and evidence may not. */
 const policy: Policy = {
@@ -96,7 +102,7 @@ const fromLater = (row: DomainRow): DomainRow => {
 
 const unknowns = (row: DomainRow): number => JSON.stringify(row).split('"unknown here"').length - 1;
 
-describe.each(corpus)('a row of version 0.1, %s', (_, old) => {
+describe.each(corpus)('a row of version %s', (_, old) => {
   it('is gone on from as it was then', () => {
     expect(plan(situation(old))).toEqual(old.plan);
   });
@@ -134,7 +140,7 @@ describe.each(corpus)('a row of version 0.1, %s', (_, old) => {
 
 describe('the corpus of version 0.1', () => {
   it('has every state of a key', () => {
-    const found = new Set(corpus.flatMap(([, { row }]) => row.keys.map(stateOf)));
+    const found = new Set(first.flatMap(([, { row }]) => row.keys.map(stateOf)));
     expect([...found].toSorted()).toEqual(states.toSorted());
   });
 
@@ -146,13 +152,40 @@ describe('the corpus of version 0.1', () => {
       emergency: true,
       rollback: true,
     };
-    const found = new Set(corpus.flatMap(([, { row }]) => row.rotations.map(({ kind }) => kind)));
+    const found = new Set(first.flatMap(([, { row }]) => row.rotations.map(({ kind }) => kind)));
     expect([...found].toSorted()).toEqual(Object.keys(kinds).toSorted());
   });
 });
 
+describe('the corpus of version 0.2', () => {
+  it('has adopted keys in every state that one can be in', () => {
+    const found = new Set(
+      second.flatMap(([, { row }]) =>
+        row.keys.filter(({ evidence }) => evidence.adopted !== undefined).map(stateOf),
+      ),
+    );
+    // Reserved, stored and publishing come before a key is anybody's to adopt.
+    expect([...found].toSorted()).toEqual([
+      'active',
+      'draining',
+      'published',
+      'removed',
+      'revoked',
+      'standby',
+    ]);
+  });
+
+  it('has rotations back to an adopted key, and records that lie elsewhere', () => {
+    expect(second.some(([, { row }]) => row.rotations.some(({ kind }) => kind === 'rollback'))).toBe(true);
+    const elsewhere = second.filter(([, { row }]) => row.cname !== undefined);
+    expect(elsewhere.length).toBeGreaterThan(10);
+    const [, { row }] = elsewhere[0] ?? ['', { row: undefined }];
+    expect(row?.keys[0]?.evidence.publishIntended?.name).toBe('customer1.keys.example.com');
+  });
+});
+
 it('a row keeps what it does not know when it drops keys that are long gone', () => {
-  const destroyed = corpus.find(([name]) => name === 'scheduled-35-destroyed')?.[1].row;
+  const destroyed = corpus.find(([name]) => name === '0.1, scheduled-35-destroyed')?.[1].row;
   const gone = destroyed?.keys[0];
   if (destroyed === undefined || gone === undefined) throw new Error('the corpus has no destroyed key');
   const many = Array.from({ length: 14 }, (_, n) => ({ ...gone, selector: `240128e-${n + 2}` }));
