@@ -41,7 +41,19 @@ export const rotationRequest: z.ZodMiniType<RotationRequest> = z
     }),
   );
 
-/** POST /v1/domains/{domain}/rollback and …/abort, /v1/hosts/{host}/exclusion */
+/** POST /v1/domains/{domain}/keys/{selector}/compromise */
+export interface CompromiseRequest {
+  readonly reason?: string;
+  /** Revoke at once, though mail then goes unsigned until the successor signs. */
+  readonly unsigned?: boolean;
+}
+
+export const compromiseRequest: z.ZodMiniType<CompromiseRequest> = z.strictObject({
+  reason: z.exactOptional(reason),
+  unsigned: z.exactOptional(z.boolean()),
+});
+
+/** POST /v1/domains/{domain}/rollback and …/abort; POST and DELETE /v1/hosts/{host}/exclusion */
 export interface ReasonRequest {
   readonly reason?: string;
 }
@@ -86,6 +98,15 @@ const statuses: Readonly<Record<ErrorCode, readonly [status: number, title: stri
   unsafe: [409, 'Conflict'],
   untrusted: [403, 'Forbidden'],
 };
+
+/** RFC 9110 §15.5.6: what is there answers to other methods. */
+export const methodProblem = (method: string, path: string, allowed: readonly string[]): Problem => ({
+  type: 'about:blank',
+  title: 'Method Not Allowed',
+  status: 405,
+  detail: `${path} answers to ${allowed.join(', ')}, and not to ${method}`,
+  code: 'invalid',
+});
 
 /** How an error is told over HTTP. Programs test `code`; it says more than the status. */
 export const problemOf = (error: SelkieError): Problem => {

@@ -1,11 +1,19 @@
-// What operators ask for: rotate, abort, roll back. Each is one conditional write of the domain's row, together with the
-// request that it answers, and wakes the domain's unit at once.
+// What operators ask for: rotate, abort, roll back, declare a key compromised. Each is one conditional write of the domain's
+// row, together with the request that it answers and its event of the audit trail, and wakes the domain's unit at once.
 
 import { hasCode, SelkieError } from '../core/errors.ts';
 import { adoptable } from '../core/key/adoption.ts';
 import type { DomainRow, Rotation } from '../core/key/evidence.ts';
 import { keyOf, withEvidence, withNewTurn } from '../core/key/row.ts';
-import { dutyTurn, keysOf, pendingRotation, servingKeys, servingRotation } from '../core/key/state.ts';
+import {
+  dutyTurn,
+  isServing,
+  keysOf,
+  pendingRotation,
+  servingKeys,
+  servingRotation,
+} from '../core/key/state.ts';
+import { auditedDomain, type Order } from './audit.ts';
 import { abandoned } from './perform.ts';
 import type { Commit } from './ports.ts';
 import { hostCache, openWork, type Work } from './work.ts';
@@ -21,6 +29,15 @@ export interface RotationOrder {
   readonly idempotencyKey?: string;
 }
 
+/** What an operator says of a key that others may hold. */
+export interface CompromiseOrder {
+  readonly reason?: string;
+  readonly by?: string;
+  /** Stop and revoke at once, though mail then goes unsigned until a successor signs. */
+  readonly unsigned?: boolean;
+  readonly idempotencyKey?: string;
+}
+
 /** What an operator says when going back or giving up. */
 export interface ReturnOrder {
   readonly reason?: string;
@@ -32,6 +49,16 @@ export interface Ordered {
   readonly rotation: Rotation;
   /** It was under way already, or this very request was answered before. */
   readonly joined: boolean;
+  /** As it is now. */
+  readonly row: DomainRow;
+}
+
+export interface Declared {
+  /** The successor's; absent: the key does not sign, and needs none. */
+  readonly rotation?: Rotation;
+  /** It was said before. */
+  readonly joined: boolean;
+  readonly row: DomainRow;
 }
 
 /** Tries of a write from what the row is at that moment. */
@@ -74,6 +101,25 @@ const rotationOf = (row: DomainRow, id: string): Rotation => {
 const wake = (work: Work): Promise<void> =>
   work.world.queue.send([{ kind: 'zone', zone: work.row.zone, domains: [work.row.domain] }]);
 
+/** Writes what an order makes of the row, with its event and the request that it answers. */
+const saveOrder = (
+  work: Work,
+  order: Order,
+  next: DomainRow,
+  extra: Omit<Commit, 'domains' | 'audit'>,
+  more: Parameters<typeof auditedDomain>[4] = {},
+): Promise<void> => {
+  const { row, audit } = auditedDomain(work.session, order, work.row, next, more);
+  return work.save(row, { ...extra, audit });
+};
+
+/** Who orders it and why, for the trail. */
+const said = (what: string, { by, reason }: Pick<RotationOrder, 'by' | 'reason'>): Order => ({
+  what,
+  ...(by === undefined ? {} : { by }),
+  ...(reason === undefined ? {} : { why: reason }),
+});
+
 const contentOf = (order: RotationOrder): string =>
   JSON.stringify([order.kind ?? 'requested', order.compromised ?? null, order.unsigned ?? false]);
 
@@ -81,11 +127,11 @@ const contentOf = (order: RotationOrder): string =>
  * What this very request was answered with before, where it says an Idempotency-Key.
  * @throws conflict: the key was used for something else
  */
-const answeredBefore = async (
+const answerBefore = async (
   work: Work,
   { idempotencyKey }: Pick<RotationOrder, 'idempotencyKey'>,
   content: string,
-): Promise<Ordered | undefined> => {
+): Promise<Declared | undefined> => {
   if (idempotencyKey === undefined) return undefined;
   const { world, row } = work;
   const answered = await world.ledger.request(row.domain, idempotencyKey);
@@ -96,7 +142,17 @@ const answeredBefore = async (
     });
   // It may have been answered since the row was read.
   if (!row.rotations.some(({ id }) => id === answered.rotation)) await work.reload();
-  return { rotation: rotationOf(work.row, answered.rotation), joined: true };
+  return {
+    ...(answered.rotation === '' ? {} : { rotation: rotationOf(work.row, answered.rotation) }),
+    joined: true,
+    row: work.row,
+  };
+};
+
+/** As `answerBefore`, of an order that always has a rotation. */
+const answeredBefore = async (...asked: Parameters<typeof answerBefore>): Promise<Ordered | undefined> => {
+  const answer = await answerBefore(...asked);
+  return answer?.rotation === undefined ? undefined : { ...answer, rotation: answer.rotation };
 };
 
 /** The answer, to be written together with what the request does. */
@@ -223,14 +279,85 @@ export const requestRotation = async (
     const id = joins ? pending.id : world.randomness.id();
     const next = joins ? row : urgent ? emergency(work, order, id) : beginNew(work, row, order, id);
     if (!joins || order.idempotencyKey !== undefined)
-      await work.save(next, answering(work, order, content, id));
+      await saveOrder(
+        work,
+        said(urgent ? 'emergency' : 'rotate', order),
+        next,
+        answering(work, order, content, id),
+        {
+          rotation: id,
+          ...(joins ? { joined: true } : {}),
+          ...(order.unsigned === true ? { unsigned: true } : {}),
+        },
+      );
     await wake(work);
     if (!joins)
       work.report(
         'step',
         `${urgent ? 'emergency ' : ''}rotation requested${order.reason === undefined ? '' : `: ${order.reason}`}`,
       );
-    return { rotation: rotationOf(work.row, id), joined: joins };
+    return { rotation: rotationOf(work.row, id), joined: joins, row: work.row };
+  });
+};
+
+/**
+ * Declares that others may hold a key, in whatever state it is. One that signs, or is about to, is replaced as by an
+ * emergency; any other is revoked as soon as no host signs with it, without the time of its drain; of one that is revoked or
+ * gone it is only noted.
+ * @throws not-found: no such key; conflict: the Idempotency-Key was used for another request, or adoption is not done
+ */
+export const declareCompromised = async (
+  world: World,
+  session: Session,
+  domain: string,
+  selector: string,
+  order: CompromiseOrder,
+): Promise<Declared> => {
+  const work = await openDomain(world, session, domain);
+  const emergencyOrder: RotationOrder = { ...order, kind: 'emergency', compromised: selector };
+  const content = JSON.stringify(['compromise', selector, order.unsigned ?? false]);
+  return retried(work, async () => {
+    const before = await answerBefore(work, order, content);
+    if (before !== undefined) return before;
+    const { row } = work;
+    const key = keyOf(row, selector);
+    if (key === undefined)
+      throw new SelkieError(
+        'not-found',
+        `${selector} is not a key of ${domain}: see selkie status ${domain}`,
+        {
+          field: 'selector',
+        },
+      );
+    const pending = pendingRotation(row);
+    const needed = isServing(key) || pending?.selectors.includes(selector) === true;
+    const successor = needed && !work.situation().leaving;
+    const answers = successor && pending !== undefined && isAnswering(row, pending, emergencyOrder);
+    const news =
+      key.evidence.compromised === undefined ||
+      (order.unsigned === true && key.evidence.unsigned === undefined);
+    const joined = successor ? answers : !news;
+
+    const id = answers ? pending.id : successor ? world.randomness.id() : '';
+    const next = joined
+      ? row
+      : successor
+        ? emergency(work, emergencyOrder, id)
+        : declare(work, [selector], emergencyOrder);
+    if (!joined || order.idempotencyKey !== undefined)
+      await saveOrder(work, said('compromise', order), next, answering(work, order, content, id), {
+        selector,
+        ...(id === '' ? {} : { rotation: id }),
+        ...(joined ? { joined: true } : {}),
+      });
+    await wake(work);
+    if (!joined)
+      work.report(
+        'step',
+        `${selector} is declared compromised${order.reason === undefined ? '' : `: ${order.reason}`}`,
+        selector,
+      );
+    return { ...(id === '' ? {} : { rotation: rotationOf(work.row, id) }), joined, row: work.row };
   });
 };
 
@@ -259,13 +386,16 @@ const goBack = async (work: Work, order: ReturnOrder, content: 'rollback' | 'abo
   const reason = order.reason ?? (content === 'abort' ? 'aborted' : 'rolled back');
   const pending = pendingRotation(row);
   if (pending !== undefined) {
-    await work.save(
+    await saveOrder(
+      work,
+      said(content, order),
       abandoned(row, pending.id, work.now(), reason, 'operator'),
       answering(work, order, content, pending.id),
+      { aborted: pending.id },
     );
     await wake(work);
     work.report('step', `the rotation under way is given up: ${reason}`);
-    return { rotation: rotationOf(work.row, pending.id), joined: false };
+    return { rotation: rotationOf(work.row, pending.id), joined: false, row: work.row };
   }
   const serving = servingRotation(row);
   const before = row.rotations.findLast(
@@ -289,13 +419,16 @@ const goBack = async (work: Work, order: ReturnOrder, content: 'rollback' | 'abo
   const id = world.randomness.id();
   const { algorithms, selectors } = before;
   const next = selectors.reduce((each, selector) => withNewTurn(each, selector, work.now()), row);
-  await work.save(
+  await saveOrder(
+    work,
+    said(content, order),
     begin(work, next, { id, kind: 'rollback', algorithms, selectors }, { ...order, reason }),
     answering(work, order, content, id),
+    { rotation: id },
   );
   await wake(work);
   work.report('step', `rollback to ${before.selectors.join(' + ')} requested: ${reason}`);
-  return { rotation: rotationOf(work.row, id), joined: false };
+  return { rotation: rotationOf(work.row, id), joined: false, row: work.row };
 };
 
 /** Not yet switched, or told to switch and not confirmed by every host. */

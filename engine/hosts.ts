@@ -1,11 +1,13 @@
 // A mail host's row: its standing with the pool (excluded, fenced) and what its acknowledgements say.
 
 import type { Acknowledgement } from '../contract/acknowledgement.ts';
+import { hostSubject, selkieItself } from '../core/audit.ts';
 import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import { samePlace } from '../core/key/evidence.ts';
 import { type FleetHost, hostsOf } from '../core/policy.ts';
 import { add, days, type Instant, instant, latest, minutes } from '../core/time.ts';
-import type { HostRow, Unit } from './ports.ts';
+import { auditedHost, type Order } from './audit.ts';
+import type { Commit, HostRow, Unit } from './ports.ts';
 import { zoneUnits } from './units.ts';
 import { smallPool } from './wake-hosts.ts';
 import { newHostRow, report, type Session, type World } from './world.ts';
@@ -38,19 +40,27 @@ export const hostRow = async (world: World, host: FleetHost): Promise<HostRow> =
 /** Tries of a conditional write of a host's row, from what it is at that moment. */
 const tries = 5;
 
-/** Writes what `change` makes of the present row; undefined: leaves it. Returns the row as it then is. */
+/** What is written together with a host's row. */
+type Written = Pick<Commit, 'audit' | 'request'> & { readonly row: HostRow };
+
+/**
+ * Writes what `change` makes of the present row; undefined: leaves it. Returns the row as it then is.
+ * @param written what else is written, made anew for each try
+ */
 export const changeHost = async (
   world: World,
   host: FleetHost,
   change: (row: HostRow) => HostRow | undefined,
+  written: (before: HostRow, after: HostRow) => Written = (_, row) => ({ row }),
 ): Promise<HostRow> => {
   for (let n = 1; ; n += 1) {
-    const row = await hostRow(world, host);
-    const next = change(row);
-    if (next === undefined) return row;
+    const before = await hostRow(world, host);
+    const next = change(before);
+    if (next === undefined) return before;
+    const { row, ...rest } = written(before, next);
     try {
-      await world.ledger.commit({ hosts: [{ ...next, version: row.version }] });
-      return { ...next, version: row.version + 1 };
+      await world.ledger.commit({ ...rest, hosts: [{ ...row, version: before.version }] });
+      return { ...row, version: before.version + 1 };
     } catch (error) {
       if (!hasCode(error, 'conflict') || n >= tries) throw error;
     }
@@ -76,25 +86,84 @@ export const fenceHosts = async (
 ): Promise<void> => {
   for (const name of names) {
     const at = session.now();
-    await changeHost(world, fleetHost(world, name), (row) => ({
-      ...row,
-      complete: false,
-      fenced: { at, reason },
-    }));
+    await changeHost(
+      world,
+      fleetHost(world, name),
+      (row) => ({ ...row, complete: false, fenced: { at, reason } }),
+      (before, after) =>
+        auditedHost(session, { what: 'fence', by: selkieItself, why: reason }, before, after),
+    );
     report(world, session, 'alarm', `host ${name} is fenced: ${reason}`, { host: name });
   }
 };
 
-/** Takes a host out of every gate, by an operator's word. */
-export const excludeHost = (world: World, session: Session, name: string, reason: string): Promise<HostRow> =>
-  changeHost(world, fleetHost(world, name), (row) => ({
-    ...row,
-    excluded: row.excluded ?? { at: session.now(), reason },
-  }));
+/** Who orders it, and the key under which the order is answered but once. */
+export interface HostOrder {
+  readonly by?: string;
+  readonly idempotencyKey?: string;
+}
 
-/** Lets a host count again once it holds a full snapshot. */
-export const returnHost = async (world: World, session: Session, name: string): Promise<HostRow> => {
-  const row = await changeHost(world, fleetHost(world, name), (before) => {
+/**
+ * Carries out an order once under its Idempotency-Key, with its event in the host's audit trail.
+ * @throws not-found; conflict: the Idempotency-Key was used for another order
+ */
+const orderHost = async (
+  world: World,
+  session: Session,
+  name: string,
+  order: Order & HostOrder,
+  change: (row: HostRow) => HostRow | undefined,
+): Promise<HostRow> => {
+  const host = fleetHost(world, name);
+  const { idempotencyKey, what: fingerprint } = order;
+  const subject = hostSubject(name);
+  if (idempotencyKey === undefined)
+    return changeHost(world, host, change, (before, after) => auditedHost(session, order, before, after));
+  const answered = await world.ledger.request(subject, idempotencyKey);
+  if (answered !== undefined) {
+    if (answered.fingerprint === fingerprint) return hostRow(world, host);
+    throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
+      field: 'Idempotency-Key',
+    });
+  }
+  return changeHost(
+    world,
+    host,
+    // What is so already is written too, with the answer: else a late repetition would undo what was ordered since.
+    (row) => change(row) ?? row,
+    (before, after) => ({
+      ...auditedHost(session, order, before, after),
+      request: { domain: subject, idempotencyKey, fingerprint, rotation: '', at: session.now() },
+    }),
+  ).catch(async (error: unknown) => {
+    // The same order, sent twice at once.
+    const twin = await world.ledger.request(subject, idempotencyKey);
+    if (!hasCode(error, 'conflict') || twin?.fingerprint !== fingerprint) throw error;
+    return hostRow(world, host);
+  });
+};
+
+/** Takes a host out of every gate, by an operator's word. @throws as `orderHost` */
+export const excludeHost = (
+  world: World,
+  session: Session,
+  name: string,
+  reason: string,
+  order: HostOrder = {},
+): Promise<HostRow> =>
+  orderHost(world, session, name, { ...order, what: 'exclude', why: reason }, (row) =>
+    row.excluded === undefined ? { ...row, excluded: { at: session.now(), reason } } : undefined,
+  );
+
+/** Lets a host count again once it holds a full snapshot. @throws as `orderHost` */
+export const returnHost = async (
+  world: World,
+  session: Session,
+  name: string,
+  { reason, ...order }: HostOrder & { readonly reason?: string } = {},
+): Promise<HostRow> => {
+  const said = { ...order, what: 'return', ...(reason === undefined ? {} : { why: reason }) };
+  const row = await orderHost(world, session, name, said, (before) => {
     if (before.excluded === undefined) return undefined;
     const { excluded: _over, ...rest } = before;
     return { ...rest, complete: false };

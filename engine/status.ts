@@ -1,21 +1,23 @@
 // What people and programs are shown: rows in words, with what stands in the way. Reads, never writes.
 
-import { stepOf } from '../core/key/actions.ts';
+import { type Blocked, stepOf } from '../core/key/actions.ts';
 import { adoptionIgnored } from '../core/key/adoption.ts';
-import type { DomainRow, Key } from '../core/key/evidence.ts';
+import type { DomainRow, Key, Rotation } from '../core/key/evidence.ts';
 import { nextRotation, plan } from '../core/key/plan.ts';
 import { recordName } from '../core/key/row.ts';
 import { rotationState, stateOf, turnOf } from '../core/key/state.ts';
 import { keyRecordName } from '../core/names.ts';
 import { formatInstant, type Instant } from '../core/time.ts';
 import { openDomain } from './commands.ts';
+import { fleetHost, hostRow } from './hosts.ts';
+import type { HostRow } from './ports.ts';
 import { hostCache, openWork, type Work } from './work.ts';
-import { hostView, poolHosts, type Session, type World } from './world.ts';
+import { hostView, type Session, type World } from './world.ts';
 
 const time = (at: Instant | undefined): { readonly at?: string } =>
   at === undefined ? {} : { at: formatInstant(at) };
 
-const keyStatus = (row: DomainRow, key: Key) => ({
+export const keyStatus = (row: DomainRow, key: Key) => ({
   selector: key.selector,
   algorithm: key.algorithm,
   state: stateOf(key),
@@ -33,6 +35,27 @@ const keyStatus = (row: DomainRow, key: Key) => ({
     : { active: formatInstant(turnOf(key).active?.at ?? key.evidence.reserved.at) }),
 });
 
+export const blockedStatus = ({ by, says, selector, until }: Blocked) => ({
+  by,
+  says,
+  ...(selector === undefined ? {} : { selector }),
+  ...(until === undefined ? {} : { until: formatInstant(until) }),
+});
+
+/** One rotation, as it stands in its row. */
+export const rotationStatus = (row: DomainRow, rotation: Rotation) => ({
+  id: rotation.id,
+  kind: rotation.kind,
+  state: rotationState(row, rotation),
+  requested: formatInstant(rotation.at),
+  algorithms: rotation.algorithms,
+  selectors: rotation.selectors,
+  ...(rotation.by === undefined ? {} : { by: rotation.by }),
+  ...(rotation.reason === undefined ? {} : { reason: rotation.reason }),
+  ...(rotation.unsigned === undefined ? {} : { unsigned: rotation.unsigned }),
+  ...(rotation.aborted === undefined ? {} : { aborted: rotation.aborted.reason }),
+});
+
 const domainStatus = (work: Work) => {
   const { row } = work;
   const s = work.situation();
@@ -44,24 +67,11 @@ const domainStatus = (work: Work) => {
     pool: row.pool,
     leaving: s.leaving,
     keys: row.keys.filter((key) => key.evidence.destroyed === undefined).map((key) => keyStatus(row, key)),
-    rotations: row.rotations.map((rotation) => ({
-      id: rotation.id,
-      kind: rotation.kind,
-      state: rotationState(row, rotation),
-      requested: formatInstant(rotation.at),
-      selectors: rotation.selectors,
-      ...(rotation.reason === undefined ? {} : { reason: rotation.reason }),
-      ...(rotation.aborted === undefined ? {} : { aborted: rotation.aborted.reason }),
-    })),
+    rotations: row.rotations.map((rotation) => rotationStatus(row, rotation)),
     taken: row.taken.map(({ selector, reason }) => ({ selector, reason })),
     ...(ignored === undefined ? {} : { notes: [ignored] }),
     next: planned.actions.map(stepOf),
-    blockedBy: planned.blockedBy.map(({ by, says, selector, until }) => ({
-      by,
-      says,
-      ...(selector === undefined ? {} : { selector }),
-      ...(until === undefined ? {} : { until: formatInstant(until) }),
-    })),
+    blockedBy: planned.blockedBy.map(blockedStatus),
     ...(nextRotation(s) === undefined ? {} : { nextRotation: time(nextRotation(s)).at }),
     ...(planned.wakeAt === undefined ? {} : { wakeAt: time(planned.wakeAt).at }),
   };
@@ -88,18 +98,35 @@ export const statusOfAll = async (
   };
 };
 
-export const hostsStatus = async (world: World) => {
-  const rows = await Promise.all(world.fleet.pools.map((pool) => poolHosts(world, pool)));
-  return rows.flat().map((row) => ({
-    host: row.name,
-    pool: row.pool,
-    ready: hostView(row).ready,
-    cursor: row.cursor ?? null,
-    failed: row.failed,
-    ...(row.excluded === undefined ? {} : { excluded: row.excluded.reason }),
-    ...(row.fenced === undefined ? {} : { fenced: row.fenced.reason }),
-    ...(row.lastSeen === undefined ? {} : { lastSeen: formatInstant(row.lastSeen) }),
-    ...(row.trusts === undefined ? {} : { trusts: row.trusts }),
-    ...(row.trouble === undefined ? {} : { trouble: row.trouble.message }),
-  }));
+const hostStatus = (row: HostRow) => ({
+  host: row.name,
+  pool: row.pool,
+  ready: hostView(row).ready,
+  cursor: row.cursor ?? null,
+  failed: row.failed,
+  ...(row.excluded === undefined ? {} : { excluded: row.excluded.reason }),
+  ...(row.fenced === undefined ? {} : { fenced: row.fenced.reason }),
+  ...(row.lastSeen === undefined ? {} : { lastSeen: formatInstant(row.lastSeen) }),
+  ...(row.trusts === undefined ? {} : { trusts: row.trusts }),
+  ...(row.trouble === undefined ? {} : { trouble: row.trouble.message }),
+});
+
+/** A page of the fleet's hosts, in the order of their names. */
+export const hostsStatus = async (
+  world: World,
+  { after, limit }: { readonly after?: string; readonly limit: number },
+) => {
+  const names = [...world.fleet.hosts.keys()]
+    .toSorted()
+    .filter((name) => after === undefined || name > after);
+  const rows = await Promise.all(names.slice(0, limit).map((name) => hostRow(world, fleetHost(world, name))));
+  const last = rows.at(-1);
+  return {
+    hosts: rows.map(hostStatus),
+    ...(names.length > limit && last !== undefined ? { next: last.name } : {}),
+  };
 };
+
+/** @throws not-found */
+export const hostStatusOf = async (world: World, name: string) =>
+  hostStatus(await hostRow(world, fleetHost(world, name)));

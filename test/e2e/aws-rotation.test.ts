@@ -45,6 +45,8 @@ import { type Moto, motoClient, motoEnv, startMoto } from '../tools/moto.ts';
 import { startNamed } from '../tools/named.ts';
 import { makeFolder } from '../tools/temporary-folder.ts';
 
+/** As API Gateway's IAM authorizer says it. */
+const operator = 'arn:aws:iam::123456789012:user/ada';
 const zoneName = 'dev.example.jp';
 const domain = `mail.${zoneName}`;
 const hostName = `mx1.${zoneName}`;
@@ -265,6 +267,7 @@ describeWith(['moto_server', 'named', 'dkimpy'], 'a rotation on AWS', () => {
             domainName: 'api.example.com',
             stage: '$default',
             requestId: randomUUID(),
+            authorizer: { iam: { userArn: operator } },
             http: { method, path, protocol: 'HTTP/1.1', sourceIp: '127.0.0.1', userAgent: 'test' },
           },
         } as unknown as LambdaEvent;

@@ -1,0 +1,118 @@
+// Routes of domains: what is, what comes, what was ordered, and orders.
+
+import { type Context, Hono } from 'hono';
+import { compromiseRequest, parseBody, reasonRequest, rotationRequest } from '../../contract/api.ts';
+import {
+  abortRotation,
+  type Declared,
+  declareCompromised,
+  type Ordered,
+  requestRotation,
+  rollBack,
+} from '../../engine/commands.ts';
+import {
+  domainTrail,
+  keyStatusOf,
+  keysStatus,
+  planOf,
+  rotationStatusOf,
+  rotationsStatus,
+} from '../../engine/details.ts';
+import { forecast } from '../../engine/forecast.ts';
+import { rotationStatus, statusOf, statusOfAll } from '../../engine/status.ts';
+import { domainIn, type Edge, orderIn, pageAnswer, pageIn, wholeNumber } from './edge.ts';
+import { trailAnswer, trailIn } from './trail.ts';
+
+const page = { usual: 100, most: 500 };
+const days = { usual: 120, most: 3_650 };
+
+/** RFC 9110 §15.3.3: the work goes on; Location says where to look after it. */
+const accepted = (
+  context: Context,
+  domain: string,
+  { rotation, joined, row }: Ordered | Declared,
+  about: { readonly selector?: string } = {},
+): Response => {
+  const at = `/v1/domains/${domain}`;
+  const { selector } = about;
+  context.header(
+    'Location',
+    rotation === undefined ? `${at}/keys/${selector}` : `${at}/rotations/${encodeURIComponent(rotation.id)}`,
+  );
+  const body = {
+    domain,
+    ...about,
+    joined,
+    ...(rotation === undefined ? {} : { rotation: rotationStatus(row, rotation) }),
+  };
+  return context.json(body, 202);
+};
+
+const reading = (edge: Edge): Hono => {
+  const { world, session } = edge;
+  const app = new Hono();
+  app.get('/v1/domains', async (context) => {
+    const { next, ...found } = await statusOfAll(world, await session(), pageIn(context, 'domains', page));
+    return pageAnswer(context, 'domains', found, next);
+  });
+  app.get('/v1/domains/:domain', async (context) =>
+    context.json(await statusOf(world, await session(), domainIn(context))),
+  );
+  app.get('/v1/domains/:domain/keys', async (context) =>
+    context.json(await keysStatus(world, await session(), domainIn(context))),
+  );
+  app.get('/v1/domains/:domain/keys/:selector', async (context) =>
+    context.json(await keyStatusOf(world, await session(), domainIn(context), context.req.param('selector'))),
+  );
+  app.get('/v1/domains/:domain/rotations', async (context) =>
+    context.json(await rotationsStatus(world, await session(), domainIn(context))),
+  );
+  app.get('/v1/domains/:domain/rotations/:rotation', async (context) =>
+    context.json(
+      await rotationStatusOf(world, await session(), domainIn(context), context.req.param('rotation')),
+    ),
+  );
+  app.get('/v1/domains/:domain/plan', async (context) =>
+    context.json(await planOf(world, await session(), domainIn(context))),
+  );
+  app.get('/v1/domains/:domain/forecast', async (context) => {
+    const horizon = wholeNumber(context.req.query('days'), 'days', days);
+    return context.json(await forecast(world, await session(), domainIn(context), horizon));
+  });
+  app.get('/v1/domains/:domain/audit', async (context) => {
+    const domain = domainIn(context);
+    const trail = await domainTrail(world, await session(), domain, trailIn(context, domain));
+    return trailAnswer(context, domain, { domain }, trail);
+  });
+  return app;
+};
+
+const orders = (edge: Edge): Hono => {
+  const { world, session } = edge;
+  const app = new Hono();
+  app.post('/v1/domains/:domain/rotations', async (context) => {
+    const domain = domainIn(context);
+    const order = { ...parseBody(rotationRequest, await context.req.text()), ...orderIn(edge, context) };
+    return accepted(context, domain, await requestRotation(world, await session(), domain, order));
+  });
+  app.post('/v1/domains/:domain/keys/:selector/compromise', async (context) => {
+    const domain = domainIn(context);
+    const selector = context.req.param('selector');
+    const order = { ...parseBody(compromiseRequest, await context.req.text()), ...orderIn(edge, context) };
+    const declared = await declareCompromised(world, await session(), domain, selector, order);
+    return accepted(context, domain, declared, { selector });
+  });
+  app.post('/v1/domains/:domain/rollback', async (context) => {
+    const domain = domainIn(context);
+    const order = { ...parseBody(reasonRequest, await context.req.text()), ...orderIn(edge, context) };
+    return accepted(context, domain, await rollBack(world, await session(), domain, order));
+  });
+  app.post('/v1/domains/:domain/abort', async (context) => {
+    const domain = domainIn(context);
+    const order = { ...parseBody(reasonRequest, await context.req.text()), ...orderIn(edge, context) };
+    return accepted(context, domain, await abortRotation(world, await session(), domain, order));
+  });
+  return app;
+};
+
+export const domainRoutes = (edge: Edge): Hono => reading(edge).route('/', orders(edge));

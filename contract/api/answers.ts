@@ -1,0 +1,196 @@
+// What the HTTP API answers, as schemas. For the OpenAPI document and for tests: no function ships them. May use zod/mini and
+// core only. They are strict: an answer with a field that is not written here is a defect of one of the two.
+
+import * as z from 'zod/mini';
+import { algorithms } from '../../core/algorithm.ts';
+import type { ErrorCode } from '../../core/errors.ts';
+import { states } from '../../core/key/state.ts';
+
+export const time = z.iso.datetime().check(z.describe('RFC 3339, UTC, with milliseconds'));
+export const algorithm = z.enum(Object.keys(algorithms));
+const says = (text: string) => z.string().check(z.describe(text));
+const maybe = z.exactOptional;
+
+const errorCodes: Readonly<Record<ErrorCode, true>> = {
+  busy: true,
+  conflict: true,
+  denied: true,
+  exists: true,
+  'host.refused': true,
+  'host.unreachable': true,
+  invalid: true,
+  'not-found': true,
+  rejected: true,
+  'stale-fleet': true,
+  throttled: true,
+  unavailable: true,
+  unsafe: true,
+  untrusted: true,
+};
+
+export const problem = z.strictObject({
+  type: z.literal('about:blank'),
+  title: says('The phrase of the status'),
+  status: z.int().check(z.minimum(400), z.maximum(599)),
+  detail: says('What is wrong and what to do, for people'),
+  code: z.enum(Object.keys(errorCodes)).check(z.describe('For programs: it says more than the status')),
+  field: maybe(says('The field, parameter or header that is wrong')),
+});
+
+const keyFields = {
+  selector: z.string(),
+  algorithm,
+  state: z.enum(states).check(z.describe('As docs/lifecycle.md says')),
+  record: says('The name of its TXT record'),
+  target: maybe(says('Where the record lies in another zone, by a CNAME')),
+  reserved: time,
+  adopted: maybe(time),
+  compromised: maybe(says('Why it is said that others may hold it')),
+  abandoned: maybe(says('Why it was given up before it signed')),
+  active: maybe(time),
+};
+export const key = z.strictObject(keyFields);
+
+const detailFields = {
+  ...keyFields,
+  rotation: says('The id of its rotation'),
+  publicKey: maybe(says('p= of its record: base64')),
+  destroyed: maybe(time),
+  times: z.record(z.string(), time).check(z.describe('When each thing that is known of it was so')),
+};
+export const keyDetail = z.strictObject(detailFields);
+export const keyAnswer = z.strictObject({ domain: z.string(), ...detailFields });
+export const keys = z.strictObject({ domain: z.string(), keys: z.array(keyDetail) });
+
+const rotationFields = {
+  id: z.string(),
+  kind: z.enum(['first', 'adopted', 'scheduled', 'requested', 'emergency', 'rollback']),
+  state: z
+    .enum(['under-way', 'switching', 'done', 'aborted'])
+    .check(z.describe('switching: hosts were told, and not every one has confirmed')),
+  requested: time,
+  algorithms: z.array(algorithm),
+  selectors: z.array(z.string()),
+  by: maybe(says('Who asked; absent where the schedule did')),
+  reason: maybe(z.string()),
+  unsigned: maybe(z.literal(true)),
+  aborted: maybe(says('Why it was given up')),
+};
+export const rotation = z.strictObject(rotationFields);
+export const rotations = z.strictObject({ domain: z.string(), rotations: z.array(rotation) });
+
+export const blocked = z.strictObject({
+  by: z.enum(['wait', 'hosts', 'no-ready-host', 'self-test', 'dns', 'trouble']),
+  says: z.string(),
+  selector: maybe(z.string()),
+  until: maybe(time),
+});
+
+export const rotationAnswer = z.strictObject({
+  domain: z.string(),
+  ...rotationFields,
+  keys: z.array(key),
+  blockedBy: z.array(blocked),
+  wakeAt: maybe(time),
+});
+
+export const domain = z.strictObject({
+  domain: z.string(),
+  zone: z.string(),
+  pool: z.string(),
+  leaving: z.boolean(),
+  keys: z.array(key),
+  rotations: z.array(rotation),
+  taken: z.array(z.strictObject({ selector: z.string(), reason: z.string() })),
+  notes: maybe(z.array(z.string())),
+  next: z.array(z.string()).check(z.describe('Steps that would be done now')),
+  blockedBy: z.array(blocked),
+  nextRotation: maybe(time),
+  wakeAt: maybe(time),
+});
+
+const next = maybe(says('The cursor of the next page: pass it on as after. Absent: this is the last'));
+export const domains = z.strictObject({ domains: z.array(domain), next });
+
+export const plan = z.strictObject({
+  domain: z.string(),
+  actions: z.array(z.strictObject({ do: z.string(), step: z.string(), selector: maybe(z.string()) })),
+  blockedBy: z.array(blocked),
+  wakeAt: maybe(time),
+});
+
+export const forecast = z.strictObject({
+  domain: z.string(),
+  events: z.array(z.strictObject({ at: time, does: z.string(), selector: maybe(z.string()) })),
+});
+
+export const ordered = z.strictObject({
+  domain: z.string(),
+  joined: z.boolean().check(z.describe('It was under way already, or this very request was answered before')),
+  rotation,
+});
+export const declared = z.strictObject({
+  domain: z.string(),
+  selector: z.string(),
+  joined: z.boolean(),
+  rotation: maybe(rotation),
+});
+
+export const host = z.strictObject({
+  host: z.string(),
+  pool: z.string(),
+  ready: z.boolean().check(z.describe('Whether rotations wait for it')),
+  cursor: z.nullable(z.strictObject({ epoch: z.int(), n: z.int() })),
+  failed: z.record(z.string(), z.string()).check(z.describe('domain/selector, and why it cannot be used')),
+  excluded: maybe(z.string()),
+  fenced: maybe(z.string()),
+  lastSeen: maybe(time),
+  trusts: maybe(z.array(z.string()).check(z.describe('Thumbprints of bundle keys (RFC 7638)'))),
+  trouble: maybe(z.string()),
+});
+export const hosts = z.strictObject({ hosts: z.array(host), next });
+export const excluded = z.strictObject({ host: z.string(), excluded: maybe(z.string()) });
+export const returned = z.strictObject({ host: z.string(), ready: z.boolean() });
+
+const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/));
+export const auditEvent = z.strictObject({
+  subject: says('The domain, or host/NAME'),
+  n: z.int().check(z.minimum(1)),
+  at: time,
+  who: says('As the edge authenticated them; selkie where nobody asked'),
+  what: z.enum([
+    'rotate',
+    'emergency',
+    'abort',
+    'rollback',
+    'compromise',
+    'exclude',
+    'return',
+    'fence',
+    'force fleet',
+  ]),
+  why: maybe(z.string()),
+  before: z.unknown(),
+  after: z.unknown(),
+  previous: sha256,
+  hash: sha256.check(z.describe('SHA-256 of the event without this field, as RFC 8785 writes it')),
+});
+const trail = {
+  events: z.array(auditEvent),
+  last: maybe(
+    z
+      .strictObject({ n: z.int(), hash: sha256 })
+      .check(z.describe('The last event of all: so that one that is missing at the end is seen')),
+  ),
+  next,
+};
+export const domainAudit = z.strictObject({ domain: z.string(), ...trail });
+export const hostAudit = z.strictObject({ host: z.string(), ...trail });
+
+export const bundleKeys = z.strictObject({
+  keys: z.array(
+    z.looseObject({ kty: z.literal('EC'), crv: z.literal('P-256'), x: z.string(), y: z.string() }),
+  ),
+});
+
+export const openApi = z.looseObject({ openapi: z.string() });

@@ -1,0 +1,267 @@
+// Every operation of the HTTP API, as data: the OpenAPI document is made of it, and tests hold it against the application.
+// No function ships it.
+
+import type * as z from 'zod/mini';
+import { compromiseRequest, reasonRequest, rotationRequest } from '../api.ts';
+import * as answers from './answers.ts';
+
+/** As many schemas as the document names; the key is the name there. */
+export const schemas = {
+  Problem: answers.problem,
+  Time: answers.time,
+  Algorithm: answers.algorithm,
+  Key: answers.key,
+  KeyDetail: answers.keyDetail,
+  KeyAnswer: answers.keyAnswer,
+  Keys: answers.keys,
+  Rotation: answers.rotation,
+  Rotations: answers.rotations,
+  RotationAnswer: answers.rotationAnswer,
+  Blocked: answers.blocked,
+  Domain: answers.domain,
+  Domains: answers.domains,
+  Plan: answers.plan,
+  Forecast: answers.forecast,
+  Ordered: answers.ordered,
+  Declared: answers.declared,
+  Host: answers.host,
+  Hosts: answers.hosts,
+  Excluded: answers.excluded,
+  Returned: answers.returned,
+  AuditEvent: answers.auditEvent,
+  DomainAudit: answers.domainAudit,
+  HostAudit: answers.hostAudit,
+  BundleKeys: answers.bundleKeys,
+  OpenApi: answers.openApi,
+  RotationRequest: rotationRequest,
+  CompromiseRequest: compromiseRequest,
+  ReasonRequest: reasonRequest,
+} satisfies Record<string, z.ZodMiniType>;
+
+export type SchemaName = keyof typeof schemas;
+
+/** A parameter of a query. */
+export type QueryName = 'after' | 'limit' | 'days';
+
+export interface Operation {
+  readonly method: 'get' | 'post' | 'delete';
+  /** As OpenAPI writes it: `{name}` stands for one segment. */
+  readonly path: string;
+  readonly id: string;
+  readonly says: string;
+  readonly query?: readonly QueryName[];
+  /** The most that `limit` or `days` may be, and what it is where it is not said. */
+  readonly bound?: { readonly usual: number; readonly most: number };
+  /** A body in JSON; `token`: a compact JWS in plain text. */
+  readonly body?: SchemaName | 'token';
+  /** An order: it takes an Idempotency-Key and leaves an audit event. */
+  readonly order?: true;
+  readonly answer: {
+    readonly status: 200 | 202 | 204;
+    /** `token`: a compact JWE in plain text; absent: no body. */
+    readonly schema?: SchemaName | 'token';
+    /** May be a 204 too. */
+    readonly orNone?: true;
+    readonly headers?: readonly ('Link' | 'Location')[];
+  };
+  /** Problems besides 400, 403, 404 and 503. */
+  readonly problems?: readonly (409 | 502)[];
+  /** Nobody is asked who he is, or the host's own key says it. */
+  readonly open?: true;
+}
+
+const domain = '/v1/domains/{domain}';
+const host = '/v1/hosts/{host}';
+const accepted = (schema: SchemaName) => ({ status: 202, schema, headers: ['Location'] }) as const;
+const paged = (schema: SchemaName) => ({ status: 200, schema, headers: ['Link'] }) as const;
+const shown = (schema: SchemaName) => ({ status: 200, schema }) as const;
+
+export const operations: readonly Operation[] = [
+  {
+    method: 'get',
+    path: '/v1/domains',
+    id: 'listDomains',
+    says: 'The domains in the order of their names, page by page',
+    query: ['after', 'limit'],
+    bound: { usual: 100, most: 500 },
+    answer: paged('Domains'),
+  },
+  {
+    method: 'get',
+    path: domain,
+    id: 'getDomain',
+    says: 'What a domain signs with, what comes next, and what it waits for',
+    answer: shown('Domain'),
+  },
+  {
+    method: 'get',
+    path: `${domain}/keys`,
+    id: 'listKeys',
+    says: 'All keys of a domain that are remembered, those that are gone too',
+    answer: shown('Keys'),
+  },
+  {
+    method: 'get',
+    path: `${domain}/keys/{selector}`,
+    id: 'getKey',
+    says: 'One key: its state, its public half, and when each of its steps was done',
+    answer: shown('KeyAnswer'),
+  },
+  {
+    method: 'post',
+    path: `${domain}/keys/{selector}/compromise`,
+    id: 'declareCompromised',
+    says: 'Others may hold this key, whatever its state: where it signs, an emergency rotation replaces it; any other is revoked without the time of its drain',
+    body: 'CompromiseRequest',
+    order: true,
+    answer: accepted('Declared'),
+    problems: [409],
+  },
+  {
+    method: 'get',
+    path: `${domain}/rotations`,
+    id: 'listRotations',
+    says: 'All rotations of a domain that are remembered, oldest first',
+    answer: shown('Rotations'),
+  },
+  {
+    method: 'post',
+    path: `${domain}/rotations`,
+    id: 'rotate',
+    says: 'Rotate now. One that is under way is joined; an emergency takes the place of one that has not switched',
+    body: 'RotationRequest',
+    order: true,
+    answer: accepted('Ordered'),
+    problems: [409],
+  },
+  {
+    method: 'get',
+    path: `${domain}/rotations/{rotation}`,
+    id: 'getRotation',
+    says: 'One rotation: its state, its keys, and what it waits for',
+    answer: shown('RotationAnswer'),
+  },
+  {
+    method: 'post',
+    path: `${domain}/rollback`,
+    id: 'rollBack',
+    says: 'Go back to the key set before; where the rotation under way has not switched, give it up',
+    body: 'ReasonRequest',
+    order: true,
+    answer: accepted('Ordered'),
+    problems: [409],
+  },
+  {
+    method: 'post',
+    path: `${domain}/abort`,
+    id: 'abort',
+    says: 'Give up the rotation under way; one that has switched is rolled back',
+    body: 'ReasonRequest',
+    order: true,
+    answer: accepted('Ordered'),
+    problems: [409],
+  },
+  {
+    method: 'get',
+    path: `${domain}/plan`,
+    id: 'getPlan',
+    says: 'What would be done at this moment, and what it waits for',
+    answer: shown('Plan'),
+  },
+  {
+    method: 'get',
+    path: `${domain}/forecast`,
+    id: 'getForecast',
+    says: 'What will happen if nothing goes wrong',
+    query: ['days'],
+    bound: { usual: 120, most: 3_650 },
+    answer: shown('Forecast'),
+  },
+  {
+    method: 'get',
+    path: `${domain}/audit`,
+    id: 'getDomainAudit',
+    says: 'What was ordered for a domain, from the beginning, chained by hashes',
+    query: ['after', 'limit'],
+    bound: { usual: 100, most: 1_000 },
+    answer: paged('DomainAudit'),
+  },
+  {
+    method: 'get',
+    path: '/v1/hosts',
+    id: 'listHosts',
+    says: 'The mail hosts of the fleet in the order of their names, page by page',
+    query: ['after', 'limit'],
+    bound: { usual: 500, most: 1_000 },
+    answer: paged('Hosts'),
+  },
+  {
+    method: 'get',
+    path: host,
+    id: 'getHost',
+    says: 'One mail host: whether it counts, what it has, what troubles it',
+    answer: shown('Host'),
+  },
+  {
+    method: 'get',
+    path: `${host}/audit`,
+    id: 'getHostAudit',
+    says: 'What was ordered for a mail host, from the beginning, chained by hashes',
+    query: ['after', 'limit'],
+    bound: { usual: 100, most: 1_000 },
+    answer: paged('HostAudit'),
+  },
+  {
+    method: 'post',
+    path: `${host}/exclusion`,
+    id: 'excludeHost',
+    says: 'Rotations no longer wait for this host',
+    body: 'ReasonRequest',
+    order: true,
+    answer: shown('Excluded'),
+    problems: [409],
+  },
+  {
+    method: 'delete',
+    path: `${host}/exclusion`,
+    id: 'returnHost',
+    says: 'The host counts again, once it holds a full snapshot',
+    body: 'ReasonRequest',
+    order: true,
+    answer: shown('Returned'),
+    problems: [409],
+  },
+  {
+    method: 'get',
+    path: '/v1/bundle-keys',
+    id: 'listBundleKeys',
+    says: 'The public keys that hosts are to trust for bundles, as JWKs: a host that enrols compares their thumbprint with the one that it was told',
+    answer: shown('BundleKeys'),
+    open: true,
+  },
+  {
+    method: 'post',
+    path: `${host}/pull`,
+    id: 'pull',
+    says: 'A host asks for what is new: a JWS by its own key. The answer is a bundle sealed to it, or nothing',
+    body: 'token',
+    answer: { status: 200, schema: 'token', orNone: true },
+    open: true,
+  },
+  {
+    method: 'post',
+    path: `${host}/acknowledgements`,
+    id: 'acknowledge',
+    says: 'A host says what it has applied: a JWS by its own key',
+    body: 'token',
+    answer: { status: 204 },
+    open: true,
+  },
+  {
+    method: 'get',
+    path: '/openapi.json',
+    id: 'getOpenApi',
+    says: 'This document',
+    answer: shown('OpenApi'),
+  },
+];
