@@ -5,8 +5,9 @@ import { hostSubject, selkieItself } from '../core/audit.ts';
 import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import { samePlace } from '../core/key/evidence.ts';
 import { type FleetHost, hostsOf } from '../core/policy.ts';
-import { add, days, type Instant, instant, latest, minutes } from '../core/time.ts';
+import { add, days, type Instant, minutes } from '../core/time.ts';
 import { auditedHost, type Order } from './audit.ts';
+import { heardUses, usesThatCount } from './last-use.ts';
 import type { Commit, HostRow, Unit } from './ports.ts';
 import { zoneUnits } from './units.ts';
 import { smallPool } from './wake-hosts.ts';
@@ -180,20 +181,18 @@ const stillOfUse = (lastUse: HostRow['lastUse'], now: Instant): HostRow['lastUse
   Object.fromEntries(Object.entries(lastUse).filter(([, at]) => now < add(at, days(90))));
 
 /** The row after an acknowledgement of its newest manifest. */
-const acknowledged = (row: HostRow, ack: Acknowledgement, session: Session): HostRow => {
+const acknowledged = (
+  row: HostRow,
+  ack: Acknowledgement,
+  session: Session,
+  lastUse: HostRow['lastUse'],
+): HostRow => {
   const now = session.now();
   const { manifest, cursor: _cursor, trouble: _trouble, queueLifetime: _queues, fenced, ...rest } = row;
   // Which parts of a snapshot it had before, a pull said, which may be a replayed one: the cursor shows that it has them all.
   const snapshot = manifest?.completes === true && samePlace(manifest.upTo, ack.cursor);
   // Only an answer to a snapshot makes a host complete; what it said before a fence or another key store does not count.
   const complete = ack.complete && (snapshot || (row.complete && row.incarnation === ack.incarnation));
-  // The host's clock is its own: a use is not later than its report.
-  const lastUse = Object.fromEntries(
-    Object.entries(ack.lastUse ?? {}).map(([name, at]) => {
-      const heard = instant(Math.min(at, now));
-      return [name, latest(heard, row.lastUse[name] ?? heard)];
-    }),
-  );
   return {
     ...rest,
     incarnation: ack.incarnation,
@@ -222,10 +221,18 @@ export const takeAcknowledgement = async (
 ): Promise<HostRow> => {
   const host = fleetHost(world, name);
   const ack = await world.seals.acknowledgement(jws, proofBy(host, session));
+  const seen = await hostRow(world, host);
+  const counts =
+    seen.manifest?.nonce === ack.nonce
+      ? await usesThatCount(world, seen, ack, session.now(), hostClockSkew)
+      : {};
   let before: HostRow | undefined;
   const after = await changeHost(world, host, (row) => {
     before = row;
-    return row.manifest?.nonce === ack.nonce ? acknowledged(row, ack, session) : undefined;
+    if (row.manifest?.nonce !== ack.nonce) return undefined;
+    // Judged from another row: rather too many are kept.
+    const uses = row.version === seen.version ? counts : heardUses(row, ack, session.now());
+    return acknowledged(row, ack, session, uses);
   });
   if (before !== undefined && after !== before) await wakeWaiting(world, session, before, after);
   return after;

@@ -142,8 +142,8 @@ export class SelkieStack extends Stack {
       new SqsEventSource(queue, {
         batchSize: 5,
         reportBatchItemFailures: true,
-        // Route 53 takes ten requests a second from an account: more workers would wait for each other.
-        maxConcurrency: 8,
+        // Half of them make RSA keys as fast as Route 53 takes records (docs/adr/0009-scale.md); more would wait for each other.
+        maxConcurrency: 16,
       }),
     );
     guard.before(tick, reconcile, ...this.allowZones(reconcile, fleet));

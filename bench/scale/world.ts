@@ -305,6 +305,7 @@ export const createScaleWorld = async (
         report: ({ level, says }) => {
           if (level !== 'step' && counts.unexpected.length < 20) counts.unexpected.push(says);
         },
+        count: () => {},
       },
       fleet,
       worker: `w${n}`,
