@@ -21,7 +21,8 @@ import { createSeals } from '../contract/seals.ts';
 import { describe, SelkieError } from '../core/errors.ts';
 import { refusalText } from '../core/fleet-change.ts';
 import type { Fleet } from '../core/policy.ts';
-import { seconds } from '../core/time.ts';
+import { days, seconds } from '../core/time.ts';
+import { orderAudit } from '../engine/drift.ts';
 import { examineFleet } from '../engine/fleet-guard.ts';
 import type { Happening, Ledger } from '../engine/ports.ts';
 import { tick, workOn } from '../engine/tick.ts';
@@ -32,6 +33,7 @@ const hostName = 'this-machine';
 const loopback = '127.0.0.1';
 /** How often due work is looked for: a look costs one query of a local file. */
 const sweepEvery = seconds(1);
+const auditEvery = days(1);
 
 export interface LocalOptions {
   readonly dir: string;
@@ -250,17 +252,22 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
     const sweep = () => tick(world);
     const trySweep = () => sweep().catch((error: unknown) => log(`sweep: ${describe(error)}`));
     const sweeping = setInterval(trySweep, sweepEvery);
+    const audit = () => orderAudit(world).catch((error: unknown) => log(`audit: ${describe(error)}`));
+    const auditing = setInterval(audit, auditEvery);
     const consumed = queue.consume(
       (unit) => workOn(world, unit),
       (unit, error) => log(`${unit.kind} unit comes back: ${describe(error)}`),
     );
     closers.push(async () => {
       clearInterval(sweeping);
+      clearInterval(auditing);
       queue.close();
       await consumed;
     });
     // Where it fails (a full disk, a clock that went back) it is tried again; the agent signs with what it has meanwhile.
     await trySweep();
+    // What happened while it did not run; before the first fleet is installed there is nothing to compare.
+    await audit();
     return {
       world,
       ports: {

@@ -6,6 +6,7 @@
 // is refused where anything else stands there by then. And after it the row is read once more: where the key moved on in just
 // that moment, what should stand there now is put there.
 
+import { parseKeyRecord } from '../../core/dkim/key-record.ts';
 import { describe, hasCode } from '../../core/errors.ts';
 import { cohortOf } from '../../core/key/cohorts.ts';
 import type { Accepted, DomainRow } from '../../core/key/evidence.ts';
@@ -32,6 +33,17 @@ const shown = (set: TxtSet): string =>
 /** Whether a set is what should stand there, to the TTL: drains are reckoned with it. */
 export const stands = (standing: Extract<Standing, { is: 'record' }>, set: TxtSet | undefined): boolean =>
   holdsOnly(set, standing.value) && set?.ttl === standing.ttl;
+
+/** Exactly one record, and it says that its key is revoked (RFC 6376 §3.6.1: an empty `p=`). */
+const isTombstone = (set: TxtSet | undefined): boolean => {
+  const [value, ...more] = set?.values ?? [];
+  if (value === undefined || more.length > 0) return false;
+  try {
+    return parseKeyRecord(value).revoked;
+  } catch {
+    return false;
+  }
+};
 
 const difference = (standing: Extract<Standing, { is: 'record' }>, there: TxtSet | undefined): string => {
   if (there === undefined) return 'is gone';
@@ -117,6 +129,13 @@ export const mend = async (
           ...(command === undefined ? {} : { command }),
         };
       }
+      if (standing.what === 'key' && isTombstone(there))
+        return {
+          ...about,
+          kind: 'record-edited',
+          says: `${name} says that the key is revoked, and the ledger says that it is not. It is left so: who revoked it by hand had a reason, and a ledger that is older than the zone came from a backup and has to be brought up first (docs/operations.md, Recovery drills). Mail signed with ${selector} fails until ${domain} signs with another key:`,
+          command: `selkie emergency ${domain}`,
+        };
       const kind = there === undefined ? 'record-missing' : 'record-edited';
       const how = difference(standing, there);
       try {
