@@ -295,6 +295,13 @@ const edit = (parts: WorldParts, item: Extract<Item, { do: 'hand-edit' }>): void
   checker.edited(name, Number.MAX_SAFE_INTEGER);
   const wrong = { ttl: standing.set.ttl, values: ['v=DKIM1; k=rsa; p=BBBB'] };
   dns.put(facts.zone, name, item.remove ? undefined : wrong);
+  // Some audits come before the hand; then the hand finds nothing to mend.
+  const chance = stream(parts.scenario.seed, `audit ${name} ${parts.loop.now()}`);
+  const { zone } = facts.zone;
+  if (chance.chance(0.6))
+    later(chance.int(0, milliseconds(item.for)), () =>
+      parts.crew.send([{ kind: 'audit', zone: zone.name }], 0),
+    );
   later(item.for, () => {
     // Mended only where nobody, Selkie included, has written there since.
     const there = facts.zone.standing.get(name);
