@@ -20,7 +20,7 @@ export interface Pace {
   readonly requests: number;
 }
 
-export const route53Pace: Pace = { changes: 80, requests: 8 };
+const route53Pace: Pace = { changes: 80, requests: 8 };
 
 /** When the work on each domain begins: a cohort at a time, no sooner than the provider takes them. */
 export const startsOf = (

@@ -71,7 +71,7 @@ const keyTime = 150;
 /** Keys of one secret, in the layout of many. */
 const keysInSecret = 38;
 
-export const fleetOf = ({ domains, zones, hosts }: FleetShape): Fleet => {
+const fleetOf = ({ domains, zones, hosts }: FleetShape): Fleet => {
   const names = Array.from({ length: domains }, (_, n) => n);
   const zoneName = (n: number): string => (zones === 'own' ? `d${n}.example` : `z${n % zones}.example`);
   const domainName = (n: number): string =>

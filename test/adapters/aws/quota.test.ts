@@ -1,4 +1,5 @@
 // The quota that all workers share: its buckets on moto and in memory, how much is spent in a time, and what a writer makes of it.
+import { Agent } from 'node:http';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import {
@@ -18,6 +19,8 @@ import { describeWith } from '../../tools/machine.ts';
 import { type Moto, motoClient, startMoto } from '../../tools/moto.ts';
 
 describeWith(['moto_server'], 'on moto', () => {
+  // moto looks and writes in two steps, DynamoDB in one: over one connection they are one after the other.
+  const httpAgent = new Agent({ keepAlive: true, maxSockets: 1 });
   let moto: Moto;
   let tables = 0;
   const clients: DynamoDBClient[] = [];
@@ -26,12 +29,14 @@ describeWith(['moto_server'], 'on moto', () => {
   }, 60_000);
   afterAll(async () => {
     for (const client of clients) client.destroy();
+    httpAgent.destroy();
     await moto?.stop();
   });
   bucketsContract('DynamoDB', async () => {
     tables += 1;
     const table = `buckets-${tables}`;
-    const [one, other] = [new DynamoDBClient(motoClient(moto.url)), new DynamoDBClient(motoClient(moto.url))];
+    const connect = () => new DynamoDBClient({ ...motoClient(moto.url), requestHandler: { httpAgent } });
+    const [one, other] = [connect(), connect()];
     clients.push(one, other);
     await createTable(one, table);
     return [createDynamoBuckets({ client: one, table }), createDynamoBuckets({ client: other, table })];

@@ -255,16 +255,11 @@ describe('a pending pair', () => {
 describe('in an emergency', () => {
   const silent = [host('mx1'), host('mx2', { cursor: 0 })];
   const now = add(t, minutes(10));
-  const emergency = (last: keyof typeof duty, more = {}) =>
-    row(
-      [
-        key('240127e', 'stopIntended', { facts: { compromised: { ...at, reason: 'stolen' } } }),
-        key('240128e', last),
-      ],
-      {
-        rotations: [rotation('240127e'), rotation('240128e', { kind: 'emergency', ...more })],
-      },
-    );
+  const stolen = { compromised: { ...at, reason: 'stolen' } };
+  const emergency = (last: keyof typeof duty, more = {}, before: Partial<Key['evidence']> = stolen) =>
+    row([key('240127e', 'stopIntended', { facts: before }), key('240128e', last)], {
+      rotations: [rotation('240127e'), rotation('240128e', { kind: 'emergency', ...more })],
+    });
   const fences = (of: ReturnType<typeof emergency>): number =>
     actions(plan(situation(of, { hosts: silent, now }))).filter((action) => action.do === 'fence').length;
 
@@ -274,13 +269,18 @@ describe('in an emergency', () => {
   });
 
   it('it is not in another rotation, in an emergency that was aborted, or in one before the last', () => {
-    expect(fences(emergency('offered', { kind: 'requested' }))).toBe(0);
-    expect(fences(emergency('signIntended', { aborted: { ...at, reason: 'why', by: 'operator' } }))).toBe(0);
-    const over = emergency('signIntended');
+    expect(fences(emergency('offered', { kind: 'requested' }, {}))).toBe(0);
+    const aborted = { aborted: { ...at, reason: 'why', by: 'operator' } };
+    expect(fences(emergency('signIntended', aborted, {}))).toBe(0);
+    const over = emergency('signIntended', {}, {});
     expect(fences({ ...over, rotations: over.rotations.toReversed() })).toBe(0);
     const later = rotation('later', { selectors: ['240128e'] });
     expect(fences({ ...over, rotations: [...over.rotations, later] })).toBe(0);
     expect(fences({ ...over, rotations: [later, ...over.rotations] })).toBe(2);
+  });
+
+  it('a silent host is fenced that may sign with a compromised key, whatever rotation it is in', () => {
+    expect(fences(emergency('offered', { kind: 'requested' }))).toBe(1);
   });
 
   it('without a rotation, nothing is one', () => {
