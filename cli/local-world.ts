@@ -230,6 +230,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
     });
     closers.push(() => agent.close());
     const queue = createLocalQueue({ retryAfter: seconds(2) });
+    const installed = (await ledger.head()).fleetVersion;
     const world: World = {
       clock: systemClock,
       randomness: systemRandomness,
@@ -244,7 +245,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       reporter: { report },
       // One worker: after a kill it takes its own leases again instead of waiting for their end.
       worker: hostName,
-      fleet: localFleet(fleet, dns.port, agent, (await ledger.head()).fleetVersion),
+      fleet: localFleet(fleet, dns.port, agent, installed),
     };
     const api = await startApi(world, dir, ports.api, log);
     closers.push(() => api.close());
@@ -266,8 +267,8 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
     });
     // Where it fails (a full disk, a clock that went back) it is tried again; the agent signs with what it has meanwhile.
     await trySweep();
-    // What happened while it did not run; before the first fleet is installed there is nothing to compare.
-    await audit();
+    // What happened while it did not run; the first time there is nothing to compare.
+    if (installed > 0) await audit();
     return {
       world,
       ports: {
