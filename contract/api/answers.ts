@@ -187,6 +187,48 @@ const trail = {
 export const domainAudit = z.strictObject({ domain: z.string(), ...trail });
 export const hostAudit = z.strictObject({ host: z.string(), ...trail });
 
+const finding = z.strictObject({
+  kind: z.enum([
+    'record-edited',
+    'record-missing',
+    'record-foreign',
+    'record-orphan',
+    'zone-gone',
+    'zone-refused',
+    'delegation',
+    'secret-missing',
+    'secret-orphan',
+    'domain-unknown',
+    'host-unknown',
+    'host-silent',
+    'host-behind',
+  ]),
+  name: says('The record, the secret, the domain or the host'),
+  says: z.string(),
+  level: z.enum(['note', 'alarm']),
+  since: time,
+  command: maybe(says('What a person may do about it, to paste')),
+  domain: maybe(z.string()),
+  selector: maybe(z.string()),
+  mended: maybe(z.strictObject({ change: z.string(), at: time, shown: maybe(time) })),
+});
+export const drift = z.strictObject({
+  audits: z.array(
+    z.strictObject({
+      subject: says('zone/NAME, or one of domains, secrets and hosts'),
+      begun: time,
+      at: time,
+      complete: z.boolean(),
+      compared: z.int(),
+      found: z.int(),
+      alarms: z.int(),
+      findings: z.array(finding).check(z.describe('The first hundred')),
+    }),
+  ),
+  next,
+});
+export const audits = z.strictObject({ audits: z.int(), subjects: z.array(z.string()) });
+
 export const bundleKeys = z.strictObject({
   keys: z.array(
     z.looseObject({ kty: z.literal('EC'), crv: z.literal('P-256'), x: z.string(), y: z.string() }),

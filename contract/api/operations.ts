@@ -3,6 +3,7 @@
 
 import type * as z from 'zod/mini';
 import { compromiseRequest, reasonRequest, rotationRequest } from '../api.ts';
+import { auditRequest } from '../drift.ts';
 import * as answers from './answers.ts';
 
 /** As many schemas as the document names; the key is the name there. */
@@ -31,11 +32,14 @@ export const schemas = {
   AuditEvent: answers.auditEvent,
   DomainAudit: answers.domainAudit,
   HostAudit: answers.hostAudit,
+  Audits: answers.audits,
+  Drift: answers.drift,
   BundleKeys: answers.bundleKeys,
   OpenApi: answers.openApi,
   RotationRequest: rotationRequest,
   CompromiseRequest: compromiseRequest,
   ReasonRequest: reasonRequest,
+  AuditRequest: auditRequest,
 } satisfies Record<string, z.ZodMiniType>;
 
 export type SchemaName = keyof typeof schemas;
@@ -230,6 +234,23 @@ export const operations: readonly Operation[] = [
     order: true,
     answer: shown('Returned'),
     problems: [409],
+  },
+  {
+    method: 'post',
+    path: '/v1/drift',
+    id: 'orderAudit',
+    says: 'Compare every record, secret, row and host with the ledger, or one zone; what is ours is put back',
+    body: 'AuditRequest',
+    answer: accepted('Audits'),
+  },
+  {
+    method: 'get',
+    path: '/v1/drift',
+    id: 'getDrift',
+    says: 'What the last audits found, page by page',
+    query: ['after', 'limit'],
+    bound: { usual: 20, most: 50 },
+    answer: paged('Drift'),
   },
   {
     method: 'get',

@@ -2,7 +2,7 @@
 import { afterEach, describe, expect, it } from 'vitest';
 import { servingKeys, stateOf } from '../../core/key/state.ts';
 import { days, hours, minutes, seconds } from '../../core/time.ts';
-import { abortRotation, requestRotation, rollBack } from '../../engine/commands.ts';
+import { abortRotation, declareCompromised, requestRotation, rollBack } from '../../engine/commands.ts';
 import { openSession } from '../../engine/world.ts';
 import { domain, type Simulation, simulate } from '../world/world.ts';
 
@@ -76,6 +76,109 @@ describe('an emergency', () => {
     const key = (await s.world.ledger.domain(domain))?.keys[0];
     expect(key?.evidence.revocationIntended).toBeDefined();
     expect(key?.turns[0].stopIntended).toBeDefined();
+  });
+});
+
+describe('a key that others may hold', () => {
+  const declared = async (s: Simulation, selector: string, order = {}) =>
+    declareCompromised(s.world, await session(s), domain, selector, order);
+
+  it('is replaced as in an emergency where it signs; said twice, it has one successor', async () => {
+    const s = await active();
+    const first = await declared(s, '240128e', { reason: 'stolen' });
+    const second = await declared(s, '240128e');
+    expect(first).toMatchObject({ joined: false, rotation: { kind: 'emergency', reason: 'stolen' } });
+    expect(second).toMatchObject({ joined: true, rotation: { id: first.rotation?.id } });
+    await s.run(hours(1));
+    expect(await states(s)).toEqual({ '240128e': 'revoked', '240128e-2': 'active' });
+  });
+
+  it('is given up with its rotation where it is about to sign, and another set takes its place', async () => {
+    const s = await active();
+    await requestRotation(s.world, await session(s), domain, {});
+    await s.run(minutes(10));
+    const { rotation } = await declared(s, '240128e-2');
+    expect(rotation).toMatchObject({ kind: 'emergency' });
+    await s.run(hours(1));
+    expect(await states(s)).toMatchObject({ '240128e-2': 'destroyed', '240128e-3': 'active' });
+    // Nobody said that the one before was in other hands.
+    expect((await states(s))['240128e']).toBe('draining');
+  });
+
+  it('is revoked without its drain where it signs no more, and nothing else changes', async () => {
+    const s = await active();
+    await requestRotation(s.world, await session(s), domain, {});
+    await s.run(hours(2));
+    expect((await states(s))['240128e']).toBe('draining');
+    const answer = await declared(s, '240128e', { reason: 'found in a backup' });
+    expect(answer).toMatchObject({ joined: false });
+    expect(answer.rotation).toBeUndefined();
+    await s.run(minutes(30));
+    expect(await states(s)).toEqual({ '240128e': 'revoked', '240128e-2': 'active' });
+    expect((await s.world.ledger.domain(domain))?.rotations).toHaveLength(2);
+    await expect(rollBack(s.world, await session(s), domain, {})).rejects.toMatchObject({ code: 'conflict' });
+  });
+
+  it('is noted of one that is revoked, and of one that is gone', async () => {
+    const s = await active();
+    await requestRotation(s.world, await session(s), domain, {});
+    await s.run(days(30));
+    expect((await states(s))['240128e']).toBe('destroyed');
+    const row = async () => (await s.world.ledger.domain(domain))?.keys[0]?.evidence.compromised;
+    expect(await declared(s, '240128e', { reason: 'late news' })).toMatchObject({ joined: false });
+    expect(await row()).toMatchObject({ reason: 'late news' });
+    expect(await declared(s, '240128e', { reason: 'again' })).toMatchObject({ joined: true });
+    expect(await row()).toMatchObject({ reason: 'late news' });
+  });
+
+  it('that has not confirmed its end on every host fences a silent one, as an emergency does', async () => {
+    open = await simulate('2024-01-28T09:00:00Z', { algorithms: ['ed25519'] }, [
+      'mx1.example.com',
+      'mx2.example.com',
+    ]);
+    const s = open;
+    await s.run(hours(2));
+    await requestRotation(s.world, await session(s), domain, {});
+    s.host('mx2.example.com').downFrom = 'switch';
+    await s.run(days(1));
+    // A planned rotation waits for the host.
+    const turn = async () => (await s.world.ledger.domain(domain))?.keys[0]?.turns[0];
+    expect(await turn()).toMatchObject({ stopIntended: {} });
+    expect((await turn())?.stopped).toBeUndefined();
+    await declared(s, '240128e');
+    await s.run(hours(2));
+    expect((await states(s))['240128e']).toBe('revoked');
+    expect((await s.world.ledger.host('mx2.example.com'))?.fenced).toBeDefined();
+  });
+
+  it('under one Idempotency-Key is said once, and another under it is refused', async () => {
+    const s = await active();
+    const order = { idempotencyKey: 'k' };
+    const first = await declared(s, '240128e', order);
+    await s.run(hours(2));
+    expect(await declared(s, '240128e', order)).toMatchObject({
+      joined: true,
+      rotation: { id: first.rotation?.id },
+    });
+    await expect(declared(s, '240128e-2', order)).rejects.toMatchObject({
+      code: 'conflict',
+      field: 'Idempotency-Key',
+    });
+  });
+
+  it('must be one of the domain', async () => {
+    const s = await active();
+    await expect(declared(s, '990101')).rejects.toMatchObject({ code: 'not-found', field: 'selector' });
+  });
+
+  it('of a domain that leaves is revoked too, without a successor', async () => {
+    const s = await active();
+    s.change({ leaving: true });
+    await s.run(minutes(10));
+    const answer = await declared(s, '240128e');
+    expect(answer.rotation).toBeUndefined();
+    await s.run(hours(1));
+    expect(await states(s)).toEqual({ '240128e': 'revoked' });
   });
 });
 

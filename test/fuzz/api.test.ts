@@ -7,6 +7,8 @@ import fc from 'fast-check';
 import type { Hono } from 'hono';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { createApi } from '../../adapters/http/api.ts';
+import { openApiDocument } from '../../contract/api/document.ts';
+import { operations } from '../../contract/api/operations.ts';
 import { hours } from '../../core/time.ts';
 import type { Ledger } from '../../engine/ports.ts';
 import { freePort } from '../tools/free-port.ts';
@@ -19,12 +21,15 @@ const host = 'mx1.example.com';
 let simulation: Simulation;
 let api: Hono;
 let log: string[];
+/** The id of the first. */
+let rotation = '';
 /** Writes that the ledger took. */
 let writes = 0;
 beforeAll(async () => {
   simulation = await simulate('2024-01-28T09:00:00Z', { algorithms: ['ed25519'] }, [host]);
   await simulation.run(hours(2));
   const { ledger } = simulation.world;
+  rotation = (await ledger.domain(domain))?.rotations[0]?.id ?? '';
   const counted: Ledger = {
     ...ledger,
     commit: async (commit) => {
@@ -79,6 +84,8 @@ const posts = [
   `/v1/domains/${domain}/rotations`,
   `/v1/domains/${domain}/rollback`,
   `/v1/domains/${domain}/abort`,
+  `/v1/domains/${domain}/keys/240128e/compromise`,
+  '/v1/drift',
   `/v1/hosts/${host}/exclusion`,
   `/v1/hosts/${host}/pull`,
   `/v1/hosts/${host}/acknowledgements`,
@@ -256,9 +263,11 @@ describe('a request', () => {
   });
 
   it.each([
-    ...posts.flatMap((path) => [
-      ['POST', path.replace(domain, 'example.net').replace(host, 'mx9.example.com')] as const,
-    ]),
+    ...posts
+      .filter((path) => path !== '/v1/drift')
+      .flatMap((path) => [
+        ['POST', path.replace(domain, 'example.net').replace(host, 'mx9.example.com')] as const,
+      ]),
     ['POST', '/v1/domains/example/rotations'],
     ['POST', '/v1/domains/%00/rotations'],
     ['POST', '/v1/hosts/%00/exclusion'],
@@ -275,6 +284,149 @@ describe('a request', () => {
     expect(response.status).toBeGreaterThanOrEqual(400);
     await isProblem(response, before);
   });
+});
+
+/** A schema of the document, as far as requests use it. */
+interface Schema {
+  readonly type?: string;
+  readonly enum?: readonly string[];
+  readonly maxLength?: number;
+  readonly maximum?: number;
+  readonly properties?: Readonly<Record<string, Schema>>;
+  readonly $ref?: string;
+}
+interface Parameter {
+  readonly name: string;
+  readonly in: 'path' | 'query' | 'header';
+  readonly schema: Schema;
+  readonly $ref?: string;
+}
+interface Described {
+  readonly parameters?: readonly Parameter[];
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> };
+}
+const document = openApiDocument() as {
+  readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>;
+  readonly components: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+};
+
+/** What a reference leads to. */
+const resolved = <T extends { readonly $ref?: string }>(value: T): T => {
+  const [, , kind = '', name = ''] = value.$ref?.split('/') ?? [];
+  return kind === '' ? value : (document.components[kind]?.[name] as T);
+};
+
+const anything = fc.oneof(
+  fc.constantFrom<unknown>(null, true, '', [], {}, -1, 1e300, '\u0000', '\ud800', '__proto__', {
+    length: Number.NaN,
+  }),
+  fc.jsonValue({ maxDepth: 2 }),
+);
+
+/** What fits a schema, what just does not, and what has nothing to do with it. */
+const around = (given: Schema): fc.Arbitrary<unknown> => {
+  const schema = resolved(given);
+  const { properties } = schema;
+  if (properties !== undefined)
+    return fc.oneof(
+      {
+        weight: 6,
+        arbitrary: fc.record(
+          Object.fromEntries(Object.entries(properties).map(([name, each]) => [name, around(each)])),
+          { requiredKeys: [] },
+        ),
+      },
+      { weight: 1, arbitrary: fc.dictionary(fc.string(), anything, { maxKeys: 3 }) },
+      { weight: 1, arbitrary: anything },
+    );
+  if (schema.enum !== undefined) return fc.oneof(fc.constantFrom(...schema.enum), anything);
+  if (schema.type === 'boolean') return fc.oneof(fc.boolean(), anything);
+  if (schema.type === 'integer') {
+    const most = schema.maximum ?? 100;
+    return fc.oneof(
+      fc.integer({ min: 1, max: most }),
+      fc.constantFrom<unknown>(0, -1, most, most + 1, 1.5, '1e9', '', 'NaN'),
+      anything,
+    );
+  }
+  const longest = schema.maxLength ?? 300;
+  return fc.oneof(
+    fc.constantFrom(
+      'x'.repeat(longest),
+      'x'.repeat(longest + 1),
+      domain,
+      host,
+      '240128e',
+      'reason',
+      'a\u001b[2J',
+      'ü🦭',
+    ),
+    fc.string({ maxLength: 40 }),
+    anything,
+  );
+};
+
+const asText = (value: unknown): string =>
+  typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
+
+describe('each operation of the document', () => {
+  const answered = new Set<string>();
+  // Only its own key opens what a host sends; and what is under way, a rollback gave up before.
+  const unanswered = ['abort', 'pull', 'acknowledge'];
+  afterAll(() => {
+    const never = operations.map(({ id }) => id).filter((id) => !answered.has(id));
+    expect(never.filter((id) => !unanswered.includes(id))).toEqual([]);
+  });
+
+  it.each(operations.map(({ id, method, path }) => [id, method, path] as const))(
+    '%s is answered whatever its fields hold',
+    async (id, method, path) => {
+      const described = document.paths[path]?.[method];
+      if (described === undefined) return expect.unreachable();
+      const parameters = (described.parameters ?? []).map(resolved);
+      const fields = fc.record(
+        Object.fromEntries(parameters.map(({ name, schema }) => [name, around(schema)])),
+        { requiredKeys: parameters.flatMap((each) => (each.in === 'path' ? [each.name] : [])) },
+      );
+      const [content] = Object.values(described.requestBody?.content ?? {});
+      const body =
+        content === undefined
+          ? fc.constant(undefined)
+          : fc.option(around(content.schema), { nil: undefined });
+      const known: Readonly<Record<string, string>> = {
+        domain,
+        host,
+        selector: '240128e',
+        rotation,
+      };
+      await fc.assert(
+        fc.asyncProperty(fields, body, fc.boolean(), async (values, sent, isKnown) => {
+          const textOf = (name: string): string =>
+            (isKnown ? known[name] : undefined) ?? asText((values as Record<string, unknown>)[name]);
+          const query = new URLSearchParams();
+          const heads: Record<string, string> = {};
+          for (const each of parameters) {
+            if (!(each.name in values)) continue;
+            const text = textOf(each.name);
+            if (each.in === 'query') query.set(each.name, text);
+            // Others are refused by whoever sends them.
+            if (each.in === 'header' && /^[\x20-\x7e]*$/.test(text)) heads[each.name] = text;
+          }
+          const target = path.replace(/\{(\w+)\}/g, (_all, name: string) => encoded(textOf(name)));
+          const before = writes;
+          const response = await send(
+            method.toUpperCase(),
+            `${target}${query.size === 0 ? '' : `?${query}`}`,
+            heads,
+            sent === undefined ? undefined : method === 'get' ? undefined : asText(sent),
+          );
+          if (response.ok) answered.add(id);
+          await isAnswered(response, before);
+        }),
+        runs(60),
+      );
+    },
+  );
 });
 
 const encoded = (text: string): string => {

@@ -1,0 +1,297 @@
+// The application holds what the OpenAPI document says: the same routes, and answers that fit the document's own schemas, which
+// are read back from the document as any client's generator would.
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import * as z from 'zod';
+import { createApi } from '../../../adapters/http/api.ts';
+import { openApiDocument } from '../../../contract/api/document.ts';
+import { type Operation, operations } from '../../../contract/api/operations.ts';
+import { verifyAuditChain } from '../../../contract/audit.ts';
+import type { AuditEvent } from '../../../core/audit.ts';
+import { hours, minutes } from '../../../core/time.ts';
+import { domain, type Simulation, simulate } from '../../world/world.ts';
+
+const host = 'mx1.example.com';
+const ada = 'arn:aws:iam::123456789012:user/ada';
+
+type Schema = Parameters<typeof z.fromJSONSchema>[0] & object;
+type Loose = { readonly [name: string]: Loose | undefined };
+const document = openApiDocument() as Loose;
+
+/** With what it refers to, in a form that stands alone. */
+const judge = (schema: Loose): z.ZodType =>
+  z.fromJSONSchema({
+    ...(JSON.parse(JSON.stringify(schema).replaceAll('#/components/schemas/', '#/$defs/')) as Schema),
+    $defs: JSON.parse(
+      JSON.stringify(document.components?.schemas).replaceAll('#/components/schemas/', '#/$defs/'),
+    ),
+  });
+
+const responseOf = (
+  { method, path }: Pick<Operation, 'method' | 'path'>,
+  status: number,
+): Loose | undefined => {
+  const response = document.paths?.[path]?.[method]?.responses?.[String(status)];
+  const reference = response?.$ref as unknown as string | undefined;
+  return reference === undefined
+    ? response
+    : document.components?.responses?.[reference.split('/').at(-1) ?? ''];
+};
+
+let simulation: Simulation;
+let api: ReturnType<typeof createApi>;
+beforeAll(async () => {
+  simulation = await simulate('2024-01-28T09:00:00Z', {}, [host, 'mx2.example.com']);
+  await simulation.run(hours(2));
+  api = createApi(
+    simulation.world,
+    () => {},
+    () => ada,
+  );
+});
+afterAll(() => simulation.close());
+
+const seen = new Set<string>();
+
+/** Sends it, and holds the answer against the document. */
+const call = async (
+  id: string,
+  parameters: Readonly<Record<string, string>> = {},
+  {
+    body,
+    query = '',
+    headers = {},
+  }: { body?: unknown; query?: string; headers?: Record<string, string> } = {},
+) => {
+  const operation = operations.find((each) => each.id === id);
+  if (operation === undefined) throw new Error(`no operation ${id}`);
+  const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) =>
+    encodeURIComponent({ domain, host, ...parameters }[name] ?? 'x'),
+  );
+  const response = await api.request(`http://api.example${path}${query}`, {
+    method: operation.method.toUpperCase(),
+    headers,
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  const described = responseOf(operation, response.status);
+  expect(described, `${id} answers ${response.status}, which is not in the document: ${text}`).toBeDefined();
+  for (const name of Object.keys(described?.headers ?? {}))
+    if (name === 'Location') expect(response.headers.get(name), id).toMatch(/^\/v1\//);
+  const [media = '', content] = Object.entries(described?.content ?? {})[0] ?? [];
+  if (media === '') {
+    expect(text).toBe('');
+  } else {
+    expect(response.headers.get('content-type')?.split(';')[0]).toBe(media);
+    if (media !== 'text/plain') {
+      const verdict = judge(content?.schema ?? {}).safeParse(JSON.parse(text));
+      expect(verdict.error?.issues ?? [], `${id} ${text}`).toEqual([]);
+    }
+  }
+  seen.add(`${id} ${response.status}`);
+  const answer: unknown = media.endsWith('json') ? JSON.parse(text) : text;
+  return { status: response.status, headers: response.headers, answer: answer as Record<string, unknown> };
+};
+
+it('has exactly the routes of the document, and the document those of the application', () => {
+  const served = api.routes
+    .filter(({ method }) => method !== 'ALL')
+    .map(({ method, path }) => `${method.toLowerCase()} ${path.replace(/:(\w+)/g, '{$1}')}`);
+  expect(served.toSorted()).toEqual(operations.map(({ method, path }) => `${method} ${path}`).toSorted());
+  const written = Object.entries(document.paths ?? {}).flatMap(([path, methods]) =>
+    Object.keys(methods ?? {}).map((method) => `${method} ${path}`),
+  );
+  expect(written.toSorted()).toEqual(served.toSorted());
+});
+
+it('an answer with a field more, or less, or of another kind does not fit the document', () => {
+  const ordered = judge(
+    responseOf({ method: 'post', path: '/v1/domains/{domain}/rotations' }, 202)?.content?.['application/json']
+      ?.schema ?? {},
+  );
+  const rotation = {
+    id: 'r',
+    kind: 'requested',
+    state: 'done',
+    requested: '2024-01-28T09:00:00.000Z',
+    algorithms: ['ed25519'],
+    selectors: [],
+  };
+  const fits = (body: unknown) => ordered.safeParse(body).success;
+  expect(fits({ domain, joined: true, rotation })).toBe(true);
+  expect(fits({ domain, joined: true, rotation, more: 1 })).toBe(false);
+  expect(fits({ domain, joined: true, rotation: { ...rotation, more: 1 } })).toBe(false);
+  expect(fits({ domain, joined: true, rotation: { ...rotation, kind: 'other' } })).toBe(false);
+  expect(fits({ domain, joined: true, rotation: { ...rotation, requested: 'today' } })).toBe(false);
+  expect(fits({ domain, rotation })).toBe(false);
+});
+
+describe('a life of orders', () => {
+  it('each is accepted, followed by its Location, and left in the trail', async () => {
+    const rotated = await call(
+      'rotate',
+      {},
+      { body: { reason: 'as planned' }, headers: { 'idempotency-key': 'k1' } },
+    );
+    expect(rotated).toMatchObject({ status: 202, answer: { joined: false, rotation: { by: ada } } });
+    const location = rotated.headers.get('location') ?? '';
+    const { id } = rotated.answer.rotation as { id: string };
+    expect(location).toBe(`/v1/domains/${domain}/rotations/${id}`);
+    expect(await (await api.request(`http://api.example${location}`)).json()).toMatchObject({
+      id,
+      state: 'under-way',
+    });
+    const again = await call('rotate', {}, { body: {}, headers: { 'idempotency-key': 'k1' } });
+    expect(again.answer).toMatchObject({ joined: true, rotation: { id } });
+    expect(
+      (await call('rotate', {}, { body: { kind: 'emergency' }, headers: { 'idempotency-key': 'k1' } }))
+        .status,
+    ).toBe(409);
+
+    await simulation.run(minutes(10));
+    expect((await call('getPlan')).answer.blockedBy).not.toEqual([]);
+    expect((await call('getRotation', { rotation: id })).answer.blockedBy).not.toEqual([]);
+    expect((await call('abort', {}, { body: { reason: 'second thoughts' } })).status).toBe(202);
+    expect((await call('getRotation', { rotation: id })).answer).toMatchObject({
+      state: 'aborted',
+      aborted: 'second thoughts',
+    });
+    expect((await call('abort')).status).toBe(409);
+
+    await call('rotate');
+    await simulation.run(hours(2));
+    expect((await call('rollBack')).status).toBe(202);
+    await simulation.run(hours(2));
+    const keys = (await call('listKeys')).answer.keys as { selector: string; state: string }[];
+    const draining = keys.find(({ state }) => state === 'draining')?.selector ?? '';
+    const declared = await call(
+      'declareCompromised',
+      { selector: draining },
+      { body: { reason: 'in a backup' } },
+    );
+    expect(declared).toMatchObject({ status: 202, answer: { selector: draining, joined: false } });
+    expect(declared.answer).not.toHaveProperty('rotation');
+    expect(declared.headers.get('location')).toBe(`/v1/domains/${domain}/keys/${draining}`);
+    await simulation.run(minutes(10));
+    expect((await call('getKey', { selector: draining })).answer).toMatchObject({
+      compromised: 'in a backup',
+      state: 'revoked',
+    });
+    const signing = keys.find(({ state }) => state === 'active')?.selector ?? '';
+    const urgent = await call('declareCompromised', { selector: signing });
+    expect(urgent.answer).toMatchObject({ joined: false, rotation: { kind: 'emergency' } });
+
+    const events: AuditEvent[] = [];
+    let query = '?limit=2';
+    for (;;) {
+      const page = await call('getDomainAudit', {}, { query });
+      events.push(...(page.answer.events as AuditEvent[]));
+      const link = page.headers.get('link');
+      expect(link === null).toBe(page.answer.next === undefined);
+      if (link === null) break;
+      query = /^<[^?]*(\?[^>]*)>; rel="next"$/.exec(link)?.[1] ?? 'no link';
+      expect(query).toContain('limit=2');
+    }
+    expect(verifyAuditChain(events)).toEqual({ ok: true });
+    expect(events.map(({ who, what, why }) => [who, what, why])).toEqual([
+      [ada, 'rotate', 'as planned'],
+      [ada, 'abort', 'second thoughts'],
+      [ada, 'rotate', undefined],
+      [ada, 'rollback', undefined],
+      [ada, 'compromise', 'in a backup'],
+      [ada, 'compromise', undefined],
+    ]);
+    expect(events.at(-1)).toMatchObject({ after: { selector: signing, rotation: expect.any(String) } });
+  });
+
+  it('of hosts, once under a key, and a late repetition undoes nothing', async () => {
+    const headers = { 'idempotency-key': 'e1' };
+    expect((await call('excludeHost', {}, { body: { reason: 'repair' }, headers })).answer).toEqual({
+      host,
+      excluded: 'repair',
+    });
+    expect((await call('getHost')).answer).toMatchObject({ ready: false, excluded: 'repair' });
+    await call('returnHost', {}, { body: { reason: 'back' }, headers: { 'idempotency-key': 'r1' } });
+    expect((await call('excludeHost', {}, { body: { reason: 'repair' }, headers })).answer).toEqual({ host });
+    expect((await call('returnHost', {}, { headers })).status).toBe(409);
+    const { answer } = await call('getHostAudit');
+    const events = answer.events as AuditEvent[];
+    expect(events.map(({ who, what, why }) => [who, what, why])).toEqual([
+      [ada, 'exclude', 'repair'],
+      [ada, 'return', 'back'],
+    ]);
+    expect(verifyAuditChain(events)).toEqual({ ok: true });
+    expect(answer.last).toEqual({ n: 2, hash: events[1]?.hash });
+  });
+
+  it('lists are paged by cursors of their own', async () => {
+    const first = await call('listHosts', {}, { query: '?limit=1' });
+    expect(first.answer.hosts).toHaveLength(1);
+    const after = encodeURIComponent(String(first.answer.next));
+    const second = await call('listHosts', {}, { query: `?limit=1&after=${after}` });
+    expect(second.answer).toMatchObject({ hosts: [{ host: 'mx2.example.com' }] });
+    expect(second.answer).not.toHaveProperty('next');
+    expect((await call('listDomains', {}, { query: `?after=${after}` })).status).toBe(400);
+    expect((await call('listHosts', {}, { query: '?after=mx1.example.com' })).status).toBe(400);
+  });
+});
+
+it('every operation answers as the document says, well and badly', async () => {
+  for (const id of [
+    'listDomains',
+    'getDomain',
+    'listRotations',
+    'getForecast',
+    'listBundleKeys',
+    'getOpenApi',
+    'getDrift',
+    'getHostAudit',
+  ])
+    expect((await call(id)).status, id).toBe(200);
+  expect((await call('orderAudit', {}, { body: {} })).status).toBe(202);
+  await simulation.run(minutes(10));
+  expect((await call('getDrift')).answer.audits).not.toEqual([]);
+  const rotation = 'no-such-rotation';
+  for (const { id } of operations) {
+    const wrong = { domain: 'other.example.net', host: 'mx9.example.com', selector: '990101', rotation };
+    if (
+      id.endsWith('Drift') ||
+      ['listDomains', 'listHosts', 'listBundleKeys', 'getOpenApi', 'orderAudit'].includes(id)
+    )
+      continue;
+    expect((await call(id, wrong)).status, id).toBe(404);
+  }
+  for (const id of [
+    'rotate',
+    'rollBack',
+    'abort',
+    'declareCompromised',
+    'excludeHost',
+    'returnHost',
+    'orderAudit',
+  ])
+    expect((await call(id, { selector: '1' }, { body: { nonsense: 1 } })).status, id).toBe(400);
+  for (const id of ['pull', 'acknowledge'])
+    expect([400, 403]).toContain((await call(id, {}, { body: 'x' })).status);
+  const wellAnswered = new Set(
+    [...seen].filter((each) => /2\d\d$/.test(each)).map((each) => each.split(' ')[0]),
+  );
+  // What hosts send is signed: test/agent/pull-snapshot.test.ts has the real ones.
+  expect(operations.map(({ id }) => id).filter((id) => !wellAnswered.has(id))).toEqual([
+    'pull',
+    'acknowledge',
+  ]);
+});
+
+it.each([
+  ['PUT', `/v1/domains/${domain}`, 'GET, HEAD'],
+  ['DELETE', `/v1/domains/${domain}/rotations`, 'GET, HEAD, POST'],
+  ['OPTIONS', '/v1/drift', 'GET, HEAD, POST'],
+  ['GET', `/v1/hosts/${host}/exclusion`, 'DELETE, POST'],
+  ['POST', '/openapi.json', 'GET, HEAD'],
+])('%s %s is told which methods there are (RFC 9110 §15.5.6)', async (method, path, allow) => {
+  const response = await api.request(`http://api.example${path}`, { method });
+  expect([response.status, response.headers.get('allow')]).toEqual([405, allow]);
+  expect(response.headers.get('content-type')).toBe('application/problem+json');
+  const verdict = judge({ $ref: '#/components/schemas/Problem' } as never).safeParse(await response.json());
+  expect(verdict.error).toBeUndefined();
+});
