@@ -8,7 +8,7 @@ import { cohortOf } from '../core/key/cohorts.ts';
 import { plan } from '../core/key/plan.ts';
 import { withoutTrouble } from '../core/key/row.ts';
 import { inCompany, nextTelling } from '../core/key/waits.ts';
-import { minutes, seconds } from '../core/time.ts';
+import { add, between, earliest, minutes, seconds } from '../core/time.ts';
 import { changeRecords, fail, isRecordAction } from './change-records.ts';
 import { countDomains } from './health.ts';
 import { fenceHosts } from './hosts.ts';
@@ -32,6 +32,8 @@ import { comeBack, isInstalled, openSession, type Session, type World } from './
 const width = 8;
 /** A key's whole provision takes about a dozen rounds; beyond this something goes round in circles, and it yields. */
 const mostRounds = 40;
+/** Waits so short are not left to the sweep, where the provider's requests are short and units are many. */
+const soon = seconds(75);
 /** Longer than a unit runs: the lease only saves work. */
 const leaseLength = minutes(2);
 
@@ -180,6 +182,11 @@ export const reconcileZone = async (world: World, unit: Extract<Unit, { kind: 'z
       if (!last.progressed) break;
     }
     await inParallel(width, works, (work) => quietly(() => rest(work, last)));
+    // What was published is asked for as soon as it likely is everywhere, and not by the sweep after that.
+    const asks = world.writer.isShort?.() === true ? works.flatMap(({ row }) => row.wakeAt ?? []) : [];
+    const next = earliest(...asks.filter((at) => at > session.now()));
+    if (next !== undefined && next <= add(session.now(), soon))
+      await world.queue.send([unit], between(session.now(), next));
     countDomains(
       world,
       works.map((work) => work.situation()),

@@ -3,14 +3,15 @@
 // and the first domains would be done no sooner than the last.
 
 import { SelkieError } from '../core/errors.ts';
-import { add, type Instant, milliseconds } from '../core/time.ts';
+import { add, between, type Instant, milliseconds, minutes, seconds } from '../core/time.ts';
 import { openDomain, type RotationOrder, requestRotation } from './commands.ts';
 import { inParallel } from './parallel.ts';
-import { zoneUnits } from './units.ts';
+import { type ZoneUnit, zoneUnits } from './units.ts';
 import type { Session, World } from './world.ts';
 
 /** Domains whose rows are written at once. */
 const width = 16;
+const sweepEvery = minutes(1);
 
 /** What a provider takes: by default 80 % of Route 53's quotas. */
 export interface Pace {
@@ -22,24 +23,31 @@ export interface Pace {
 
 const route53Pace: Pace = { changes: 80, requests: 8 };
 
-/** When the work on each domain begins: a cohort at a time, no sooner than the provider takes them. */
-export const startsOf = (
+/** Most of a full bucket of changes, in the time that it takes to come in: it is there when the order is given. */
+const inStock = seconds(12);
+
+export interface Turn {
+  readonly unit: ZoneUnit;
+  readonly start: Instant;
+}
+
+/** When the work on each cohort begins: one after the other, as fast as the provider takes them. */
+export const turnsFor = (
   world: World,
   domains: Iterable<string>,
   from: Instant,
   pace: Pace = route53Pace,
-): ReadonlyMap<string, Instant> => {
+): readonly Turn[] => {
   const named = [...domains].flatMap((domain) => {
     const zone = world.fleet.domains.get(domain)?.zone;
     return zone === undefined ? [] : [{ domain, zone }];
   });
-  const starts = new Map<string, Instant>();
-  let at: number = from;
-  for (const unit of zoneUnits(world.fleet, named)) {
-    for (const domain of unit.domains) starts.set(domain, add(from, milliseconds(Math.floor(at - from))));
-    at += 1_000 * Math.max(unit.domains.length / pace.changes, 2 / pace.requests);
-  }
-  return starts;
+  let at = -inStock;
+  return zoneUnits(world.fleet, named).map((unit) => {
+    const start = add(from, milliseconds(Math.max(0, Math.floor(at))));
+    at += seconds(Math.max(unit.domains.length / pace.changes, 2 / pace.requests));
+    return { unit, start };
+  });
 };
 
 export interface OrderedMany {
@@ -50,6 +58,37 @@ export interface OrderedMany {
   /** When the work on the last one begins. */
   readonly until: Instant;
 }
+
+const isOrdered = async (
+  world: World,
+  session: Session,
+  domain: string,
+  { kind = 'requested' }: RotationOrder,
+): Promise<boolean> => {
+  const last = (await openDomain(world, session, domain)).row.rotations.at(-1);
+  return last?.kind === kind && last.at >= session.head.at;
+};
+
+/** Orders one, whose turn comes at `start`. @returns why it is refused */
+const orderOne = async (
+  world: World,
+  session: Session,
+  domain: string,
+  order: RotationOrder,
+  start: Instant,
+): Promise<string | undefined> => {
+  try {
+    const { joined } = await requestRotation(world, session, domain, order);
+    if (!joined) await (await openDomain(world, session, domain)).rest(start);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof SelkieError)) throw error;
+    // Another worker has it in hand already: it does what was ordered.
+    if (error.code === 'conflict' && (await isOrdered(world, session, domain, order))) return undefined;
+    if (error.retry === 'later' && error.code !== 'conflict') throw error;
+    return error.message;
+  }
+};
 
 /**
  * Asks for a rotation of each of these domains, as `requestRotation` does of one. What was ordered already is joined, so that
@@ -63,39 +102,31 @@ export const requestMany = async (
   order: RotationOrder,
   pace?: Pace,
 ): Promise<OrderedMany> => {
-  const refused = new Map<string, string>();
   const all = [...new Set(domains)];
   const from = session.now();
-  const starts = startsOf(world, all, from, pace);
-  for (const domain of all) if (!starts.has(domain)) refused.set(domain, `${domain} is not in fleet.yaml`);
-  // The sweep wakes each in its turn.
+  const refused = new Map<string, string>(
+    all.flatMap((domain) =>
+      world.fleet.domains.has(domain) ? [] : [[domain, `${domain} is not in fleet.yaml`] as const],
+    ),
+  );
+  // Each is woken in its turn, and not by its order.
   const silent: World = { ...world, queue: { send: async () => {} } };
-  await inParallel(width, [...starts], async ([domain, start]) => {
-    try {
-      const { joined } = await requestRotation(silent, session, domain, order);
-      if (joined) return;
-      await (await openDomain(silent, session, domain)).rest(start);
-    } catch (error) {
-      if (!(error instanceof SelkieError)) throw error;
-      // Another worker has it in hand already: it does what was ordered.
-      if (error.code === 'conflict' && (await isOrdered(silent, session, domain, order))) return;
-      if (error.retry === 'later' && error.code !== 'conflict') throw error;
-      refused.set(domain, error.message);
-    }
-  });
-  return {
-    ordered: all.length - refused.size,
-    refused,
-    until: [...starts.values()].at(-1) ?? from,
-  };
-};
+  const give = (turns: readonly Turn[]): Promise<unknown> =>
+    inParallel(
+      width,
+      turns.flatMap(({ unit, start }) => unit.domains.map((domain) => ({ domain, start }))),
+      async ({ domain, start }) => {
+        const why = await orderOne(silent, session, domain, order, start);
+        if (why !== undefined) refused.set(domain, why);
+      },
+    );
 
-const isOrdered = async (
-  world: World,
-  session: Session,
-  domain: string,
-  { kind = 'requested' }: RotationOrder,
-): Promise<boolean> => {
-  const { row } = await openDomain(world, session, domain);
-  return row.rotations.at(-1)?.kind === kind && (row.rotations.at(-1)?.at ?? 0) >= session.head.at;
+  const turns = turnsFor(world, all, from, pace);
+  // The first are not left to the next sweep: they are under way while the last are still written.
+  const isSoon = ({ start }: Turn): boolean => start <= add(from, sweepEvery);
+  const soon = turns.filter(isSoon);
+  await give(soon);
+  for (const { unit, start } of soon) await world.queue.send([unit], between(session.now(), start));
+  await give(turns.filter((turn) => !isSoon(turn)));
+  return { ordered: all.length - refused.size, refused, until: turns.at(-1)?.start ?? from };
 };

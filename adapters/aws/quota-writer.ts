@@ -85,10 +85,11 @@ export const createQuotaWriter = ({
     status: (zone, changeId) => patiently(one(zone), () => writer.status(zone, changeId)),
     list: (zone, options) => patiently(one(zone), () => writer.list(zone, options)),
     submit: (zone, changes) =>
+      // The quota first: it lets one after the other go, so that few have to wait for the zone's turn.
       patiently(
         async () => {
-          await quotaFor(zone).take('changes', weight(changes));
           await quotaFor(zone).take('requests', 1);
+          await quotaFor(zone).take('changes', weight(changes));
         },
         () => inTurn(zone, () => writer.submit(zone, changes)),
       ),

@@ -135,8 +135,10 @@ export interface LedgerQuotaOptions {
 
 /** How long the difference of two clocks is taken to stay as it is. */
 const clocksHold = minutes(5);
-/** How long a bucket that was less than half full counts as short. */
+/** How long a bucket that was less than three quarters full counts as short. */
 const shortage = seconds(30);
+/** Of a bucket's stock: what was taken is spent some moments later, and may then meet what others take. */
+const stocked = 0.75;
 
 /** @throws invalid: a share that is none */
 export const createLedgerQuota = ({
@@ -173,13 +175,13 @@ export const createLedgerQuota = ({
     async take(bucket, count) {
       const { perSecond, burst } = allowances[bucket];
       const each = seconds(1) / (perSecond * share);
-      const full = milliseconds(Math.floor(burst * share * each));
+      const full = milliseconds(Math.floor(burst * share * stocked * each));
       // More than a full bucket is taken as a full one: it cannot be had any sooner.
       const cost = milliseconds(Math.min(full, Math.ceil(count * each)));
       const at = await now();
       const paid = await buckets.draw({ bucket: `${account}/${bucket}`, now: at, cost, full, patience });
       const debt = paid === undefined ? full : between(at, paid);
-      if (debt > full / 2) shortUntil = add(clock.now(), shortage);
+      if (debt > full / 4) shortUntil = add(clock.now(), shortage);
       if (paid === undefined)
         throw new SelkieError(
           'throttled',

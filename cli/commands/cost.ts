@@ -2,8 +2,9 @@
 
 import { type Command, Option } from 'commander';
 import { SelkieError } from '../../core/errors.ts';
+import { defaultVault, type VaultLayout } from '../../core/policy.ts';
 import { readFleet } from '../../fleet/read.ts';
-import { type Estimate, estimate, type Layout } from '../cost/estimate.ts';
+import { type Estimate, estimate } from '../cost/estimate.ts';
 import { prices, pricesOf } from '../cost/prices.ts';
 import { example, jsonOption } from '../options.ts';
 import { say, sayJson } from '../out.ts';
@@ -24,10 +25,18 @@ const row = (what: string, quantity: string, dollars: string): string =>
 
 /** What an operator should know before they take this for their bill. */
 const advice = (found: Estimate, other: Estimate): readonly string[] => {
+  const hints: string[] = [];
+  const sharded = found.layout === 'sharded' ? found : other;
+  if (sharded.secrets > 100 && sharded.keys < 4 * sharded.secrets)
+    hints.push(
+      'Keys share a secret with those of their zone that are made with them. Most zones here have few domains, so that the layout sharded saves little: longer periods (rotateEvery) do, or one record zone for many domains.',
+    );
   const saved = found.total - other.total;
-  return saved < worthSaying
-    ? []
-    : [`With the layout ${other.layout} it would be $${money(other.total)}, $${money(saved)} less a month.`];
+  if (saved >= worthSaying)
+    hints.push(
+      `With vault: { layout: ${other.layout} } in the fleet file it would be $${money(other.total)}, $${money(saved)} less a month.`,
+    );
+  return hints;
 };
 
 const print = (found: Estimate, hints: readonly string[]): void => {
@@ -56,15 +65,15 @@ export const addCost = (program: Command): void => {
     .description('what the fleet costs on AWS in a month, by service')
     .option('--fleet <file>', 'the fleet file', 'fleet.yaml')
     .addOption(
-      new Option('--layout <layout>', 'how private keys lie in Secrets Manager').choices([
-        'per-key',
-        'sharded',
-      ]),
+      new Option(
+        '--layout <layout>',
+        'how private keys lie in Secrets Manager; by default as the fleet says',
+      ).choices(['per-key', 'sharded']),
     )
     .addOption(jsonOption())
-    .action((options: { fleet: string; layout?: Layout; json?: boolean }) => {
+    .action((options: { fleet: string; layout?: VaultLayout; json?: boolean }) => {
       const fleet = readFleet(options.fleet);
-      const layout = options.layout ?? 'per-key';
+      const layout = options.layout ?? (fleet.vault ?? defaultVault).layout;
       const found = estimate(fleet, layout);
       if (!Number.isFinite(found.total))
         throw new SelkieError('invalid', 'the fleet has a policy without a length: see rotateEvery');

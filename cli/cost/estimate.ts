@@ -1,8 +1,9 @@
 // What a fleet costs in a month of 30 days once its rotations are spread over their period. Pure.
 
+import { mostBytes } from '../../adapters/aws/shard-form.ts';
 import type { Algorithm } from '../../core/algorithm.ts';
 import { cohortsOf } from '../../core/key/cohorts.ts';
-import { type Fleet, type FleetDomain, hostsOf } from '../../core/policy.ts';
+import { type Fleet, type FleetDomain, hostsOf, type VaultLayout } from '../../core/policy.ts';
 import { days, hours, longest } from '../../core/time.ts';
 import { dollarsFor, type PriceName } from './prices.ts';
 import {
@@ -18,16 +19,12 @@ import {
   pull,
   requestsPerUnit,
   sampledShare,
-  secretBytes,
   stored,
   sweep,
   unitLogBytes,
   unitSeconds,
   watched,
 } from './usage.ts';
-
-/** How private keys lie in Secrets Manager: one in each secret, or as many as it holds of those that are stored together. */
-export type Layout = 'per-key' | 'sharded';
 
 export interface Line {
   readonly service: string;
@@ -39,7 +36,7 @@ export interface Line {
 }
 
 export interface Estimate {
-  readonly layout: Layout;
+  readonly layout: VaultLayout;
   readonly domains: number;
   readonly hosts: number;
   readonly zones: number;
@@ -54,14 +51,16 @@ export interface Estimate {
   readonly zonesTotal: number;
 }
 
-/** Bytes that a key takes of a secret of many: its PKCS #8 in base64, and its names. */
+/** Bytes that a key takes of a secret of many: PKCS #8 in DER, behind a name of some 40. */
 const shardBytes: Readonly<Record<Algorithm, number>> = {
-  rsa1024: 950,
-  rsa2048: 1_720,
-  rsa3072: 2_500,
-  rsa4096: 3_270,
-  ed25519: 170,
+  rsa1024: 680,
+  rsa2048: 1_260,
+  rsa3072: 1_840,
+  rsa4096: 2_420,
+  ed25519: 90,
 };
+/** Keys of one secret, whatever room they take (adapters/aws/shard-form.ts). */
+const mostKeys = 90;
 
 /** Between the reservation of a key and its first signature. */
 const lead = hours(1);
@@ -109,12 +108,13 @@ const groupedZones = (fleet: Fleet): readonly Zone[] => {
 };
 
 /** Secrets that hold `keys` sets of a group. Sharded: those of one cohort, which are stored together, share some. */
-const secretsOf = ({ one, size }: Group, zoneSize: number, layout: Layout): number => {
+const secretsOf = ({ one, size }: Group, zoneSize: number, layout: VaultLayout): number => {
   const { algorithms } = one.policy;
   if (layout === 'per-key') return size * algorithms.length * setsOf(one);
   const cohorts = Math.min(size, cohortsOf(zoneSize));
   const bytes = (size / cohorts) * algorithms.reduce((sum, each) => sum + shardBytes[each], 0);
-  return cohorts * Math.ceil(bytes / secretBytes) * setsOf(one);
+  const keys = (size / cohorts) * algorithms.length;
+  return cohorts * Math.ceil(Math.max(bytes / mostBytes, keys / mostKeys)) * setsOf(one);
 };
 
 /** What is counted over all zones. All but the first three: in a month. */
@@ -147,7 +147,7 @@ const nothing: Count = {
 
 const recordsForNothing = 10_000;
 
-const countZone = (zone: Zone, layout: Layout): Count => {
+const countZone = (zone: Zone, layout: VaultLayout): Count => {
   let sum = nothing;
   for (const group of zone.groups) {
     const { one, size, hosts } = group;
@@ -186,12 +186,13 @@ const gigabytes = (bytes: number): number => bytes / 1e9;
 const firstZones = 25;
 
 /** @param layout how private keys lie in the vault */
-export const estimate = (fleet: Fleet, layout: Layout): Estimate => {
+export const estimate = (fleet: Fleet, layout: VaultLayout): Estimate => {
   const zones = groupedZones(fleet);
   const domains = zones.reduce((sum, { size }) => sum + size, 0);
   const hosts = fleet.hosts.size;
   const n = zones.map((zone) => countZone(zone, layout)).reduce(plus, nothing);
 
+  const copies = fleet.vault?.replicas.length ?? 0;
   const ticks = month.minutes;
   const pulls = (hosts * month.minutes) / pull.everyMinutes;
   const audits = zones.length * month.days;
@@ -228,8 +229,10 @@ export const estimate = (fleet: Fleet, layout: Layout): Estimate => {
   });
   const lines = [
     line('Secrets Manager', 'secrets', n.secrets, 'secret'),
+    line('Secrets Manager', 'copies in other regions', n.secrets * copies, 'secret'),
     line('Secrets Manager', 'calls', secretReads + secretWrites, 'secretCall'),
-    line('KMS', 'keys', kmsKeys, 'kmsKey'),
+    // In each region of copies, one that they are encrypted by.
+    line('KMS', 'keys', kmsKeys + copies, 'kmsKey'),
     line('KMS', 'calls for secrets', secretReads + n.keyRotations, 'kmsCall'),
     line('KMS', 'signatures of bundles', n.tellings, 'kmsSignature'),
     line(

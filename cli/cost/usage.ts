@@ -107,6 +107,3 @@ export const kmsKeys = 4;
 
 /** X-Ray records the first request of each second, and a twentieth of the others. */
 export const sampledShare = 0.05;
-
-/** What a secret may hold: a limit of Secrets Manager. */
-export const secretBytes = 65_536;

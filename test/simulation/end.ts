@@ -128,7 +128,9 @@ export const checkEnd = (
   const disturbing = new Set(['rollback', 'abort', 'leave', 'vanish', 'foreign-record', 'policy']);
   for (const plan of scenario.domains) {
     const touched = scenario.items.some(
-      (item) => 'domain' in item && item.domain === plan.domain && disturbing.has(item.do),
+      (item) =>
+        item.do === 'ledger-restored' ||
+        ('domain' in item && item.domain === plan.domain && disturbing.has(item.do)),
     );
     if (plan.policy.rotateEvery !== undefined || touched) continue;
     const rotations = new Set(

@@ -10,6 +10,7 @@ import { examineFleet } from '../../engine/fleet-guard.ts';
 import { excludeHost, returnHost } from '../../engine/hosts.ts';
 import { openSession, type World } from '../../engine/world.ts';
 import type { CallWindow } from './calls.ts';
+import { drill } from './drill.ts';
 import type { WorldParts } from './parts.ts';
 import { stream } from './random.ts';
 import { describeItem, type Item, type PolicyPlan } from './scenario.ts';
@@ -251,6 +252,9 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
       return;
     case 'eventual-reads':
       parts.eventualUntil(now + item.for);
+      return;
+    case 'ledger-restored':
+      drill(parts);
       return;
     case 'deploy':
       crew.crashAll();

@@ -83,4 +83,8 @@ export interface WorldParts {
   /** A fault of this kind is at work until then. */
   met(fault: string | undefined, until: number): void;
   failed(error: unknown, doing: string): void;
+  /** The newest fleet's world, with nothing at fault. */
+  still(): World;
+  /** The ledger has forgotten which requests it answered. */
+  forgotten(): void;
 }

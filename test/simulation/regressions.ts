@@ -7,6 +7,8 @@ import type { Scenario } from './scenario.ts';
 const folder = new URL('regressions/', import.meta.url);
 
 export interface Regression {
+  /** Of its file. */
+  readonly name: string;
   readonly found: string;
   readonly invariant: number;
   readonly scenario: Scenario;
@@ -15,4 +17,16 @@ export interface Regression {
 export const regressions: readonly Regression[] = readdirSync(folder)
   .filter((file) => file.endsWith('.json'))
   .toSorted()
-  .map((file) => JSON.parse(readFileSync(new URL(file, folder), 'utf8')) as Regression);
+  .map((file) => {
+    const { found, invariant, scenario } = JSON.parse(
+      readFileSync(new URL(file, folder), 'utf8'),
+    ) as Regression;
+    return { name: file.slice(0, -'.json'.length), found, invariant, scenario };
+  });
+
+/** The world that found it. */
+export const worldThatFound = (name: string): Scenario => {
+  const found = regressions.find((regression) => regression.name === name);
+  if (found === undefined) throw new Error(`no world of that name: ${name}`);
+  return found.scenario;
+};

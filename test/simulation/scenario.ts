@@ -119,6 +119,8 @@ export type Item = { readonly at: number } & (
     }
   | { readonly do: 'schedule-stops' | 'queue-storm' | 'leases-fail' | 'eventual-reads'; readonly for: number }
   | { readonly do: 'deploy' }
+  /** From a backup of that age; never drawn: test/e2e/restore.test.ts puts it in. */
+  | { readonly do: 'ledger-restored'; readonly age: number }
 );
 
 export interface Scenario {

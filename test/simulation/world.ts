@@ -393,6 +393,12 @@ export const runScenario = async (
       openFaults.set(fault, Math.max(openFaults.get(fault) ?? 0, until));
     },
     failed,
+    still: () =>
+      worldFor({ name: 'drill', skew: 0, downUntil: 0, busy: new Set(), fleet: file.deployed.length - 1 }),
+    forgotten: () => {
+      for (const { rotations: answers } of requests.values()) answers.clear();
+      for (const host of hosts) standing.mayBeBack(host);
+    },
   };
 
   // ---- the beginning ---------------------------------------------------------------------------------------------
@@ -411,6 +417,8 @@ export const runScenario = async (
   }
   for (const [n, item] of scenario.items.entries()) {
     loop.begin(start + item.at, () => happen(parts, item, n));
+    if (item.do === 'ledger-restored')
+      loop.at(Math.max(start, start + item.at - item.age), () => ledger.backUp());
     // A disk is backed up long before it is restored.
     if (item.do === 'host-restored')
       loop.at(Math.max(start, start + item.at - item.age), () =>

@@ -81,6 +81,8 @@ export const simulate = async (
   start: string,
   policy: Partial<Policy>,
   hosts: readonly string[],
+  /** Instead of one in memory. */
+  otherVault?: Vault,
 ): Promise<Simulation> => {
   let at = instant(Date.parse(start));
   const now = (): Instant => at;
@@ -114,7 +116,7 @@ export const simulate = async (
       },
     },
     keys: createNodeKeys(),
-    vault,
+    vault: otherVault ?? vault,
     writer: dns,
     observer: dns,
     seals: createSeals(signer),

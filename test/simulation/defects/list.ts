@@ -1,6 +1,7 @@
 // Defects that somebody could have made, each as a small patch of the code's text. The simulation has to catch every one of
 // them: a check that cannot fail is none (test/simulation/defects.test.ts). Those marked `was real` were found by it.
 
+import { worldThatFound } from '../regressions.ts';
 import type { Scenario } from '../scenario.ts';
 import { restoredAsTheDrainEnds, storedTooLate } from './worlds.ts';
 
@@ -33,6 +34,9 @@ const unguarded: Patch = {
 };
 
 const real = (defect: Defect): Defect => ({ ...defect, wasReal: true });
+
+/** Found once in many thousands of worlds: it is looked for in the one that found it first. */
+const rare = (defect: Defect): Defect => real({ ...defect, world: worldThatFound(defect.name) });
 
 export const defects: readonly Defect[] = [
   // ---- gates and proofs
@@ -455,5 +459,51 @@ export const defects: readonly Defect[] = [
     'core/key/state.ts',
     '  key.evidence.adopted !== undefined || key.turns.some((turn) => turn.offered !== undefined);',
     '  key.turns.some((turn) => turn.offered !== undefined);',
+  ),
+  rare(
+    one(
+      'rotated-before-adoption',
+      'a rotation may be asked for before the adoption, and the adopted key is nobody’s',
+      'engine/commands.ts',
+      'if (adopted.length > 0 && adoptable(row))',
+      'if (adopted.length < 0 && adoptable(row))',
+    ),
+  ),
+  // ---- fleets and names that change hands
+  real(
+    one(
+      'newer-fleet-plans',
+      'a worker plans by a fleet that is not installed yet',
+      'engine/reconcile-zone.ts',
+      '  if (!isInstalled(world, session)) return;\n',
+      '',
+    ),
+  ),
+  rare(
+    one(
+      'vanished-without-a-key',
+      'a domain that no fleet names gets its first key',
+      'engine/world.ts',
+      '?.leaving ?? true);',
+      '?.leaving ?? false);',
+    ),
+  ),
+  rare(
+    one(
+      'record-put-back',
+      'a record that somebody puts back after its deletion is only waited for',
+      'engine/prove.ts',
+      'return deleteAgain(work, selector);',
+      "throw new SelkieError('unavailable', 'the provider still has a record there');",
+    ),
+  ),
+  rare(
+    one(
+      'outrun-snapshot',
+      'a snapshot leaves after a newer one, and takes back what the host was told since',
+      'engine/reconcile-host.ts',
+      '    if (isOutrun(row, lack))',
+      '    if (isOutrun(row, lack) && session.now() < 0)',
+    ),
   ),
 ];

@@ -1,0 +1,37 @@
+// The ledger comes back from a backup while the world has gone on: rotations that it does not know, records and keys that it
+// knows as they were. The whole simulation (test/simulation) judges it: each message signed at any time verifies, hosts come
+// to the same keys, no selector is used twice, and nothing is left behind.
+import { expect, test } from 'vitest';
+import { hours } from '../../core/time.ts';
+import { stream } from '../simulation/random.ts';
+import { type Item, type Scenario, scenarioOf } from '../simulation/scenario.ts';
+import { runScenario } from '../simulation/world.ts';
+
+/** What operators said since the backup is forgotten with it, and has to be said again: those worlds have none of it. */
+const forgettable = new Set<Item['do']>(['exclude', 'emergency']);
+
+const withDrill = (seed: number): Scenario => {
+  const scenario = scenarioOf(seed);
+  const chance = stream(seed, 'ledger-restored');
+  const at = Math.floor(chance.between(hours(12), scenario.length));
+  const age = Math.floor(chance.next() ** 2 * Math.min(at, hours(35 * 24)));
+  const items: readonly Item[] = [
+    ...scenario.items.filter((item) => !forgettable.has(item.do)),
+    { at, do: 'ledger-restored', age },
+  ];
+  return { ...scenario, items: items.toSorted((a, b) => a.at - b.at) };
+};
+
+const seeds = Number(process.env.SEEDS ?? 60);
+
+test(`${seeds} worlds with a restored ledger break no invariant`, { timeout: 280_000 }, async () => {
+  const found: string[] = [];
+  for (let seed = Number(process.env.SEED ?? 1), n = 0; n < seeds; seed += 1, n += 1) {
+    const { violations, timeline } = await runScenario(withDrill(seed), {
+      trace: process.env.SEED !== undefined,
+    });
+    if (process.env.SEED !== undefined && seeds === 1) console.log(timeline.join('\n'));
+    for (const { invariant, says } of violations) found.push(`seed ${seed}: ${invariant}: ${says}`);
+  }
+  expect(found).toEqual([]);
+});
