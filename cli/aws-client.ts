@@ -50,7 +50,7 @@ const textOf = (xml: string, element: string): string | undefined => {
  * The stack's output ApiUrl, by CloudFormation's DescribeStacks (Query protocol).
  * @throws not-found: no such stack, or one without that output; denied; unavailable
  */
-export const findApi = async (account: Account, stack: string): Promise<string> => {
+const findApi = async (account: Account, stack: string): Promise<string> => {
   const { region } = account;
   const suffix = region.startsWith('cn-') ? '.cn' : '';
   const url = new URL(

@@ -16,7 +16,7 @@ export const dirOption = (): Option =>
 
 export const jsonOption = (): Option => new Option('--json', 'as JSON');
 
-export const reasonOption = (): Option => new Option('--reason <text>', 'for the record');
+const reasonOption = (): Option => new Option('--reason <text>', 'for the record');
 
 export const idempotencyOption = (): Option =>
   new Option(

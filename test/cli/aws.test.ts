@@ -95,7 +95,9 @@ describeWith(['botocore'], 'signed requests', () => {
     expect([bad.status, bad.stderr]).toEqual([2, expect.stringContaining('printable characters')]);
   });
 
-  it('refuses before it asks: no credentials, expired ones, no region, two regions, no TLS', async () => {
+  it('refuses before it asks: no credentials, expired, no region, two, no TLS', {
+    timeout: 120_000,
+  }, async () => {
     const status = (env: NodeJS.ProcessEnv, ...args: string[]) =>
       selkieIn(env, 'status', ...args).then((ran) => [ran.status, ran.stderr]);
     const says = (text: string) => [1, expect.stringContaining(text)];
@@ -167,7 +169,7 @@ describeWith(['botocore', 'moto_server'], 'in an account', () => {
     expect(response.status, await response.text()).toBe(200);
   };
 
-  it('finds the API of a stage, and says where it does not', async () => {
+  it('finds the API of a stage, and says where it does not', { timeout: 120_000 }, async () => {
     await makeStack('selkie-test', { ApiUrl: { Value: `${gateway.url}/` }, Other: { Value: 'a & b' } });
     const found = await selkieIn(inAccount(), '--stage', 'test', 'status', domain);
     expect(found.stderr).toBe('');
