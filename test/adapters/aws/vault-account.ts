@@ -53,7 +53,8 @@ export const startAccount = async (): Promise<Account> => {
   const config = (region?: string): DynamoDBClientConfig => ({
     ...motoClient(moto.url),
     ...(region === undefined ? {} : { region }),
-    maxAttempts: 1,
+    // moto answers 500 now and then where two calls meet.
+    maxAttempts: 3,
   });
   const plain = { secrets: new SecretsManagerClient(config()), dynamo: new DynamoDBClient(config()) };
   made.push(plain.secrets, plain.dynamo);
