@@ -98,6 +98,7 @@ export const shardedLayout = ({ secrets, index, id, now }: ShardedLayoutOptions)
         name: secretOf(begun.shard),
         bytes,
         description: `DKIM private keys (PKCS#8) of ${keys.length} selectors`,
+        tags: { 'selkie:layout': 'sharded' },
         version: begun.shard,
       });
       if (version === undefined)

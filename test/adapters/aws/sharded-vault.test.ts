@@ -1,5 +1,5 @@
 import { generateKeyPairSync, randomBytes, randomUUID } from 'node:crypto';
-import { CreateSecretCommand } from '@aws-sdk/client-secrets-manager';
+import { CreateSecretCommand, DescribeSecretCommand } from '@aws-sdk/client-secrets-manager';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createShardedVault } from '../../../adapters/aws/sharded-vault.ts';
 import { add, hours, type Instant, instant } from '../../../core/time.ts';
@@ -60,6 +60,17 @@ describeWith(['moto_server'], 'shards', () => {
     } while (after !== undefined);
     return found;
   };
+
+  test('is tagged, and encrypted under our key', async () => {
+    const { secrets } = account.clients();
+    await put(open(), 'tagged.example', '240128', key());
+    const [shard = ''] = await mine();
+    const found = await secrets.send(new DescribeSecretCommand({ SecretId: shard }));
+    expect(found.Tags).toEqual([{ Key: 'selkie:layout', Value: 'sharded' }]);
+    expect(found.KmsKeyId).toBe('alias/selkie');
+    // Its version is its id: a reference needs no other.
+    expect(Object.keys(found.VersionIdsToStages ?? {})).toEqual([shard.split('/').at(-1)]);
+  });
 
   describe('sizes', () => {
     const rsa = new Uint8Array(
