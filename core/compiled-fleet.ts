@@ -101,13 +101,14 @@ const perhaps =
   (test: Test): Test =>
   (value) =>
     value === undefined || test(value);
-/** Names every field, so that one which is added to a type is added here. */
+/** Names every field, so that one which is added to a type is added here; an object with any other is refused. */
 const shaped =
   <T>(fields: { readonly [Field in keyof T]-?: Test }): Test =>
   (value) =>
     typeof value === 'object' &&
     value !== null &&
     !Array.isArray(value) &&
+    Object.keys(value).every((field) => Object.hasOwn(fields, field)) &&
     Object.entries<Test>(fields).every(([field, test]) =>
       test(Object.hasOwn(value, field) ? (value as Record<string, unknown>)[field] : undefined),
     );

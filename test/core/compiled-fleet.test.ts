@@ -121,6 +121,7 @@ describe('a compiled fleet', () => {
         ['a row that is nothing', { domains: [null] }],
         ['a row cut off', { domains: [['b.jp', 1, 1]] }],
         ['a row of another kind', { domains: [['b.jp', 1, 1, 0, true]] }],
+        ['a field that nobody knows', { domains: [['b.jp', 1, 1, 0, 0, { cnamex: 'example.net' }]] }],
         ['a domain that is no text', { domains: [[7, 1, 1, 0, 0]] }],
         ['a domain twice', { domains: [1, 2].map(() => ['b.jp', 1, 1, 0, 0]) }],
         ['a version that is none', { version: 1.5 }],
