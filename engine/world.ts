@@ -110,17 +110,21 @@ export const hostView = (row: HostRow): HostView => {
   return known;
 };
 
-const viewOf = (row: HostRow): HostView => ({
-  name: row.name,
-  ready: row.complete && row.excluded === undefined && row.fenced === undefined,
-  excluded: row.excluded !== undefined,
-  epoch: row.cursor?.epoch ?? 0,
-  cursor: row.cursor?.n ?? 0,
-  failed: new Map(Object.entries(row.failed)),
-  lastUse: new Map(Object.entries(row.lastUse)),
-  ...(row.queueLifetime === undefined ? {} : { queueLifetime: row.queueLifetime }),
-  ...(row.lastSeen === undefined ? {} : { lastSeen: row.lastSeen }),
-});
+const viewOf = (row: HostRow): HostView => {
+  const counts = row.excluded === undefined && row.fenced === undefined;
+  return {
+    name: row.name,
+    ready: counts && row.complete,
+    excluded: row.excluded !== undefined,
+    epoch: row.cursor?.epoch ?? 0,
+    cursor: row.cursor?.n ?? 0,
+    failed: new Map(Object.entries(row.failed)),
+    lastUse: new Map(Object.entries(row.lastUse)),
+    ...(counts && !row.complete && row.manifest !== undefined ? { unheard: true } : {}),
+    ...(row.queueLifetime === undefined ? {} : { queueLifetime: row.queueLifetime }),
+    ...(row.lastSeen === undefined ? {} : { lastSeen: row.lastSeen }),
+  };
+};
 
 export const newHostRow = (name: string, pool: string): HostRow => ({
   name,

@@ -176,6 +176,8 @@ export interface HostView {
   /** Acknowledged a full snapshot in this incarnation and epoch; not excluded, not fenced. */
   readonly ready: boolean;
   readonly excluded: boolean;
+  /** Not ready, not sent away, and sent keys: it may hold copies of them, though it has not said so. */
+  readonly unheard?: true;
   readonly epoch: number;
   readonly cursor: number;
   /** `domain/selector` → why its self-test failed. */

@@ -12,9 +12,12 @@ const readyHosts = (s: Situation): readonly HostView[] => s.hosts.filter((host) 
 const hasApplied = (host: HostView, place: Place, epoch: number): boolean =>
   host.epoch === epoch && host.cursor >= place.n;
 
+const behindOf = (s: Situation, place: Place, hosts: readonly HostView[]): readonly HostView[] =>
+  hosts.filter((host) => !host.ready || !hasApplied(host, place, s.epoch));
+
 /** Ready hosts that have not applied the pool's log up to `place`. */
 export const hostsBehind = (s: Situation, place: Place): readonly HostView[] =>
-  readyHosts(s).filter((host) => !hasApplied(host, place, s.epoch));
+  behindOf(s, place, readyHosts(s));
 
 const names = (hosts: readonly HostView[]): string => hosts.map((host) => host.name).join(', ');
 
@@ -31,7 +34,29 @@ export interface GateOptions {
   readonly mend?: string;
   /** Fence silent hosts instead of waiting for them. */
   readonly emergency: boolean;
+  /** Hosts that were sent keys and have not answered are waited for too: they may have copies. */
+  readonly holders?: true;
 }
+
+/** What a ready host that cannot use the key stands in the way of; undefined: every one can. */
+export const unusable = (
+  s: Situation,
+  { selector, mend }: Pick<GateOptions, 'selector' | 'mend'>,
+): Plan | undefined => {
+  const whyOf = (host: HostView): string | undefined => host.failed.get(hostKeyName(s.row.domain, selector));
+  const failing = readyHosts(s).filter((host) => whyOf(host) !== undefined);
+  const [first] = failing;
+  if (first === undefined) return undefined;
+  return wait(
+    mend === undefined ? nextTelling(s.now) : nextReminder(s.now),
+    {
+      by: 'self-test',
+      selector,
+      says: `${names(failing)} cannot use ${selector}: ${whyOf(first)}${mend ?? ''}`,
+    },
+    { do: 'tell', hosts: failing.map((host) => host.name) },
+  );
+};
 
 export const gate = (s: Situation, options: GateOptions): Plan => {
   const ready = readyHosts(s);
@@ -48,7 +73,8 @@ export const gate = (s: Situation, options: GateOptions): Plan => {
       { do: 'tell', hosts: s.hosts.filter((host) => !host.excluded).map((host) => host.name) },
     );
 
-  const behind = hostsBehind(s, place);
+  const counted = options.holders === true ? s.hosts.filter((host) => host.ready || host.unheard) : ready;
+  const behind = behindOf(s, place, counted);
   if (behind.length > 0) {
     const fence = fenceDue(options.told, s.policy);
     const tell: Action = { do: 'tell', hosts: behind.map((host) => host.name) };
@@ -63,24 +89,11 @@ export const gate = (s: Situation, options: GateOptions): Plan => {
       {
         by: 'hosts',
         selector,
-        says: `waiting for ${names(behind)} to ${options.what} (${ready.length - behind.length} of ${ready.length} hosts have)`,
+        says: `waiting for ${names(behind)} to ${options.what} (${counted.length - behind.length} of ${counted.length} hosts have)`,
       },
       tell,
     );
   }
 
-  const whyOf = (host: HostView): string | undefined => host.failed.get(hostKeyName(s.row.domain, selector));
-  const failing = options.usable ? ready.filter((host) => whyOf(host) !== undefined) : [];
-  const [first] = failing;
-  if (first !== undefined)
-    return wait(
-      options.mend === undefined ? again : nextReminder(s.now),
-      {
-        by: 'self-test',
-        selector,
-        says: `${names(failing)} cannot use ${selector}: ${whyOf(first)}${options.mend ?? ''}`,
-      },
-      { do: 'tell', hosts: failing.map((host) => host.name) },
-    );
-  return act(options.passed);
+  return (options.usable ? unusable(s, options) : undefined) ?? act(options.passed);
 };

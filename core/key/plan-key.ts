@@ -71,6 +71,8 @@ const planRemoval = (s: Situation, key: Key): Plan => {
       passed: { do: 'latch', selector, gate: 'erased' },
       usable: false,
       emergency: false,
+      // A newcomer whose first answer was lost has copies too, and the secret outlives them: invariant 5.
+      holders: true,
     });
   }
   return act({ do: 'destroy', selector });

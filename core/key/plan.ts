@@ -6,7 +6,7 @@ import { formatInstant, latest } from '../time.ts';
 import { type Action, act, nothing, type Plan, type Situation, stepOf, together, wait } from './actions.ts';
 import { adoptable } from './adoption.ts';
 import type { Key, Rotation, Trouble } from './evidence.ts';
-import { gate } from './gate.ts';
+import { gate, unusable } from './gate.ts';
 import { adoptedMend, planKey, planPublication } from './plan-key.ts';
 import { isServing, keysOf, pendingRotation, servingKeys, servingRotation, turnOf } from './state.ts';
 import { adoptedDue, negativeCacheEnds, nextTry, rotationDue, type Slot } from './waits.ts';
@@ -80,6 +80,7 @@ const planPending = (s: Situation, rotation: Rotation): Plan => {
     return together(keys.map((key) => planPublication(s, key)));
   if (keys.some((key) => turnOf(key).offered === undefined)) return planPublished(s, rotation, keys);
 
+  const mendOf = (key: Key) => (key.evidence.adopted === undefined ? {} : { mend: adoptedMend });
   const waiting = keys.filter((key) => turnOf(key).standby === undefined);
   if (waiting.length > 0)
     return together(
@@ -94,12 +95,16 @@ const planPending = (s: Situation, rotation: Rotation): Plan => {
               what: `hold ${key.selector}`,
               passed: { do: 'latch', selector: key.selector, gate: 'standby' },
               usable: true,
-              ...(key.evidence.adopted === undefined ? {} : { mend: adoptedMend }),
+              ...mendOf(key),
               emergency: rotation.kind === 'emergency',
             });
       }),
     );
-  return act({ do: 'switch', rotation: rotation.id, stop: predecessors(s, rotation) });
+  // Every host held them, and one may have lost them since (restored from a backup): switched, it would have none (invariant 3).
+  const lost = keys.flatMap((key) => unusable(s, { selector: key.selector, ...mendOf(key) }) ?? []);
+  return lost.length > 0
+    ? together(lost)
+    : act({ do: 'switch', rotation: rotation.id, stop: predecessors(s, rotation) });
 };
 
 /** A compromised key of an operator who chose unsigned over forged stops before its successor is ready. */

@@ -43,6 +43,8 @@ interface NameFacts {
   readonly selector: string;
   /** Selkie made a record there that it has not removed. */
   owned: boolean;
+  /** Its private half is on hosts, as it was before Selkie came, and never in the vault. */
+  adopted: boolean;
   /** Every key that Selkie ever published there. */
   readonly published: Set<string>;
   publishedAt: Instant | undefined;
@@ -50,6 +52,8 @@ interface NameFacts {
   compromised: Instant | undefined;
   /** Somebody's hand was on it, and its traces are not yet gone. */
   editedUntil: number;
+  /** Since Selkie last wrote there, no server showed anything of it. */
+  gone: boolean;
   /** When a host that counts last signed with it; undefined: never. */
   lastSigned: Instant | undefined;
   /** The longest that mail may lie in the queues of hosts that stopped signing with it. */
@@ -160,17 +164,24 @@ export const createChecker = (world: {
       domain: name.slice(cut + '._domainkey.'.length),
       selector: name.slice(0, cut),
       owned: false,
+      adopted: false,
       published: new Set(),
       publishedAt: undefined,
       ttl: milliseconds(0),
       compromised: undefined,
       editedUntil: 0,
+      gone: false,
       lastSigned: undefined,
       queues: milliseconds(0),
       tombstone: new Map(),
     };
     names.set(name, facts);
     return facts;
+  };
+  /** Whether a server shows a key there that Selkie published. */
+  const showsOurs = (zone: SimulatedZone, server: NameServer, name: string): boolean => {
+    const key = keyIn(answerOf(zone, server, name));
+    return key !== undefined && names.get(name)?.published.has(key) === true;
   };
   const factsOf = (key: { readonly domain: string; readonly selector: string }): NameFacts | undefined =>
     factsAt(keyRecordName(key.selector, key.domain));
@@ -238,13 +249,14 @@ export const createChecker = (world: {
         facts.ttl = after?.ttl ?? facts.ttl;
         if (facts.published.size > 1) violate(4, `${name} was published with a second key`);
         const kept = world.vaulted(facts.domain, facts.selector);
-        if (kept !== is)
+        if (kept !== is && !facts.adopted)
           violate(
             5,
             `${name} is published, and the vault ${kept === undefined ? 'has no key for it' : 'holds another key'}`,
           );
       }
       facts.owned = after !== undefined;
+      facts.gone = false;
       if (was !== undefined && is === undefined) {
         const [first] = [...world.hosts()].filter((host) => {
           const { counts, astray, heard } = hostFact(host);
@@ -255,10 +267,11 @@ export const createChecker = (world: {
       }
     },
 
-    shown: (_zone, server, name, before, after) => {
+    shown: (zone, server, name, before, after) => {
       const facts = factsAt(name);
       if (facts === undefined) return;
       figures.checks += 1;
+      facts.gone ||= keyIn(after) === undefined && !zone.servers.some((each) => showsOurs(zone, each, name));
       const [was, is] = [keyIn(before), keyIn(after)];
       if (isTombstone(after) && !facts.tombstone.has(server)) facts.tombstone.set(server, now());
       if (isTombstone(before) && !isTombstone(after)) {
@@ -293,7 +306,7 @@ export const createChecker = (world: {
       const facts = factsOf(key);
       if (facts === undefined) return;
       facts.published.add(key.publicKey);
-      Object.assign(facts, { owned: true, publishedAt: now(), ttl });
+      Object.assign(facts, { owned: true, adopted: true, publishedAt: now(), ttl });
     },
 
     changing: (host) => {
@@ -353,11 +366,11 @@ export const createChecker = (world: {
       const name = keyRecordName(selector, domain);
       const standing: Standing | undefined = zone?.standing.get(name);
       if (standing?.ours === true) violate(5, `the key of ${name} was destroyed while its record stands`);
-      const shows = zone?.servers.find((server) => {
-        const key = keyIn(answerOf(zone, server, name));
-        return key !== undefined && names.get(name)?.published.has(key) === true;
-      });
-      if (shows !== undefined && (names.get(name)?.editedUntil ?? 0) <= now())
+      const shows = zone?.servers.find((server) => showsOurs(zone, server, name));
+      // Somebody put it there after it was gone: the name was Selkie's until then (invariant 4).
+      const putBack = standing?.ours === false && names.get(name)?.gone === true;
+      if (shows !== undefined && putBack) figures.forgiven += 1;
+      else if (shows !== undefined && (names.get(name)?.editedUntil ?? 0) <= now())
         violate(5, `the key of ${name} was destroyed while ${shows.name} shows it`);
       for (const host of hosts)
         if (isJudged(host) && host.holds(domain, selector))

@@ -42,6 +42,12 @@ export const forgiven = {
     what: 'mail signed with that key',
     longest: 'until the hand restores it, the name servers show it, and caches have dropped the other',
   },
+  putBack: {
+    fault: 'a key record put back by hand after every name server showed it gone',
+    invariants: [5],
+    what: 'that record: its key may be destroyed, and nothing signs with it',
+    longest: 'until somebody deletes it, as each audit asks',
+  },
   astray: {
     fault: 'a host restored from an old backup',
     invariants: [1, 2, 3, 5, 6],

@@ -89,6 +89,29 @@ describe('a gate', () => {
   });
 });
 
+describe('a host that was sent keys and has not answered', () => {
+  const unheard = host('mx2', { ready: false, unheard: true });
+
+  it('is waited for where copies are to be gone: it may have some', () => {
+    expect(through([host('mx1'), unheard], { usable: false, holders: true, what: 'erase 240128e' })).toEqual({
+      actions: [{ do: 'tell', hosts: ['mx2'] }],
+      wakeAt: add(t, minutes(2)),
+      blockedBy: [
+        {
+          by: 'hosts',
+          selector: '240128e',
+          says: 'waiting for mx2 to erase 240128e (1 of 2 hosts have)',
+        },
+      ],
+    });
+  });
+
+  it('is not waited for elsewhere, nor one that was sent nothing', () => {
+    expect(through([host('mx1'), unheard])).toEqual(passed);
+    expect(through([host('mx1'), host('mx2', { ready: false })], { holders: true })).toEqual(passed);
+  });
+});
+
 describe('a silent host', () => {
   const fenceTime = add(t, minutes(10));
   const fence = {

@@ -250,6 +250,14 @@ describe('a pending pair', () => {
       { do: 'switch', rotation: 'r', stop: ['240127e'] },
     ]);
   });
+
+  it('is not switched while a host cannot use a key that it held before', () => {
+    const planned = plan(situation(pair(rsa('standby'), ed('standby')), { hosts: [host(), failing('240128')] }));
+    expect(actions(planned)).toEqual([{ do: 'tell', hosts: ['mx1'] }]);
+    expect(planned.blockedBy).toEqual([
+      { by: 'self-test', selector: '240128', says: 'mx1 cannot use 240128: no Ed25519' },
+    ]);
+  });
 });
 
 describe('in an emergency', () => {

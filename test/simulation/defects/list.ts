@@ -45,7 +45,7 @@ export const defects: readonly Defect[] = [
     'a gate passes when the first host has acknowledged',
     'core/key/gate.ts',
     '  if (behind.length > 0) {',
-    '  if (behind.length === ready.length) {',
+    '  if (behind.length === counted.length) {',
   ),
   one(
     'gate-one-early',
@@ -58,8 +58,8 @@ export const defects: readonly Defect[] = [
     'failed-key-ignored',
     'a host that cannot use a key does not stop the gate',
     'core/key/gate.ts',
-    '  const failing = options.usable ?',
-    '  const failing = options.usable && s.now < 0 ?',
+    '  return (options.usable ?',
+    '  return (options.usable && s.now < 0 ?',
   ),
   {
     name: 'standby-skipped',
@@ -153,8 +153,8 @@ export const defects: readonly Defect[] = [
     'wake-up-lost',
     'what only waits is never looked at again',
     'engine/reconcile-zone.ts',
-    '  await work.rest(planned.wakeAt ?? (planned.actions.length > 0 ? nextTelling(work.now()) : undefined));',
-    '  await work.rest(undefined);',
+    '      : inCompany(wakeAt, now),',
+    '      : undefined,',
   ),
   one(
     'never-again',
@@ -284,7 +284,7 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: 'core/key/plan-key.ts',
-        find: "  if (e.tombstoned === undefined) return act({ do: 'entomb', selector });",
+        find: "  if (e.tombstoned === undefined)\n    return afterPublications(s, key, e.revocationIntended) ?? act({ do: 'entomb', selector });",
         put: "  if (e.tombstoned === undefined) return act({ do: 'remove', selector });",
       },
       unguarded,
@@ -504,6 +504,25 @@ export const defects: readonly Defect[] = [
       'engine/reconcile-host.ts',
       '    if (isOutrun(row, lack))',
       '    if (isOutrun(row, lack) && session.now() < 0)',
+    ),
+  ),
+  // ---- hosts that come and go
+  rare(
+    one(
+      'unheard-copies',
+      'a key is destroyed while a newcomer, whose answer was lost, holds a copy',
+      'core/key/plan-key.ts',
+      '      holders: true,\n',
+      '',
+    ),
+  ),
+  rare(
+    one(
+      'lost-key-switched',
+      'hosts are switched to a key that one of them has lost since it held it',
+      'core/key/plan.ts',
+      '  return lost.length > 0',
+      '  return lost.length < 0',
     ),
   ),
 ];
