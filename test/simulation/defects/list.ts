@@ -3,7 +3,13 @@
 
 import { worldThatFound } from '../regressions.ts';
 import type { Scenario } from '../scenario.ts';
-import { restoredAsTheDrainEnds, storedTooLate } from './worlds.ts';
+import {
+  domainsThatComeAndGo,
+  restoredAsTheDrainEnds,
+  storedTooLate,
+  wipedWhileDomainsBegin,
+  zonesThatRotateTogether,
+} from './worlds.ts';
 
 export interface Patch {
   readonly file: string;
@@ -58,8 +64,8 @@ export const defects: readonly Defect[] = [
     'failed-key-ignored',
     'a host that cannot use a key does not stop the gate',
     'core/key/gate.ts',
-    '  return (options.usable ?',
-    '  return (options.usable && s.now < 0 ?',
+    '  if (first === undefined) return undefined;',
+    '  if (first === undefined || s.now > 0) return undefined;',
   ),
   {
     name: 'standby-skipped',
@@ -371,13 +377,16 @@ export const defects: readonly Defect[] = [
     '      if ((rows.get(domain)?.version ?? 0) !== version)',
     '      if ((rows.get(domain)?.version ?? 0) < version)',
   ),
-  one(
-    'log-overwritten',
-    'two entries of a pool’s log bear one number',
-    'test/simulation/ledger.ts',
-    '      if (place.n !== tail(pool) + 1)',
-    '      if (place.n > tail(pool) + 1)',
-  ),
+  {
+    ...one(
+      'log-overwritten',
+      'two entries of a pool’s log bear one number',
+      'test/simulation/ledger.ts',
+      '      if (place.n !== tail(pool) + 1)',
+      '      if (place.n > tail(pool) + 1)',
+    ),
+    world: zonesThatRotateTogether,
+  },
   // ---- delivery
   one(
     'cursor-runs-ahead',
@@ -470,15 +479,16 @@ export const defects: readonly Defect[] = [
     ),
   ),
   // ---- fleets and names that change hands
-  real(
-    one(
+  real({
+    ...one(
       'newer-fleet-plans',
       'a worker plans by a fleet that is not installed yet',
       'engine/reconcile-zone.ts',
       '  if (!isInstalled(world, session)) return;\n',
       '',
     ),
-  ),
+    world: domainsThatComeAndGo,
+  }),
   rare(
     one(
       'vanished-without-a-key',
@@ -497,15 +507,16 @@ export const defects: readonly Defect[] = [
       "throw new SelkieError('unavailable', 'the provider still has a record there');",
     ),
   ),
-  rare(
-    one(
+  real({
+    ...one(
       'outrun-snapshot',
       'a snapshot leaves after a newer one, and takes back what the host was told since',
       'engine/reconcile-host.ts',
       '    if (isOutrun(row, lack))',
       '    if (isOutrun(row, lack) && session.now() < 0)',
     ),
-  ),
+    world: wipedWhileDomainsBegin,
+  }),
   // ---- hosts that come and go
   rare(
     one(

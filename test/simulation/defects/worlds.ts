@@ -76,3 +76,66 @@ export const storedTooLate = quiet(
     { at: n * hours(12) + 20_000, do: 'abort', domain: 'zone.example' },
   ]),
 );
+
+const inZones = (names: readonly string[]): Pick<Scenario, 'zones' | 'domains'> => {
+  const base = quiet([]);
+  return {
+    zones: base.zones.flatMap((zone) => names.map((name) => ({ ...zone, name, servers: 1 }))),
+    domains: base.domains.flatMap((plan) => names.map((name) => ({ ...plan, domain: name, zone: name }))),
+  };
+};
+
+/** Four zones of one pool rotate at the same moments, and calls take their time: their workers take numbers of one log. */
+export const zonesThatRotateTogether: Scenario = (() => {
+  const names = [0, 1, 2, 3].map((n) => `zone${n}.example`);
+  const moments = Array.from({ length: 39 }, (_, n) => hours(3 * (n + 1)));
+  return {
+    ...quiet(moments.flatMap((at) => names.map((domain): Item => ({ at, do: 'rotate', domain })))),
+    ...inZones(names),
+    length: days(6),
+    workers: 3,
+    slowness: 0.8,
+  };
+})();
+
+/** Domains of one zone, each from its own moment on. */
+const domainsOfOneZone = (from: readonly number[]): Scenario['domains'] =>
+  quiet([]).domains.flatMap((plan) =>
+    from.map((at, n) => ({ ...plan, domain: `d${n}.zone.example`, from: at })),
+  );
+
+/** Domains leave the fleet for some minutes and come back, each day, while workers take up fleets at different times. */
+export const domainsThatComeAndGo: Scenario = {
+  ...quiet(
+    Array.from({ length: 96 }, (_, n) => ({
+      at: days(1) + hours(2.5 * n),
+      do: 'vanish',
+      domain: `d${n % 4}.zone.example`,
+      // Shorter and longer than it takes to install a fleet.
+      for: minutes(1 + ((n * 7) % 27)),
+    })),
+  ),
+  domains: domainsOfOneZone([0, 0, 0, 0]),
+  length: days(12),
+  workers: 3,
+  slowness: 0.5,
+};
+
+/** Each seven hours a domain gets its first keys, and one of two hosts loses its disk every forty seconds meanwhile. */
+export const wipedWhileDomainsBegin: Scenario = (() => {
+  const from = Array.from({ length: 16 }, (_, n) => hours(7 * (n + 1)));
+  return {
+    ...quiet(
+      from.flatMap((begins) =>
+        Array.from(
+          { length: 40 },
+          (_, n): Item => ({ at: begins + minutes(n * 0.63), do: 'host-wiped', host: 'mx1.example' }),
+        ),
+      ),
+    ),
+    domains: domainsOfOneZone(from),
+    length: days(6),
+    workers: 3,
+    slowness: 0.8,
+  };
+})();
