@@ -1,7 +1,7 @@
 // Drift: what is not as the ledger says. An audit compares every record, secret, row and host, each day and when somebody asks;
 // it puts back what is ours, and says what to do about the rest. docs/operations.md has the runbook.
 
-import { SelkieError } from '../core/errors.ts';
+import { hasCode, SelkieError } from '../core/errors.ts';
 import { lowerName } from '../core/names.ts';
 import { formatInstant, type Instant } from '../core/time.ts';
 import { takeInventory } from './drift/inventory.ts';
@@ -9,7 +9,7 @@ import { watchMended } from './drift/mended.ts';
 import { zoneSubject } from './drift/report.ts';
 import { auditZone } from './drift/zone.ts';
 import type { DriftReport, Finding, Inventory, Unit } from './ports.ts';
-import { openSession, type World } from './world.ts';
+import { openSession, report, type World } from './world.ts';
 
 type AuditUnit = Extract<Unit, { kind: 'audit' | 'inventory' | 'mended' }>;
 
@@ -30,22 +30,66 @@ export const workOnAudit = async (world: World, unit: AuditUnit): Promise<void> 
 
 const everything: readonly Inventory[] = ['zones', 'domains', 'secrets', 'hosts'];
 
+export interface AuditOrder {
+  /** A record zone of the fleet; absent: everything. */
+  readonly zone?: string;
+  /** Who asks; absent: the schedule. */
+  readonly by?: string;
+  readonly idempotencyKey?: string;
+}
+
+/** Under which requests of audits are remembered, where those of a domain are under its name. */
+const requestSubject = 'drift';
+
+/**
+ * Whether this very request was answered before. An audit changes nothing but what it finds changed, so it leaves no event of its
+ * own; what it puts back is said by the report.
+ * @throws conflict: the Idempotency-Key was used for another zone
+ */
+const isRepeated = async (
+  world: World,
+  at: Instant,
+  { zone = '', idempotencyKey }: AuditOrder,
+): Promise<boolean> => {
+  if (idempotencyKey === undefined) return false;
+  const fingerprint = JSON.stringify(['audit', zone]);
+  const request = { domain: requestSubject, idempotencyKey, fingerprint, rotation: '', at };
+  const answered = await world.ledger.request(requestSubject, idempotencyKey);
+  if (answered !== undefined && answered.fingerprint !== fingerprint)
+    throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
+      field: 'Idempotency-Key',
+    });
+  if (answered !== undefined) return true;
+  try {
+    await world.ledger.commit({ request });
+    return false;
+  } catch (error) {
+    // The same request, sent twice at once: its twin has it done.
+    if (hasCode(error, 'conflict')) return true;
+    throw error;
+  }
+};
+
 /**
  * Has one zone audited, or everything. Returns the subjects whose reports will tell.
- * @throws not-found: the fleet has no such zone; stale-fleet
+ * @throws not-found: the fleet has no such zone; conflict; stale-fleet
  */
-export const orderAudit = async (world: World, zone?: string): Promise<readonly string[]> => {
-  await openSession(world);
+export const orderAudit = async (world: World, order: AuditOrder = {}): Promise<readonly string[]> => {
+  const session = await openSession(world);
+  const { zone, by } = order;
+  if (by !== undefined) report(world, session, 'step', `${by} asks for an audit of ${zone ?? 'everything'}`);
   if (zone !== undefined) {
     const name = lowerName(zone);
     if (!world.fleet.zones.has(name))
       throw new SelkieError('not-found', `zone ${name} is not in fleet.yaml: name one of its record zones`, {
         field: 'zone',
       });
-    await world.queue.send([{ kind: 'audit', zone: name }]);
+    if (!(await isRepeated(world, session.now(), { ...order, zone: name })))
+      await world.queue.send([{ kind: 'audit', zone: name }]);
     return [zoneSubject(name)];
   }
-  await world.queue.send(everything.map((of): Unit => ({ kind: 'inventory', of })));
+  if (!(await isRepeated(world, session.now(), order)))
+    await world.queue.send(everything.map((of): Unit => ({ kind: 'inventory', of })));
   return [...everything.filter((of) => of !== 'zones'), ...[...world.fleet.zones.keys()].map(zoneSubject)];
 };
 

@@ -8,7 +8,7 @@ import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
 import { createKmsSigner } from '../adapters/aws/kms-signer.ts';
 import { createDynamoLedger } from '../adapters/aws/ledger.ts';
-import { createDynamoBuckets, createLedgerQuota } from '../adapters/aws/quota.ts';
+import { createDynamoBuckets, createLedgerQuota, raised } from '../adapters/aws/quota.ts';
 import { createQuotaWriter } from '../adapters/aws/quota-writer.ts';
 import { createRoute53Clients } from '../adapters/aws/route53-clients.ts';
 import { createRoute53Writer } from '../adapters/aws/route53-writer.ts';
@@ -53,7 +53,8 @@ const sealsOf = (environment: Environment): World['seals'] => {
 };
 
 /**
- * Route 53, within the part of each account's quota that is Selkie's: `SELKIE_QUOTA_SHARE`, 0.8 where it is absent.
+ * Route 53, within the part of each account's quota that is Selkie's: `SELKIE_QUOTA_SHARE`, 0.8 where it is absent. Where AWS
+ * grants more requests than it does by itself, `SELKIE_QUOTA_REQUESTS` says how many in a second.
  */
 const writerOf = (
   environment: Environment,
@@ -62,6 +63,7 @@ const writerOf = (
 ): World['writer'] => {
   const zonesRole = environment.SELKIE_ZONES_ROLE;
   const share = environment.SELKIE_QUOTA_SHARE;
+  const requests = environment.SELKIE_QUOTA_REQUESTS;
   const pause = async (length: number): Promise<void> => {
     await sleep(length);
   };
@@ -79,6 +81,7 @@ const writerOf = (
         ledger,
         pause,
         ...(share === undefined ? {} : { share: Number(share) }),
+        ...(requests === undefined ? {} : { allowances: raised(Number(requests)) }),
       });
     quotas.set(account, quota);
     return quota;

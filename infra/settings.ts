@@ -27,6 +27,8 @@ export interface Settings {
   readonly bundleKeys: BundleKeys;
   /** How much of Route 53's quota of an account may be spent: 0.1 to 1. */
   readonly quotaShare?: number;
+  /** Requests in a second that AWS grants the accounts, where that was raised. */
+  readonly quotaRequests?: number;
   /** Why a fleet that would be refused is to be installed all the same: for one deployment, never in cdk.json. */
   readonly force?: string;
 }
@@ -52,6 +54,14 @@ const share = (name: string, value: unknown): number | undefined => {
   if (value === undefined || value === '') return undefined;
   const number = Number(value);
   if (!(number >= 0.1 && number <= 1)) throw bad(name, value, 'a share from 0.1 to 1, such as 0.8');
+  return number;
+};
+
+const rate = (name: string, value: unknown): number | undefined => {
+  if (value === undefined || value === '') return undefined;
+  const number = Number(value);
+  if (!(number >= 1 && number <= 10_000))
+    throw bad(name, value, 'requests in a second, as AWS granted them, such as 50');
   return number;
 };
 
@@ -107,6 +117,7 @@ export const readSettings = (get: (name: string) => unknown): Settings => {
   if (force !== undefined && force.trim().length < 3)
     throw bad('force', force, 'say why, for the record: -c force="example.jp was sold"');
   const quotaShare = share('quotaShare', get('quotaShare'));
+  const quotaRequests = rate('quotaRequests', get('quotaRequests'));
   const alarmEmail = text('alarmEmail', get('alarmEmail'));
   return {
     fleet: text('fleet', get('fleet')) ?? 'fleet.yaml',
@@ -117,6 +128,7 @@ export const readSettings = (get: (name: string) => unknown): Settings => {
     ...(alarmEmail === undefined ? {} : { alarmEmail }),
     bundleKeys: bundleKeys(get),
     ...(quotaShare === undefined ? {} : { quotaShare }),
+    ...(quotaRequests === undefined ? {} : { quotaRequests }),
     ...(force === undefined ? {} : { force }),
   };
 };

@@ -47,6 +47,7 @@ export interface SelkieStackProps extends StackProps {
   readonly bundleKeys?: BundleKeys;
   /** How much of Route 53's quota may be spent: 0.1 to 1; 0.8 by default. */
   readonly quotaShare?: number;
+  readonly quotaRequests?: number;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -67,6 +68,7 @@ export class SelkieStack extends Stack {
       multiRegion = false,
       bundleKeys = firstBundleKey,
       quotaShare,
+      quotaRequests,
       ...props
     }: SelkieStackProps,
   ) {
@@ -103,6 +105,7 @@ export class SelkieStack extends Stack {
           ? {}
           : { SELKIE_BUNDLE_KEYS_RETIRED: bundleKeys.retired.join(',') }),
         ...(quotaShare === undefined ? {} : { SELKIE_QUOTA_SHARE: String(quotaShare) }),
+        ...(quotaRequests === undefined ? {} : { SELKIE_QUOTA_REQUESTS: String(quotaRequests) }),
         SELKIE_FLEET: fleetPath,
       },
     };

@@ -8,7 +8,7 @@ import { SelkieError } from '../../core/errors.ts';
 import openApi from '../../docs/openapi.json' with { type: 'json' };
 import type { World } from '../../engine/world.ts';
 import { domainRoutes } from './domains.ts';
-import { createDriftRoutes } from './drift.ts';
+import { driftRoutes } from './drift.ts';
 import { edgeOf, onError, onNotFound, type WhoOf } from './edge.ts';
 import { hostRoutes } from './hosts.ts';
 
@@ -36,7 +36,7 @@ export const createApi = (
   const edge = edgeOf(world, whoOf);
   app.route('/', domainRoutes(edge));
   app.route('/', hostRoutes(edge));
-  app.route('/', createDriftRoutes(world));
+  app.route('/', driftRoutes(edge));
   app.get('/openapi.json', (context) => context.json(openApi));
   app.notFound(onNotFound(app.routes));
   return app;

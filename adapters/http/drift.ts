@@ -5,17 +5,17 @@ import { Hono } from 'hono';
 import { parseBody } from '../../contract/api.ts';
 import { auditRequest } from '../../contract/drift.ts';
 import { driftStatus, orderAudit } from '../../engine/drift.ts';
-import type { World } from '../../engine/world.ts';
-import { pageAnswer, pageIn } from './edge.ts';
+import { type Edge, orderIn, pageAnswer, pageIn } from './edge.ts';
 
 /** Reports of one page, and the most that may be asked for: one holds up to 100 findings. */
 const page = { usual: 20, most: 50 };
 
-export const createDriftRoutes = (world: World): Hono => {
+export const driftRoutes = (edge: Edge): Hono => {
+  const { world } = edge;
   const app = new Hono();
   app.post('/v1/drift', async (context) => {
-    const { zone } = parseBody(auditRequest, await context.req.text());
-    const subjects = await orderAudit(world, zone);
+    const order = { ...parseBody(auditRequest, await context.req.text()), ...orderIn(edge, context) };
+    const subjects = await orderAudit(world, order);
     context.header('Location', '/v1/drift');
     // Of 100,000 zones nobody reads the names.
     return context.json({ audits: subjects.length, subjects: subjects.slice(0, page.most) }, 202);

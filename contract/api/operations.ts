@@ -58,7 +58,7 @@ export interface Operation {
   readonly bound?: { readonly usual: number; readonly most: number };
   /** A body in JSON; `token`: a compact JWS in plain text. */
   readonly body?: SchemaName | 'token';
-  /** An order: it takes an Idempotency-Key and leaves an audit event. */
+  /** An order: it takes an Idempotency-Key and, but for one of an audit, leaves an audit event. */
   readonly order?: true;
   readonly answer: {
     readonly status: 200 | 202 | 204;
@@ -241,7 +241,9 @@ export const operations: readonly Operation[] = [
     id: 'orderAudit',
     says: 'Compare every record, secret, row and host with the ledger, or one zone; what is ours is put back',
     body: 'AuditRequest',
+    order: true,
     answer: accepted('Audits'),
+    problems: [409],
   },
   {
     method: 'get',

@@ -6,7 +6,7 @@ import { keyRecordName } from '../../core/names.ts';
 import { days, hours, milliseconds, minutes, seconds } from '../../core/time.ts';
 import { requestRotation } from '../../engine/commands.ts';
 import { driftStatus, orderAudit } from '../../engine/drift.ts';
-import type { Change, DnsWriter, DriftReport, Finding, Happening, TxtSet } from '../../engine/ports.ts';
+import type { Change, DnsWriter, DriftReport, Finding, Happening, TxtSet, Unit } from '../../engine/ports.ts';
 import { workOn } from '../../engine/tick.ts';
 import { openSession, type World } from '../../engine/world.ts';
 import { domain, type Simulation, simulate } from '../world/world.ts';
@@ -50,7 +50,7 @@ const report = async (subject = `zone/${domain}`): Promise<DriftReport> => {
 const findings = async (subject?: string): Promise<readonly Finding[]> => (await report(subject)).findings;
 /** Audits the zone, and waits for what follows of it. */
 const audit = async (): Promise<readonly Finding[]> => {
-  await orderAudit(simulation.world, domain);
+  await orderAudit(simulation.world, { zone: domain });
   await simulation.run(minutes(20));
   return findings();
 };
@@ -335,7 +335,7 @@ describe('what is not ours is left alone', () => {
       fresh.change({ leaving: true });
       await fresh.run(minutes(10));
       fresh.dns.put(keyRecordName('mail', domain), { ttl: hours(1), values: ['v=DKIM1; p=AAAA'] });
-      await orderAudit(fresh.world, domain);
+      await orderAudit(fresh.world, { zone: domain });
       await fresh.run(minutes(10));
       const [finding] = (await fresh.world.ledger.driftOf(`zone/${domain}`))?.findings ?? [];
       expect(finding?.says).toMatch(/selkie-agent adopt/);
@@ -432,9 +432,25 @@ describe('a zone', () => {
   });
 
   test('that the fleet does not have is nobody’s to audit', async () => {
-    await expect(orderAudit(simulation.world, 'other.example')).rejects.toMatchObject({ code: 'not-found' });
+    await expect(orderAudit(simulation.world, { zone: 'other.example' })).rejects.toMatchObject({
+      code: 'not-found',
+    });
     await workOn(simulation.world, { kind: 'audit', zone: 'other.example' });
     expect(await simulation.world.ledger.driftOf('zone/other.example')).toBeUndefined();
+  });
+
+  test('is audited once for one Idempotency-Key, however often and at once it is asked for', async () => {
+    const sent: Unit[] = [];
+    const world = {
+      ...simulation.world,
+      queue: { send: async (units: readonly Unit[]) => void sent.push(...units) },
+    };
+    const ask = (zone?: string) =>
+      orderAudit(world, { ...(zone === undefined ? {} : { zone }), by: 'ann', idempotencyKey: 'a' });
+    expect(await Promise.all([ask(domain), ask(domain)])).toEqual([[`zone/${domain}`], [`zone/${domain}`]]);
+    expect(await ask(domain)).toEqual([`zone/${domain}`]);
+    expect(sent).toEqual([{ kind: 'audit', zone: domain }]);
+    await expect(ask()).rejects.toMatchObject({ code: 'conflict', field: 'Idempotency-Key' });
   });
 
   test('a unit that comes late, of an audit that went on without it, changes nothing', async () => {

@@ -55,6 +55,8 @@ describe('settings', () => {
     [{ quotaShare: 2 }, 'quotaShare'],
     [{ quotaShare: 'all' }, 'quotaShare'],
     [{ quotaShare: 0 }, 'quotaShare'],
+    [{ quotaRequests: 0 }, 'quotaRequests'],
+    [{ quotaRequests: 'more' }, 'quotaRequests'],
     // A reason is for those who read it later.
     [{ force: 'y' }, 'force'],
     [{ force: true }, 'force'],
@@ -126,19 +128,15 @@ describe('succession of bundle keys', () => {
   });
 });
 
-test('a share of the quota is told to the functions, where one was chosen', () => {
-  const told = (quotaShare?: number) =>
-    new Set(
-      Object.entries(
-        Template.fromStack(stackOf(fleet, quotaShare === undefined ? {} : { quotaShare })).findResources(
-          'AWS::Lambda::Function',
-        ),
-      )
-        .filter(([id]) => id.startsWith('Reconcile'))
-        .map(([, { Properties }]) => Properties.Environment.Variables.SELKIE_QUOTA_SHARE),
-    );
-  expect(told()).toEqual(new Set([undefined]));
-  expect(told(0.5)).toEqual(new Set(['0.5']));
+test('what may be spent of the quota is told to the functions, where it was chosen', () => {
+  const told = (chosen: { readonly quotaShare?: number; readonly quotaRequests?: number } = {}) =>
+    Object.entries(Template.fromStack(stackOf(fleet, chosen)).findResources('AWS::Lambda::Function'))
+      .filter(([id]) => id.startsWith('Reconcile'))
+      .map(([, { Properties }]) => Properties.Environment.Variables)
+      .map((told) => [told.SELKIE_QUOTA_SHARE, told.SELKIE_QUOTA_REQUESTS]);
+  expect(told()).toEqual([[undefined, undefined]]);
+  expect(told({ quotaShare: 0.5 })).toEqual([['0.5', undefined]]);
+  expect(told({ quotaRequests: 50 })).toEqual([[undefined, '50']]);
 });
 
 describe('stages', () => {

@@ -6,6 +6,7 @@ import {
   createDynamoBuckets,
   createLedgerQuota,
   defaultShare,
+  raised,
   route53Allowances,
 } from '../../../adapters/aws/quota.ts';
 import { createQuotaWriter } from '../../../adapters/aws/quota-writer.ts';
@@ -68,7 +69,10 @@ const timeline = () => {
 };
 
 describe('a worker’s quota', () => {
-  const quotaOn = (time = timeline(), more: { share?: number; ahead?: Duration } = {}) => {
+  const quotaOn = (
+    time = timeline(),
+    more: { share?: number; ahead?: Duration; allowances?: typeof route53Allowances } = {},
+  ) => {
     const { ahead = seconds(0), ...options } = more;
     const quota = createLedgerQuota({
       buckets: createMemoryBuckets(),
@@ -81,8 +85,13 @@ describe('a worker’s quota', () => {
     return { quota, time };
   };
   /** How many of a bucket are had within a time by one who takes as fast as he is let. */
-  const had = async (bucket: Bucket, count: number, length: Duration, share?: number): Promise<number> => {
-    const { quota, time } = quotaOn(timeline(), share === undefined ? {} : { share });
+  const had = async (
+    bucket: Bucket,
+    count: number,
+    length: Duration,
+    more: { share?: number; allowances?: typeof route53Allowances } = {},
+  ): Promise<number> => {
+    const { quota, time } = quotaOn(timeline(), more);
     let taken = 0;
     for (;;) {
       await quota.take(bucket, count);
@@ -103,7 +112,16 @@ describe('a worker’s quota', () => {
   });
 
   it('is another share where somebody says so', async () => {
-    expect(await had('requests', 1, minutes(1), 0.5)).toBeLessThanOrEqual((10 * 60 + 50) * 0.5 + 1);
+    expect(await had('requests', 1, minutes(1), { share: 0.5 })).toBeLessThanOrEqual(
+      (10 * 60 + 50) * 0.5 + 1,
+    );
+  });
+
+  it('is more where AWS has granted more requests', async () => {
+    const most = (50 * 60 + 50) * defaultShare;
+    const taken = await had('requests', 1, minutes(1), { allowances: raised(50) });
+    expect(taken).toBeLessThanOrEqual(most + 1);
+    expect(taken).toBeGreaterThan(most * 0.98);
   });
 
   it.each([0, -1, 1.1, Number.NaN])('is never a share of %d', (share) => {
