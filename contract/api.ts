@@ -41,6 +41,28 @@ export const rotationRequest: z.ZodMiniType<RotationRequest> = z
     }),
   );
 
+/** POST /v1/rotations, /v1/zones/{zone}/rotations and /v1/pools/{pool}/rotations */
+export interface ManyRequest {
+  readonly reason: string;
+  /** Absent: `requested`. */
+  readonly kind?: 'requested' | 'emergency';
+  /** With `emergency`: revoke at once, though mail then goes unsigned until the successors sign. */
+  readonly unsigned?: boolean;
+}
+
+export const manyRequest: z.ZodMiniType<ManyRequest> = z
+  .strictObject({
+    reason: reason.check(z.minLength(1)),
+    kind: z.exactOptional(z.enum(['requested', 'emergency'])),
+    unsigned: z.exactOptional(z.boolean()),
+  })
+  .check(
+    z.refine((body) => body.kind === 'emergency' || body.unsigned !== true, {
+      error: 'goes only with kind emergency',
+      path: ['unsigned'],
+    }),
+  );
+
 /** POST /v1/domains/{domain}/keys/{selector}/compromise */
 export interface CompromiseRequest {
   readonly reason?: string;

@@ -17,7 +17,8 @@ export type UnitBody =
       readonly of: 'zones' | 'domains' | 'secrets' | 'hosts';
       readonly after?: string;
     }
-  | { readonly kind: 'mended'; readonly zone: string };
+  | { readonly kind: 'mended'; readonly zone: string }
+  | { readonly kind: 'order'; readonly id: string; readonly from?: number };
 
 /** As the most domains that one zone's sweep takes; a message holds many more. */
 const mostDomains = 1_000;
@@ -45,6 +46,12 @@ const schema: z.ZodMiniType<UnitBody> = z.discriminatedUnion('kind', [
     after: z.exactOptional(place),
   }),
   z.object({ kind: z.literal('mended'), zone: dnsName }),
+  z.object({
+    kind: z.literal('order'),
+    // An Idempotency-Key.
+    id: z.string().check(z.regex(/^[\x21-\x7e]{1,128}$/)),
+    from: z.exactOptional(z.int().check(z.nonnegative())),
+  }),
 ]);
 
 const what = 'The unit of work';

@@ -195,7 +195,9 @@ export type Unit =
   /** Goes through all there is of one sort, from behind `after`: zones are audited, some each minute; others are compared. */
   | { readonly kind: 'inventory'; readonly of: Inventory; readonly after?: string }
   /** Looks whether every name server shows again what an audit of this zone put back. */
-  | { readonly kind: 'mended'; readonly zone: string };
+  | { readonly kind: 'mended'; readonly zone: string }
+  /** Carries out an order for many domains, from its turn `from` on. */
+  | { readonly kind: 'order'; readonly id: string; readonly from?: number };
 
 /** What an audit of everything goes through. */
 export type Inventory = 'zones' | 'domains' | 'secrets' | 'hosts';

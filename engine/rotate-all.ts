@@ -3,7 +3,7 @@
 // and the first domains would be done no sooner than the last.
 
 import { SelkieError } from '../core/errors.ts';
-import { add, between, type Instant, milliseconds, minutes, seconds } from '../core/time.ts';
+import { add, type Instant, milliseconds, minutes, seconds } from '../core/time.ts';
 import { openDomain, type RotationOrder, requestRotation } from './commands.ts';
 import { inParallel } from './parallel.ts';
 import { type ZoneUnit, zoneUnits } from './units.ts';
@@ -91,6 +91,40 @@ const orderOne = async (
 };
 
 /**
+ * Orders the domains of these turns, and has those that come soon begin. @returns why others do not rotate
+ * @throws unavailable, throttled: give the order again
+ */
+export const giveTurns = async (
+  world: World,
+  session: Session,
+  turns: readonly Turn[],
+  order: RotationOrder,
+): Promise<ReadonlyMap<string, string>> => {
+  const refused = new Map<string, string>();
+  // Each is woken in its turn, and not by its order.
+  const silent: World = { ...world, queue: { send: async () => {} } };
+  const give = (some: readonly Turn[]): Promise<unknown> =>
+    inParallel(
+      width,
+      some.flatMap(({ unit, start }) => unit.domains.map((domain) => ({ domain, start }))),
+      async ({ domain, start }) => {
+        const why = await orderOne(silent, session, domain, order, start);
+        if (why !== undefined) refused.set(domain, why);
+      },
+    );
+
+  // The first are not left to the next sweep: they are under way while the last are still written.
+  const sweep = add(session.now(), sweepEvery);
+  const isSoon = ({ start }: Turn): boolean => start <= sweep;
+  const soon = turns.filter(isSoon);
+  await give(soon);
+  for (const { unit, start } of soon)
+    await world.queue.send([unit], milliseconds(Math.max(0, start - session.now())));
+  await give(turns.filter((turn) => !isSoon(turn)));
+  return refused;
+};
+
+/**
  * Asks for a rotation of each of these domains, as `requestRotation` does of one. What was ordered already is joined, so that
  * an order that broke off is given again.
  * @throws unavailable, throttled: give the order again
@@ -104,29 +138,12 @@ export const requestMany = async (
 ): Promise<OrderedMany> => {
   const all = [...new Set(domains)];
   const from = session.now();
-  const refused = new Map<string, string>(
-    all.flatMap((domain) =>
+  const turns = turnsFor(world, all, from, pace);
+  const refused = new Map<string, string>([
+    ...all.flatMap((domain) =>
       world.fleet.domains.has(domain) ? [] : [[domain, `${domain} is not in fleet.yaml`] as const],
     ),
-  );
-  // Each is woken in its turn, and not by its order.
-  const silent: World = { ...world, queue: { send: async () => {} } };
-  const give = (turns: readonly Turn[]): Promise<unknown> =>
-    inParallel(
-      width,
-      turns.flatMap(({ unit, start }) => unit.domains.map((domain) => ({ domain, start }))),
-      async ({ domain, start }) => {
-        const why = await orderOne(silent, session, domain, order, start);
-        if (why !== undefined) refused.set(domain, why);
-      },
-    );
-
-  const turns = turnsFor(world, all, from, pace);
-  // The first are not left to the next sweep: they are under way while the last are still written.
-  const isSoon = ({ start }: Turn): boolean => start <= add(from, sweepEvery);
-  const soon = turns.filter(isSoon);
-  await give(soon);
-  for (const { unit, start } of soon) await world.queue.send([unit], between(session.now(), start));
-  await give(turns.filter((turn) => !isSoon(turn)));
+    ...(await giveTurns(world, session, turns, order)),
+  ]);
   return { ordered: all.length - refused.size, refused, until: turns.at(-1)?.start ?? from };
 };

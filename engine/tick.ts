@@ -11,6 +11,7 @@ import { auditedDomain, forcedBy } from './audit.ts';
 import { isAuditUnit, workOnAudit } from './drift.ts';
 import { examineFleet } from './fleet-guard.ts';
 import { countFleet } from './health.ts';
+import { carryOut } from './order-many.ts';
 import { inParallel } from './parallel.ts';
 import type { Commit, Unit } from './ports.ts';
 import { reconcileHost } from './reconcile-host.ts';
@@ -172,6 +173,8 @@ export const workOn = async (world: World, unit: Unit): Promise<void> => {
       return reconcileZone(world, unit);
     case 'host':
       return reconcileHost(world, unit);
+    case 'order':
+      return carryOut(world, unit);
     default:
       throw new SelkieError('invalid', `no such unit of work: ${JSON.stringify(unit)}`);
   }

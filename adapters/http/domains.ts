@@ -1,7 +1,15 @@
 // Routes of domains: what is, what comes, what was ordered, and orders.
 
 import { type Context, Hono } from 'hono';
-import { compromiseRequest, parseBody, reasonRequest, rotationRequest } from '../../contract/api.ts';
+import {
+  compromiseRequest,
+  manyRequest,
+  parseBody,
+  reasonRequest,
+  rotationRequest,
+} from '../../contract/api.ts';
+import { lowerName } from '../../core/names.ts';
+import { formatInstant } from '../../core/time.ts';
 import {
   abortRotation,
   type Declared,
@@ -19,6 +27,7 @@ import {
   rotationsStatus,
 } from '../../engine/details.ts';
 import { forecast } from '../../engine/forecast.ts';
+import { orderMany, type Which } from '../../engine/order-many.ts';
 import { rotationStatus, statusOf, statusOfAll } from '../../engine/status.ts';
 import { domainIn, type Edge, orderIn, pageAnswer, pageIn, wholeNumber } from './edge.ts';
 import { trailAnswer, trailIn } from './trail.ts';
@@ -90,6 +99,18 @@ const reading = (edge: Edge): Hono => {
 const orders = (edge: Edge): Hono => {
   const { world, session } = edge;
   const app = new Hono();
+  const many = async (context: Context, which: Which): Promise<Response> => {
+    const { by, idempotencyKey } = orderIn(edge, context);
+    const order = { ...parseBody(manyRequest, await context.req.text()), ...which, by };
+    const { until, ...begun } = await orderMany(world, await session(), order, idempotencyKey);
+    context.header('Location', '/v1/domains');
+    return context.json({ ...begun, until: formatInstant(until) }, 202);
+  };
+  app.post('/v1/rotations', (context) => many(context, { all: true }));
+  app.post('/v1/zones/:zone/rotations', (context) =>
+    many(context, { zone: lowerName(context.req.param('zone')) }),
+  );
+  app.post('/v1/pools/:pool/rotations', (context) => many(context, { pool: context.req.param('pool') }));
   app.post('/v1/domains/:domain/rotations', async (context) => {
     const domain = domainIn(context);
     const order = { ...parseBody(rotationRequest, await context.req.text()), ...orderIn(edge, context) };

@@ -52,6 +52,8 @@ const identity = (unit: Unit): string => {
       return `inventory ${unit.of} ${unit.after ?? ''}`;
     case 'mended':
       return `mended ${unit.zone}`;
+    case 'order':
+      return `order ${unit.id} ${unit.from ?? 0}`;
   }
 };
 

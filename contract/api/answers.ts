@@ -129,6 +129,11 @@ export const ordered = z.strictObject({
   joined: z.boolean().check(z.describe('It was under way already, or this very request was answered before')),
   rotation,
 });
+export const orderedMany = z.strictObject({
+  domains: z.int(),
+  until: time.check(z.describe('When the work on the last of them begins')),
+  joined: z.boolean().check(z.describe('This very request was answered before')),
+});
 export const declared = z.strictObject({
   domain: z.string(),
   selector: z.string(),

@@ -27,6 +27,8 @@ const pathParameters: Readonly<Record<string, object>> = {
   selector: { description: 'The selector of one of its keys', schema: { type: 'string', maxLength: 63 } },
   rotation: { description: 'The id of one of its rotations', schema: { type: 'string' } },
   host: { description: 'A mail host of the fleet', schema: { type: 'string', maxLength: 253 } },
+  zone: { description: 'A record zone of the fleet', schema: { type: 'string', maxLength: 253 } },
+  pool: { description: 'A pool of the fleet', schema: { type: 'string', maxLength: 253 } },
 };
 
 const query = (name: QueryName, { bound }: Operation): object => {

@@ -2,7 +2,7 @@
 // No function ships it.
 
 import type * as z from 'zod/mini';
-import { compromiseRequest, reasonRequest, rotationRequest } from '../api.ts';
+import { compromiseRequest, manyRequest, reasonRequest, rotationRequest } from '../api.ts';
 import { auditRequest } from '../drift.ts';
 import * as answers from './answers.ts';
 
@@ -24,6 +24,7 @@ export const schemas = {
   Plan: answers.plan,
   Forecast: answers.forecast,
   Ordered: answers.ordered,
+  OrderedMany: answers.orderedMany,
   Declared: answers.declared,
   Host: answers.host,
   Hosts: answers.hosts,
@@ -37,6 +38,7 @@ export const schemas = {
   BundleKeys: answers.bundleKeys,
   OpenApi: answers.openApi,
   RotationRequest: rotationRequest,
+  ManyRequest: manyRequest,
   CompromiseRequest: compromiseRequest,
   ReasonRequest: reasonRequest,
   AuditRequest: auditRequest,
@@ -80,6 +82,17 @@ const accepted = (schema: SchemaName) => ({ status: 202, schema, headers: ['Loca
 const paged = (schema: SchemaName) => ({ status: 200, schema, headers: ['Link'] }) as const;
 const shown = (schema: SchemaName) => ({ status: 200, schema }) as const;
 
+const many = (path: string, id: string, which: string): Operation => ({
+  method: 'post',
+  path,
+  id,
+  says: `Rotate ${which}, as fast as the provider takes them; each has its rotation, and its event in the trail`,
+  body: 'ManyRequest',
+  order: true,
+  answer: accepted('OrderedMany'),
+  problems: [409],
+});
+
 export const operations: readonly Operation[] = [
   {
     method: 'get',
@@ -90,6 +103,9 @@ export const operations: readonly Operation[] = [
     bound: { usual: 100, most: 500 },
     answer: paged('Domains'),
   },
+  many('/v1/rotations', 'rotateAll', 'all domains'),
+  many('/v1/zones/{zone}/rotations', 'rotateZone', 'the domains of a record zone'),
+  many('/v1/pools/{pool}/rotations', 'rotatePool', 'the domains that the hosts of a pool sign for'),
   {
     method: 'get',
     path: domain,

@@ -12,6 +12,8 @@ const units: readonly UnitBody[] = [
   { kind: 'audit', zone: 'example.org' },
   { kind: 'audit', zone: 'example.org', after: '240128._domainkey.example.org. TXT' },
   { kind: 'mended', zone: 'example.org' },
+  { kind: 'order', id: '2026-11-24-a' },
+  { kind: 'order', id: '2026-11-24-a', from: 34 },
   { kind: 'inventory', of: 'zones' },
   { kind: 'inventory', of: 'secrets', after: 'example.org/240128' },
 ];

@@ -2,7 +2,10 @@
 import { describe, expect, it } from 'vitest';
 import { createScaleWorld } from '../../bench/scale/world.ts';
 import { between, type Instant, minutes } from '../../core/time.ts';
+import { orderMany } from '../../engine/order-many.ts';
+import type { Unit } from '../../engine/ports.ts';
 import { requestMany, type Turn, turnsFor } from '../../engine/rotate-all.ts';
+import { workOn } from '../../engine/tick.ts';
 import { openSession } from '../../engine/world.ts';
 
 const begin = (domains: number, zones: number | 'own') =>
@@ -51,6 +54,28 @@ describe('an order for many domains', () => {
     const again = await world.call(async (by) => requestMany(by, await openSession(by), names, order));
     expect(again.ordered).toBe(300);
     expect([...world.ledger.rows.values()].every(({ rotations }) => rotations.length === 2)).toBe(true);
+  });
+
+  it('is carried out by units, each of some cohorts, and goes on where one broke off', async () => {
+    const world = await begin(4_500, 1);
+    const sent: Unit[] = [];
+    const ordered = await world.call(async (by) => {
+      const kept = { ...by, queue: { send: async (units: readonly Unit[]) => void sent.push(...units) } };
+      const asked = { all: true, kind: 'emergency', reason: 'a drill' } as const;
+      const begun = await orderMany(kept, await openSession(kept), asked, 'k');
+      // Whoever sends it again has it carried out again, and nothing is done twice.
+      expect(await orderMany(kept, await openSession(kept), asked, 'k')).toEqual({ ...begun, joined: true });
+      for (const unit of sent) if (unit.kind === 'order') await workOn(kept, unit);
+      return begun;
+    });
+    expect(ordered.domains).toBe(4_500);
+    const units = sent.filter(({ kind }) => kind === 'order');
+    expect(units).toEqual(expect.arrayContaining([{ kind: 'order', id: 'k', from: expect.any(Number) }]));
+    // Twice three of them.
+    expect(units).toHaveLength(6);
+    const rows = [...world.ledger.rows.values()];
+    expect(rows.every(({ rotations }) => rotations.length === 2)).toBe(true);
+    expect(Math.max(...rows.map(({ wakeAt }) => wakeAt ?? 0))).toBe(ordered.until);
   });
 
   it('is done: every domain signs with a new key, each cohort’s records in one request, nothing throttled', async () => {

@@ -290,6 +290,8 @@ describe('a request', () => {
 interface Schema {
   readonly type?: string;
   readonly enum?: readonly string[];
+  readonly const?: unknown;
+  readonly required?: readonly string[];
   readonly maxLength?: number;
   readonly maximum?: number;
   readonly properties?: Readonly<Record<string, Schema>>;
@@ -333,12 +335,14 @@ const around = (given: Schema): fc.Arbitrary<unknown> => {
         weight: 6,
         arbitrary: fc.record(
           Object.fromEntries(Object.entries(properties).map(([name, each]) => [name, around(each)])),
-          { requiredKeys: [] },
+          { requiredKeys: [...(schema.required ?? [])] },
         ),
       },
       { weight: 1, arbitrary: fc.dictionary(fc.string(), anything, { maxKeys: 3 }) },
       { weight: 1, arbitrary: anything },
     );
+  if (schema.const !== undefined)
+    return fc.oneof({ weight: 3, arbitrary: fc.constant(schema.const) }, { weight: 1, arbitrary: anything });
   if (schema.enum !== undefined) return fc.oneof(fc.constantFrom(...schema.enum), anything);
   if (schema.type === 'boolean') return fc.oneof(fc.boolean(), anything);
   if (schema.type === 'integer') {
@@ -398,6 +402,8 @@ describe('each operation of the document', () => {
         host,
         selector: '240128e',
         rotation,
+        zone: domain,
+        pool: 'mx',
       };
       await fc.assert(
         fc.asyncProperty(fields, body, fc.boolean(), async (values, sent, isKnown) => {
@@ -423,7 +429,7 @@ describe('each operation of the document', () => {
           if (response.ok) answered.add(id);
           await isAnswered(response, before);
         }),
-        runs(60),
+        runs(100),
       );
     },
   );

@@ -65,7 +65,7 @@ const call = async (
   const operation = operations.find((each) => each.id === id);
   if (operation === undefined) throw new Error(`no operation ${id}`);
   const path = operation.path.replace(/\{(\w+)\}/g, (_, name: string) =>
-    encodeURIComponent({ domain, host, ...parameters }[name] ?? 'x'),
+    encodeURIComponent({ domain, host, zone: domain, pool: 'mx', ...parameters }[name] ?? 'x'),
   );
   const response = await api.request(`http://api.example${path}${query}`, {
     method: operation.method.toUpperCase(),
@@ -223,6 +223,32 @@ describe('a life of orders', () => {
     expect(answer.last).toEqual({ n: 2, hash: events[1]?.hash });
   });
 
+  it('of many at once, once under a key: each domain has its rotation, and its event', async () => {
+    const headers = { 'idempotency-key': 'm1' };
+    const body = { kind: 'emergency', reason: 'mx1 was broken into' };
+    const { status, answer, headers: told } = await call('rotatePool', {}, { body, headers });
+    expect([status, told.get('location')]).toEqual([202, '/v1/domains']);
+    expect(answer).toMatchObject({ domains: 1, joined: false });
+    expect((await call('rotatePool', {}, { body, headers })).answer).toEqual({ ...answer, joined: true });
+    // The same key for another order.
+    expect((await call('rotateAll', {}, { body, headers })).status).toBe(409);
+    await simulation.run(minutes(10));
+    const rotations = (await call('listRotations')).answer.rotations as { kind: string }[];
+    expect(rotations.filter(({ kind }) => kind === 'emergency')).toMatchObject([{ state: 'done', by: ada }]);
+    const events = (await call('getDomainAudit')).answer.events as AuditEvent[];
+    expect(events.at(-1)).toMatchObject({ who: ada, why: body.reason });
+    for (const id of ['rotateAll', 'rotateZone'])
+      expect((await call(id, {}, { body: { reason: 'a drill' } })).status).toBe(202);
+    for (const [id, wrong] of [
+      ['rotateZone', { zone: 'other.example' }],
+      ['rotatePool', { pool: 'nobody' }],
+    ] as const)
+      expect((await call(id, wrong, { body: { reason: 'a drill' } })).status).toBe(404);
+    // Why is always said: it is in the trail of every domain.
+    for (const wrong of [{}, { reason: '' }, { reason: 'r', unsigned: true }])
+      expect((await call('rotateAll', {}, { body: wrong })).status).toBe(400);
+  });
+
   it('lists are paged by cursors of their own', async () => {
     const first = await call('listHosts', {}, { query: '?limit=1' });
     expect(first.answer.hosts).toHaveLength(1);
@@ -255,6 +281,8 @@ it('every operation answers as the document says, well and badly', async () => {
     const wrong = { domain: 'other.example.net', host: 'mx9.example.com', selector: '990101', rotation };
     if (
       id.endsWith('Drift') ||
+      // Of many: what is not there is tried above, with the reason that they want.
+      /^rotate(All|Zone|Pool)$/.test(id) ||
       ['listDomains', 'listHosts', 'listBundleKeys', 'getOpenApi', 'orderAudit'].includes(id)
     )
       continue;
@@ -268,6 +296,9 @@ it('every operation answers as the document says, well and badly', async () => {
     'excludeHost',
     'returnHost',
     'orderAudit',
+    'rotateAll',
+    'rotateZone',
+    'rotatePool',
   ])
     expect((await call(id, { selector: '1' }, { body: { nonsense: 1 } })).status, id).toBe(400);
   for (const id of ['pull', 'acknowledge'])

@@ -1,0 +1,127 @@
+// An order for many domains, as an operator gives it: of the whole fleet, of a record zone, or of a pool whose hosts were broken
+// into. It is written once, and units of the queue carry it out, some thousand domains each: nobody waits for a hundred
+// thousand rows. What broke off is gone on with, since each domain's own order is answered but once.
+
+import { hasCode, SelkieError } from '../core/errors.ts';
+import type { FleetDomain } from '../core/policy.ts';
+import type { Instant } from '../core/time.ts';
+import type { RequestRow, Unit } from './ports.ts';
+import { giveTurns, turnsFor } from './rotate-all.ts';
+import { openSession, report, type Session, type World } from './world.ts';
+
+/** Which domains: one of the three. */
+export interface Which {
+  readonly all?: true;
+  readonly zone?: string;
+  readonly pool?: string;
+}
+
+export interface ManyOrder extends Which {
+  readonly kind?: 'requested' | 'emergency';
+  readonly reason: string;
+  readonly by?: string;
+  /** With `emergency`: as of a RotationOrder. */
+  readonly unsigned?: boolean;
+}
+
+export interface Begun {
+  readonly domains: number;
+  /** When the work on the last one begins, as fast as the provider takes them. */
+  readonly until: Instant;
+  /** This very request was answered before. */
+  readonly joined: boolean;
+}
+
+/** Under which orders for many are remembered, where one of a domain is under its name. */
+const subject = 'rotations';
+
+/** Domains of one unit: some seconds of writes. */
+const domainsOfUnit = 2_000;
+
+const isWanted =
+  ({ all, zone, pool }: Which) =>
+  (entry: FleetDomain): boolean =>
+    !entry.leaving && (all === true || entry.zone === zone || entry.pool === pool);
+
+const named = ({ all, zone, pool }: Which): string =>
+  all === true ? 'the fleet' : zone === undefined ? `pool ${pool}` : `zone ${zone}`;
+
+/** @throws not-found: no domain is meant */
+const domainsFor = (world: World, which: Which): readonly string[] => {
+  const found = [...world.fleet.domains.values()].filter(isWanted(which)).map(({ domain }) => domain);
+  if (found.length === 0)
+    throw new SelkieError('not-found', `${named(which)} has no domain in fleet.yaml that stays`, {
+      field: which.zone === undefined ? 'pool' : 'zone',
+    });
+  return found;
+};
+
+/** In one order, so that the same order has the same text. */
+const textOf = ({ all, zone, pool, kind, reason, by, unsigned }: ManyOrder): string =>
+  JSON.stringify({ all, zone, pool, kind, reason, by, unsigned });
+
+const written = async (world: World, at: Instant, id: string, order: ManyOrder): Promise<boolean> => {
+  const request: RequestRow = {
+    domain: subject,
+    idempotencyKey: id,
+    fingerprint: textOf(order),
+    rotation: '',
+    at,
+  };
+  try {
+    await world.ledger.commit({ request });
+    return true;
+  } catch (error) {
+    if (hasCode(error, 'conflict')) return false;
+    throw error;
+  }
+};
+
+/**
+ * Writes the order and has it carried out.
+ * @throws not-found: it means no domain; conflict: the Idempotency-Key was used for another order; stale-fleet
+ */
+export const orderMany = async (
+  world: World,
+  session: Session,
+  order: ManyOrder,
+  idempotencyKey: string = world.randomness.id(),
+): Promise<Begun> => {
+  const domains = domainsFor(world, order);
+  const fresh = await written(world, session.now(), idempotencyKey, order);
+  const saved = await world.ledger.request(subject, idempotencyKey);
+  if (saved === undefined || saved.fingerprint !== textOf(order))
+    throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
+      field: 'Idempotency-Key',
+    });
+  // Sent again where it was written before: who wrote it may have died before it sent it.
+  await world.queue.send([{ kind: 'order', id: idempotencyKey }]);
+  if (fresh) report(world, session, 'step', `${domains.length} domains of ${named(order)} are to rotate`);
+  const until = turnsFor(world, domains, saved.at).at(-1)?.start ?? saved.at;
+  return { domains: domains.length, until, joined: !fresh };
+};
+
+/**
+ * Orders the domains of some turns, and hands the rest to the unit that follows.
+ * @throws stale-fleet, unavailable, throttled: the unit is to be tried again
+ */
+export const carryOut = async (
+  world: World,
+  { id, from = 0 }: Extract<Unit, { kind: 'order' }>,
+): Promise<void> => {
+  const session = await openSession(world);
+  const saved = await world.ledger.request(subject, id);
+  if (saved === undefined) return;
+  const order = JSON.parse(saved.fingerprint) as ManyOrder;
+  const turns = turnsFor(world, domainsFor(world, order), saved.at);
+  let next = from;
+  for (let domains = 0; next < turns.length && domains < domainsOfUnit; next += 1)
+    domains += turns[next]?.unit.domains.length ?? 0;
+  const refused = await giveTurns(world, session, turns.slice(from, next), {
+    ...order,
+    idempotencyKey: `rotations/${id}`,
+  });
+  for (const [domain, why] of refused)
+    report(world, session, 'trouble', `${domain} does not rotate with ${named(order)}: ${why}`, { domain });
+  if (next < turns.length) await world.queue.send([{ kind: 'order', id, from: next }]);
+};
