@@ -5,13 +5,25 @@
 
 import { isAlgorithm, isMade } from './algorithm.ts';
 import { SelkieError } from './errors.ts';
-import type { AdoptedKey, Fleet, FleetDomain, FleetHost, FleetVault, FleetZone, Policy } from './policy.ts';
+import type {
+  AdoptedKey,
+  Fleet,
+  FleetDomain,
+  FleetHost,
+  FleetRecord,
+  FleetVault,
+  FleetZone,
+  Policy,
+} from './policy.ts';
 
 /** Raised with every change of the shape below, or of a type that it holds. */
-const format = 5;
+const format = 6;
 
-/** What few domains have. */
-type Rest = Pick<FleetDomain, 'adopted' | 'cname'>;
+/** What few domains have; `spf` and `dmarc` by their numbers in the table of records, since many say the same. */
+interface Rest extends Pick<FleetDomain, 'adopted' | 'cname'> {
+  readonly spf?: number;
+  readonly dmarc?: number;
+}
 
 /** [domain, index of its zone, index of its pool, index of its policy, leaving: 1, else 0, the rest where there is any] */
 type DomainRow = readonly [string, number, number, number, 0 | 1, Rest?];
@@ -22,6 +34,7 @@ interface Compiled {
   readonly zones: readonly FleetZone[];
   readonly pools: readonly string[];
   readonly policies: readonly Policy[];
+  readonly records: readonly FleetRecord[];
   readonly hosts: readonly FleetHost[];
   readonly domains: readonly DomainRow[];
   /** Null: by default. */
@@ -47,16 +60,25 @@ const table = <T>(textOf: (value: T) => string) => {
   return { values, number };
 };
 
-const restOf = ({ adopted, cname }: FleetDomain): readonly [] | readonly [Rest] =>
-  adopted === undefined && cname === undefined
-    ? []
-    : [{ ...(adopted === undefined ? {} : { adopted }), ...(cname === undefined ? {} : { cname }) }];
+const restOf = (
+  { adopted, cname, spf, dmarc }: FleetDomain,
+  number: (record: FleetRecord) => number,
+): readonly [] | readonly [Rest] => {
+  const rest: Rest = {
+    ...(adopted === undefined ? {} : { adopted }),
+    ...(cname === undefined ? {} : { cname }),
+    ...(spf === undefined ? {} : { spf: number(spf) }),
+    ...(dmarc === undefined ? {} : { dmarc: number(dmarc) }),
+  };
+  return Object.keys(rest).length === 0 ? [] : [rest];
+};
 
 /** One line of JSON for `loadCompiledFleet`. The same fleet gives the same text. */
 export const compileFleet = (fleet: Fleet): string => {
   const zones = table<string>((name) => name);
   const pools = table<string>((name) => name);
   const policies = table<Policy>((policy) => JSON.stringify(policy));
+  const records = table<FleetRecord>((record) => JSON.stringify(record));
   for (const name of fleet.zones.keys()) zones.number(name);
   for (const name of fleet.pools) pools.number(name);
   const compiled: Compiled = {
@@ -70,9 +92,10 @@ export const compileFleet = (fleet: Fleet): string => {
       pools.number(entry.pool),
       policies.number(entry.policy),
       entry.leaving ? 1 : 0,
-      ...restOf(entry),
+      ...restOf(entry, records.number),
     ]),
     policies: policies.values,
+    records: records.values,
     hosts: [...fleet.hosts.values()],
     vault: fleet.vault ?? null,
     force: fleet.force?.reason ?? null,
@@ -143,6 +166,8 @@ const isRest = shaped<Rest>({
     ),
   ),
   cname: perhaps(isText),
+  spf: perhaps(isIndex),
+  dmarc: perhaps(isIndex),
 });
 
 const isVault = shaped<FleetVault>({
@@ -170,6 +195,7 @@ const parts: { readonly [Part in keyof Compiled]: Test } = {
   ),
   pools: listOf(isText),
   policies: listOf(isPolicy),
+  records: listOf(shaped<FleetRecord>({ value: isText, adopt: perhaps((value) => value === true) })),
   hosts: listOf(
     shaped<FleetHost>({
       name: isText,
@@ -179,6 +205,7 @@ const parts: { readonly [Part in keyof Compiled]: Test } = {
       signingKey: isText,
       certificate: perhaps(isText),
       keyTypes: perhaps(listOf((value) => value === 'rsa' || value === 'ed25519')),
+      addresses: perhaps(listOf(isText)),
     }),
   ),
   domains: listOf(isRow),
@@ -217,13 +244,17 @@ export const loadCompiledFleet = (json: string): Fleet => {
     if (!Object.hasOwn(value, part)) throw broken('a part is missing');
     if (!test((value as Record<string, unknown>)[part])) throw broken(`its ${part} are not whole`);
   }
-  const { version, zones, pools, policies, hosts, domains, vault, force } = value as Compiled;
+  const { version, zones, pools, policies, records, hosts, domains, vault, force } = value as Compiled;
   for (const policy of policies)
     if (!policy.algorithms.every((name) => isAlgorithm(name) && isMade(name)))
       throw broken('an algorithm that is not known');
   const entries = domains.map(([domain, z, p, q, leaving, rest]): FleetDomain => {
     const [zone, pool, policy] = [zones[z], pools[p], policies[q]];
     if (zone === undefined || pool === undefined || policy === undefined)
+      throw broken(`${domain} points nowhere`);
+    const { spf, dmarc, ...plain } = rest ?? {};
+    const [sender, request] = [spf, dmarc].map((n) => (n === undefined ? undefined : records[n]));
+    if ((spf !== undefined && sender === undefined) || (dmarc !== undefined && request === undefined))
       throw broken(`${domain} points nowhere`);
     if (rest?.adopted?.every(({ algorithm }) => isAlgorithm(algorithm)) === false)
       throw broken('an algorithm that is not known');
@@ -233,7 +264,9 @@ export const loadCompiledFleet = (json: string): Fleet => {
       pool,
       policy,
       leaving: leaving === 1,
-      ...rest,
+      ...plain,
+      ...(sender === undefined ? {} : { spf: sender }),
+      ...(request === undefined ? {} : { dmarc: request }),
     };
   });
   return {

@@ -61,6 +61,13 @@ export interface AdoptedKey {
   readonly record?: string;
 }
 
+/** A policy record that the fleet wants: its value, checked. */
+export interface FleetRecord {
+  readonly value: string;
+  /** One that is not ours is taken over. */
+  readonly adopt?: true;
+}
+
 export interface FleetDomain {
   readonly domain: string;
   /** Name of the record zone. */
@@ -76,6 +83,10 @@ export interface FleetDomain {
   readonly cname?: string;
   /** The keys that it begins with, at most one of each key type; absent: Selkie makes its first. */
   readonly adopted?: readonly AdoptedKey[];
+  /** Its SPF record (RFC 7208); absent: none of ours. */
+  readonly spf?: FleetRecord;
+  /** Its DMARC record (RFC 9989); absent: none of ours. */
+  readonly dmarc?: FleetRecord;
 }
 
 export interface FleetZone {
@@ -100,6 +111,8 @@ export interface FleetHost {
   readonly certificate?: string;
   /** What its signer can sign with; absent: every key type. */
   readonly keyTypes?: readonly KeyType[];
+  /** Addresses and networks that its mail leaves from, for SPF records that are derived from hosts. */
+  readonly addresses?: readonly string[];
 }
 
 /** How private keys lie in Secrets Manager: one secret for each, or many in each. */

@@ -1,5 +1,4 @@
-// The changes of a zone's key records. Those of many domains go in as few requests as fit; a batch that is refused is
-// halved until the one that does not fit stands alone, so that it never holds up the others.
+// The changes of a zone's key records, those of many domains in as few requests as fit (submit.ts).
 //
 // A change is first tried as the ledger's evidence says that the zone is. Where that is refused, or its answer was lost,
 // the next try looks at what stands there (exact RRset, asked of the provider) and makes up what is missing.
@@ -13,6 +12,7 @@ import { recordName, withEvidence, withoutTrouble, withRotation, withTrouble } f
 import { mayHaveSigned } from '../core/key/state.ts';
 import type { FleetZone } from '../core/policy.ts';
 import type { Change, TxtSet } from './ports.ts';
+import { submitAll, type Wish } from './submit.ts';
 import { holdsOnly } from './txt-set.ts';
 import { theKey, type Work } from './work.ts';
 import type { World } from './world.ts';
@@ -21,13 +21,6 @@ export type RecordAction = Extract<Action, { do: 'publish' | 'entomb' | 'delete'
 
 export const isRecordAction = (action: Action): action is RecordAction =>
   action.do === 'publish' || action.do === 'entomb' || action.do === 'delete';
-
-/** One change that is to be submitted, and whose it is. */
-interface Wanted {
-  readonly work: Work;
-  readonly action: RecordAction;
-  readonly change: Change;
-}
 
 /** Whether an earlier try went wrong: then what stands there is looked at. */
 const wasTried = (work: Work, action: RecordAction): boolean =>
@@ -132,7 +125,7 @@ const wanted = (work: Work, action: RecordAction): Promise<Change | undefined> =
   }
 };
 
-const accept = async ({ work, action }: Wanted, changeId: string): Promise<void> => {
+const accept = async (work: Work, action: RecordAction, changeId: string): Promise<void> => {
   const accepted = { at: work.now(), changeId };
   const fact = { publish: 'created', entomb: 'tombstoned', delete: 'deleted' }[action.do];
   const row = withoutTrouble(work.row, stepOf(action));
@@ -149,47 +142,40 @@ const asksProvider = (action: Action): boolean =>
   isRecordAction(action) || action.do === 'ask' || action.do === 'reserve';
 
 /** The failure stays in the row: the next try looks before it writes. */
-export const fail = async (work: Work, action: Action, error: unknown): Promise<void> => {
+export const fail = (work: Work, action: Action, error: unknown): Promise<void> =>
+  failStep(work, stepOf(action), error, asksProvider(action));
+
+/** As `fail`, of a step by its name. */
+export const failStep = async (
+  work: Work,
+  step: string,
+  error: unknown,
+  asked: boolean,
+): Promise<void> => {
   if (hasCode(error, 'conflict')) return; // another worker was first; the next round plans from what it wrote
   const message = describe(error);
-  if (hasCode(error, 'throttled', 'busy') && asksProvider(action))
+  if (hasCode(error, 'throttled', 'busy') && asked)
     // Refused before it was read: nothing was changed, so there is nothing to look at before the next try, in a minute.
-    return work.report('trouble', `${stepOf(action)}: ${message}`);
-  await work.save(withTrouble(work.row, stepOf(action), work.now(), message));
+    return work.report('trouble', `${step}: ${message}`);
+  await work.save(withTrouble(work.row, step, work.now(), message));
   work.report(
     error instanceof SelkieError && error.retry === 'later' ? 'trouble' : 'alarm',
-    `${stepOf(action)}: ${message}`,
+    `${step}: ${message}`,
   );
 };
 
 /** Settles what happens to one domain's part without letting it touch the others. */
-const settle = async (wish: Wanted, effect: () => Promise<void>): Promise<void> => {
+export const settle = async (
+  effect: () => Promise<void>,
+  failed: (error: unknown) => Promise<void>,
+): Promise<void> => {
   try {
     await effect();
   } catch (error) {
-    await fail(wish.work, wish.action, error).catch((again: unknown) => {
+    await failed(error).catch((again: unknown) => {
       if (!hasCode(again, 'conflict')) throw again;
     });
   }
-};
-
-const submit = async (world: World, zone: FleetZone, batch: readonly Wanted[]): Promise<void> => {
-  let changeId: string;
-  try {
-    changeId = await world.writer.submit(
-      zone,
-      batch.map(({ change }) => change),
-    );
-  } catch (error) {
-    if (hasCode(error, 'rejected') && batch.length > 1) {
-      const half = Math.ceil(batch.length / 2);
-      await submit(world, zone, batch.slice(0, half));
-      return submit(world, zone, batch.slice(half));
-    }
-    for (const wish of batch) await settle(wish, () => Promise.reject(error));
-    return;
-  }
-  for (const wish of batch) await settle(wish, () => accept(wish, changeId));
 };
 
 /** Makes the record changes of a zone's domains: one request in flight, as few as fit. */
@@ -198,19 +184,20 @@ export const changeRecords = async (
   zone: FleetZone,
   actions: readonly { work: Work; action: RecordAction }[],
 ): Promise<void> => {
-  const wishes: Wanted[] = [];
+  const wishes: Wish[] = [];
   for (const { work, action } of actions) {
+    const failed = (error: unknown): Promise<void> => fail(work, action, error);
     try {
       const change = await wanted(work, action);
-      if (change !== undefined) wishes.push({ work, action, change });
+      if (change !== undefined)
+        wishes.push({
+          change,
+          accepted: (changeId) => settle(() => accept(work, action, changeId), failed),
+          refused: (error) => settle(() => Promise.reject(error), failed),
+        });
     } catch (error) {
-      await fail(work, action, error);
+      await failed(error);
     }
   }
-  let rest: readonly Wanted[] = wishes;
-  while (rest.length > 0) {
-    const count = Math.max(1, world.writer.fits(rest.map(({ change }) => change)));
-    await submit(world, zone, rest.slice(0, count));
-    rest = rest.slice(count);
-  }
+  await submitAll(world, zone, wishes);
 };

@@ -6,6 +6,7 @@ import type { Algorithm } from '../core/algorithm.ts';
 import type { AuditEvent, AuditTail } from '../core/audit.ts';
 import type { Accepted, DomainRow, Duty, Place } from '../core/key/evidence.ts';
 import type { FleetHost, FleetZone } from '../core/policy.ts';
+import type { DnsQuestion } from '../core/spf/lookups.ts';
 import type { Duration, Instant } from '../core/time.ts';
 
 /** The worker's own clock. Waits compare evidence with `Ledger.head().at`, not with this; this measures skew. */
@@ -173,6 +174,15 @@ export interface DnsObserver {
    * @throws unavailable where the servers of a zone on the way cannot be learned, or the chain is too long
    */
   follow?(name: string, zone: FleetZone): Promise<Observation>;
+}
+
+/** Resolves names as receivers of mail do, through caches: what other people's records say. */
+export interface Resolver {
+  /**
+   * What was found; nothing (no such name, no data of this type) is an empty list. TXT: joined strings. MX: the exchanges' names.
+   * @throws unavailable where no resolver tells
+   */
+  resolve(question: DnsQuestion): Promise<readonly string[]>;
 }
 
 /** Carries sealed bundles to mail hosts. */

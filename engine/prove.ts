@@ -11,7 +11,7 @@ import type { Observation, ServerAnswer } from './ports.ts';
 import { holdsOnly } from './txt-set.ts';
 import { theKey, type Work } from './work.ts';
 
-const said = ({ answer }: ServerAnswer): string => {
+export const said = ({ answer }: ServerAnswer): string => {
   switch (answer.kind) {
     case 'txt':
       return answer.set.values.length === 1
@@ -32,10 +32,11 @@ export const everyServer = (
   name: string,
   { answers }: Observation,
   holds: (answer: ServerAnswer) => boolean,
+  says: (answer: ServerAnswer) => string = said,
 ): void => {
   const lagging = answers.filter((answer) => !holds(answer));
   if (lagging.length === 0 && answers.length > 0) return;
-  const named = lagging.slice(0, 3).map((answer) => `${answer.server} (${answer.address}) ${said(answer)}`);
+  const named = lagging.slice(0, 3).map((answer) => `${answer.server} (${answer.address}) ${says(answer)}`);
   throw new SelkieError(
     'unavailable',
     `${name}: ${answers.length - lagging.length} of ${answers.length} servers show what they should; ${named.join('; ')}`,
@@ -102,7 +103,7 @@ export const proveTombstone = async (work: Work, selector: string): Promise<void
 };
 
 /** What a server says of a name, so that two names can be compared. */
-const answerText = ({ answer }: ServerAnswer): string => {
+export const answerText = ({ answer }: ServerAnswer): string => {
   switch (answer.kind) {
     case 'txt':
       return `txt ${answer.set.values.toSorted().join('\n')}`;

@@ -21,6 +21,7 @@ import {
   type TellAction,
   tellingOf,
 } from './perform.ts';
+import { policyRest, workOnPolicies } from './policies/work.ts';
 import type { Unit } from './ports.ts';
 import { isStoreAction, storeKeys } from './store-keys.ts';
 import { type Telling, tellTogether } from './tell.ts';
@@ -130,6 +131,7 @@ const round = async (
   );
   const [first] = records;
   if (first !== undefined) await quietly(() => changeRecords(world, first.work.zone, records));
+  await quietly(() => workOnPolicies(world, whole));
 
   const silent = [...plans.values()]
     .flatMap((each) => each.actions)
@@ -207,11 +209,11 @@ const rest = async (work: Work, last: Round | undefined): Promise<void> => {
   // Whatever is left undone without a time of its own is looked at again in a minute: no wake-up is lost.
   const now = work.now();
   const { wakeAt } = planned;
-  await work.rest(
+  const forKeys =
     wakeAt === undefined
       ? planned.actions.length > 0
         ? nextTelling(now)
         : undefined
-      : inCompany(wakeAt, now),
-  );
+      : inCompany(wakeAt, now);
+  await work.rest(earliest(forKeys, policyRest(work)));
 };

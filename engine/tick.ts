@@ -55,8 +55,9 @@ const installed = (world: World, session: Session, row: DomainRow): DomainRow | 
   const now = session.now();
   const wanted = world.fleet.domains.get(row.domain);
   const gone = row.keys.every((key) => key.evidence.destroyed !== undefined);
+  const bare = gone && row.records === undefined;
   if (wanted === undefined) {
-    if (row.vanished !== undefined || gone) return undefined;
+    if (row.vanished !== undefined || bare) return undefined;
     report(
       world,
       session,

@@ -19,6 +19,7 @@ import type {
   Queue,
   Randomness,
   Reporter,
+  Resolver,
   Unit,
   Vault,
 } from './ports.ts';
@@ -31,6 +32,8 @@ export interface World {
   readonly vault: Vault;
   readonly writer: DnsWriter;
   readonly observer: DnsObserver;
+  /** Absent: no domain of the fleet has SPF or DMARC records that need it. */
+  readonly resolver?: Resolver;
   readonly seals: Seals;
   readonly transport: HostTransport;
   readonly queue: Queue;

@@ -15,6 +15,7 @@ import {
 import { check } from './check.ts';
 import { dnsName, domainName, type Named } from './name.ts';
 import { conflictIn, policyOf } from './policy-of.ts';
+import { type PolicyEntries, policyRecords } from './policy-records.ts';
 import type { Path, Problem } from './problems.ts';
 import { recordPlaces } from './record-place.ts';
 import { defaultsEntry, domainEntry, hostEntry, poolName, vaultEntry, zoneEntry } from './schema.ts';
@@ -36,6 +37,12 @@ const cannotSign = (hosts: ReadonlyMap<string, FleetHost>) => {
       (host) => !policy.algorithms.some((algorithm) => canSign(host, algorithm)),
     );
 };
+
+/** What holds for every domain that says nothing else. */
+interface Defaults {
+  readonly policy: Policy;
+  readonly records: PolicyEntries;
+}
 
 export const resolver = (source: Source, problems: Problem[]) => {
   const blame = (path: Path, message: string): undefined => {
@@ -65,15 +72,18 @@ export const resolver = (source: Source, problems: Problem[]) => {
     }
   };
 
-  const defaults = (value: unknown): Policy => {
-    const fields =
-      value === undefined || value === null
-        ? {}
-        : check(defaultsEntry, value, ['defaults'], source, problems);
-    const policy = policyOf(fields ?? {}, defaultPolicy);
-    const conflict = conflictIn(fields ?? {}, policy);
+  const defaults = (value: unknown): Defaults => {
+    const {
+      spf,
+      dmarc,
+      ...fields
+    } = (value === undefined || value === null
+      ? undefined
+      : check(defaultsEntry, value, ['defaults'], source, problems)) ?? {};
+    const policy = policyOf(fields, defaultPolicy);
+    const conflict = conflictIn(fields, policy);
     if (conflict !== undefined) blame(['defaults', conflict.field], conflict.message);
-    return policy;
+    return { policy, records: { spf, dmarc } };
   };
 
   const zones = (value: unknown): Map<string, FleetZone> => {
@@ -177,6 +187,7 @@ export const resolver = (source: Source, problems: Problem[]) => {
         ...(host.endpoint === undefined ? {} : { endpoint: new URL(host.endpoint).origin }),
         ...(host.certificate === undefined ? {} : { certificate: host.certificate }),
         ...(host.keyTypes === undefined ? {} : { keyTypes: host.keyTypes }),
+        ...(host.addresses === undefined ? {} : { addresses: host.addresses }),
       });
     }
     return found;
@@ -221,17 +232,27 @@ export const resolver = (source: Source, problems: Problem[]) => {
 
   const domains = (
     value: unknown,
-    base: Policy,
+    { policy: base, records }: Defaults,
     knownZones: ReadonlyMap<string, FleetZone>,
     knownPools: readonly string[],
     hostsOf: ReadonlyMap<string, FleetHost>,
   ): Map<string, FleetDomain> => {
     const found = new Map<string, FleetDomain>();
     const unable = cannotSign(hostsOf);
+    const recordsOf = policyRecords(records, hostsOf, knownZones, blame);
     for (const { name, entry, path } of named('domains', value, domainName)) {
       const fields = entry === null ? {} : check(domainEntry, entry, path, source, problems);
       if (fields === undefined) continue;
-      const { zone: givenZone, pool: givenPool, state, adopted, cname: givenCname, ...policyFields } = fields;
+      const {
+        zone: givenZone,
+        pool: givenPool,
+        state,
+        adopted,
+        cname: givenCname,
+        spf,
+        dmarc,
+        ...policyFields
+      } = fields;
       const { records, cname } = recordsBelow(name, givenCname, path);
       const zone = records === undefined ? undefined : zoneOf(givenZone, records, knownZones, path);
       const pool = poolOf(givenPool, knownPools, path);
@@ -243,6 +264,7 @@ export const resolver = (source: Source, problems: Problem[]) => {
         ...(adopted === undefined || adopted.length === 0 ? {} : { adopted }),
       };
       checkAdopted(name, wayAndKeys, zone, path);
+      const published = recordsOf(name, { spf, dmarc }, pool ?? '', path);
       if (zone === undefined || pool === undefined) continue;
       const host = unable(pool, policy);
       if (host !== undefined)
@@ -257,6 +279,7 @@ export const resolver = (source: Source, problems: Problem[]) => {
         policy,
         leaving: state === 'leaving',
         ...wayAndKeys,
+        ...published,
       });
     }
     return found;

@@ -8,6 +8,7 @@ import { isDnsName, lowerName } from '../core/names.ts';
 import type { AdoptedKey } from '../core/policy.ts';
 import { days, hours, milliseconds, minutes } from '../core/time.ts';
 import { readAdoptedKey } from './adopted-key.ts';
+import { dmarcField } from './dmarc-field.ts';
 import {
   certificateField,
   durationField,
@@ -18,6 +19,7 @@ import {
   rotateEveryField,
   timeZoneField,
 } from './fields.ts';
+import { addressesField, spfField } from './spf-field.ts';
 import { didYouMean } from './suggest.ts';
 
 const algorithmNames = Object.keys(algorithms).filter(isAlgorithm).filter(isMade);
@@ -102,8 +104,10 @@ const policyFields = {
   ).optional(),
 };
 
+const recordFields = { spf: spfField.optional(), dmarc: dmarcField.optional() };
+
 export const defaultsEntry = z
-  .strictObject(policyFields)
+  .strictObject({ ...policyFields, ...recordFields })
   .describe('The policy of every domain that says nothing else.');
 
 const adoptedKey = z
@@ -181,6 +185,7 @@ export const domainEntry = z
         "Where the domain's own zone is somebody else's: the key records lie in a zone of this file, at 240128._domainkey.<domain>.<cname>, and the domain's zone leads there, by one DNAME at _domainkey.<domain>, or by a CNAME for each selector. Such as keys.example.net.",
       ),
     adopted: adoptedKeys.optional(),
+    ...recordFields,
     ...policyFields,
   })
   .describe('A domain that mail is signed for (d=). Nothing behind the colon: all by the defaults.');
@@ -242,6 +247,7 @@ export const hostEntry = z
       "The host's Ed25519 public key: its answers are signed by it. 32 bytes, base64url.",
     ),
     certificate: certificateField.optional(),
+    addresses: addressesField.optional(),
     keyTypes: z
       .array(z.enum(['rsa', 'ed25519'], "may have 'rsa' and 'ed25519'"))
       .min(1, 'is empty; leave it out where the host signs with every key type')
@@ -301,4 +307,4 @@ export const fleetFile = z
   })
   .meta({ title: 'Selkie fleet', description: 'Which domains, zones, pools and mail hosts there are.' });
 
-export type PolicyFields = z.output<typeof defaultsEntry>;
+export type PolicyFields = Omit<z.output<typeof defaultsEntry>, 'spf' | 'dmarc'>;

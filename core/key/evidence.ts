@@ -4,11 +4,11 @@
 
 import type { Algorithm } from '../algorithm.ts';
 import type { AuditTail } from '../audit.ts';
+import type { Accepted, At, HostedZone } from '../facts.ts';
+import type { PolicyRecord } from '../policy-records/evidence.ts';
 import type { Duration, Instant } from '../time.ts';
 
-export interface At {
-  readonly at: Instant;
-}
+export type { Accepted, At, HostedZone };
 
 /** A number in a pool's log. A host whose cursor is at or beyond it has applied it. */
 export interface Place {
@@ -19,11 +19,6 @@ export interface Place {
 /** Whether two cursors say the same; null: nothing applied yet. */
 export const samePlace = (a: Place | null, b: Place | null): boolean =>
   a?.epoch === b?.epoch && a?.n === b?.n;
-
-/** A change of a zone that the DNS provider accepted, by the provider's id for it. */
-export interface Accepted extends At {
-  readonly changeId: string;
-}
 
 /** Facts about a key's material and its record; each happens once. */
 export interface Evidence {
@@ -137,14 +132,6 @@ export interface Trouble {
   readonly message: string;
 }
 
-/** A zone at its provider, as the fleet said when the domain was last installed. */
-export interface HostedZone {
-  /** Route 53's hosted zone id. */
-  readonly id: string;
-  /** The ARN of the role that it is changed by. */
-  readonly role?: string;
-}
-
 /** A domain's row in the ledger. One version guards all of it: a conditional write of the row is conditional on each key. */
 export interface DomainRow {
   readonly domain: string;
@@ -162,6 +149,8 @@ export interface DomainRow {
   /** Selectors found taken by somebody else's record: never used. */
   readonly taken: readonly (At & { readonly selector: string; readonly reason: string })[];
   readonly troubles: readonly Trouble[];
+  /** Its SPF and DMARC records, and what goes with them; absent: none. */
+  readonly records?: readonly PolicyRecord[];
   /** The domain is no longer in the fleet file. */
   readonly vanished?: At;
   /** When a worker should look again; absent: nothing to do until somebody asks. */
