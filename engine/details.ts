@@ -7,9 +7,11 @@ import { stepOf } from '../core/key/actions.ts';
 import type { DomainRow, Key } from '../core/key/evidence.ts';
 import { plan } from '../core/key/plan.ts';
 import { keysOf, turnOf } from '../core/key/state.ts';
-import { formatInstant } from '../core/time.ts';
+import { policyStep } from '../core/policy-records/plan.ts';
+import { earliest, formatInstant } from '../core/time.ts';
 import { openDomain } from './commands.ts';
 import { fleetHost, hostRow } from './hosts.ts';
+import { policyPlan } from './policies/work.ts';
 import { blockedStatus, keyStatus, rotationStatus } from './status.ts';
 import type { Session, World } from './world.ts';
 
@@ -87,15 +89,23 @@ export const rotationStatusOf = async (world: World, session: Session, domain: s
 /** What would be done for a domain at this moment, and what it waits for. @throws not-found */
 export const planOf = async (world: World, session: Session, domain: string) => {
   const work = await openDomain(world, session, domain);
-  const { actions, blockedBy, wakeAt } = plan(work.situation());
+  const [keys, policies] = [plan(work.situation()), policyPlan(work)];
+  const wakeAt = earliest(keys.wakeAt, policies.wakeAt);
   return {
     domain,
-    actions: actions.map((action) => ({
-      do: action.do,
-      step: stepOf(action),
-      ...('selector' in action ? { selector: action.selector } : {}),
-    })),
-    blockedBy: blockedBy.map(blockedStatus),
+    actions: [
+      ...keys.actions.map((action) => ({
+        do: action.do,
+        step: stepOf(action),
+        ...('selector' in action ? { selector: action.selector } : {}),
+      })),
+      ...policies.actions.map((action) => ({
+        do: action.do,
+        step: policyStep(action),
+        record: action.record.name,
+      })),
+    ],
+    blockedBy: [...keys.blockedBy, ...policies.blockedBy].map(blockedStatus),
     ...(wakeAt === undefined ? {} : { wakeAt: formatInstant(wakeAt) }),
   };
 };

@@ -7,9 +7,12 @@ import { nextRotation, plan } from '../core/key/plan.ts';
 import { recordName } from '../core/key/row.ts';
 import { rotationState, stateOf, turnOf } from '../core/key/state.ts';
 import { keyRecordName } from '../core/names.ts';
-import { formatInstant, type Instant } from '../core/time.ts';
+import { policyStep } from '../core/policy-records/plan.ts';
+import { earliest, formatInstant, type Instant } from '../core/time.ts';
 import { openDomain } from './commands.ts';
 import { fleetHost, hostRow } from './hosts.ts';
+import { policyNotes, policyStatus } from './policies/status.ts';
+import { policyPlan } from './policies/work.ts';
 import type { HostRow } from './ports.ts';
 import { hostCache, openWork, type Work } from './work.ts';
 import { hostView, type Session, type World } from './world.ts';
@@ -61,6 +64,9 @@ const domainStatus = (work: Work) => {
   const s = work.situation();
   const planned = plan(s);
   const ignored = adoptionIgnored(row, s.adopted);
+  const policies = policyPlan(work);
+  const wakeAt = earliest(planned.wakeAt, policies.wakeAt);
+  const notes = [...(ignored === undefined ? [] : [ignored]), ...policyNotes(work)];
   return {
     domain: row.domain,
     zone: row.zone,
@@ -69,11 +75,12 @@ const domainStatus = (work: Work) => {
     keys: row.keys.filter((key) => key.evidence.destroyed === undefined).map((key) => keyStatus(row, key)),
     rotations: row.rotations.map((rotation) => rotationStatus(row, rotation)),
     taken: row.taken.map(({ selector, reason }) => ({ selector, reason })),
-    ...(ignored === undefined ? {} : { notes: [ignored] }),
-    next: planned.actions.map(stepOf),
-    blockedBy: planned.blockedBy.map(blockedStatus),
+    ...(notes.length === 0 ? {} : { notes }),
+    ...policyStatus(work),
+    next: [...planned.actions.map(stepOf), ...policies.actions.map(policyStep)],
+    blockedBy: [...planned.blockedBy, ...policies.blockedBy].map(blockedStatus),
     ...(nextRotation(s) === undefined ? {} : { nextRotation: time(nextRotation(s)).at }),
-    ...(planned.wakeAt === undefined ? {} : { wakeAt: time(planned.wakeAt).at }),
+    ...(wakeAt === undefined ? {} : { wakeAt: time(wakeAt).at }),
   };
 };
 

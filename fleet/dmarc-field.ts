@@ -35,7 +35,7 @@ const uris = (value: unknown, name: string, fail: Fail): string[] | undefined =>
     const text = one.trim();
     const uri = text.includes(':') || !text.includes('@') ? text : `mailto:${text}`;
     const fault = uriFault(uri);
-    if (fault !== undefined) fail(`'${text}' ${fault}`, ...place);
+    if (fault !== undefined) fail(value === one ? fault : `'${text}' ${fault}`, ...place);
     return [uri];
   });
 };

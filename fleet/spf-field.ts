@@ -22,6 +22,12 @@ export interface SpfEntry {
   readonly adopt: boolean;
 }
 
+/** What is wrong, as a sentence goes on behind the text itself. */
+const reason = (error: unknown): string =>
+  describe(error)
+    .replace(/^SPF record: /, '')
+    .replace(/\.$/, '');
+
 type Fail = (message: string, ...path: (string | number)[]) => void;
 
 const usualAll: All = 'softfail';
@@ -36,7 +42,7 @@ const checkedText = (text: string, fail: (message: string) => void): string => {
       fail('ends in +all, by which every host of the world may send as the domain; write ~all or -all');
     return printSpf(record);
   } catch (error) {
-    fail(`is no SPF record: ${describe(error)}`);
+    fail(`is no SPF record: ${reason(error)}`);
     return text;
   }
 };
@@ -49,7 +55,7 @@ const checkTerm = (text: string): Term | string => {
       ? 'lets every host of the world send as the domain; write ~all or -all'
       : term;
   } catch (error) {
-    return describe(error);
+    return reason(error).replace(`"${text}" `, '');
   }
 };
 

@@ -16,7 +16,7 @@ import { refuse } from './check.ts';
 export const kindName: Readonly<Record<PolicyKind, string>> = {
   spf: 'SPF record',
   dmarc: 'DMARC record',
-  report: 'word for DMARC reports',
+  report: 'authorization of DMARC reports',
 };
 
 const shown = (value: string): string => `"${value.length > 120 ? `${value.slice(0, 120)}…` : value}"`;
@@ -73,7 +73,7 @@ const inTheWay = (
     return `${name} has ${foreign.length} ${what}s that are not Selkie's, and receivers take none of several: delete all but one (${foreign.map(shown).join(', ')})`;
   if (adopt && record.owned === undefined) return undefined;
   return record.owned === undefined
-    ? `${name} has an ${what} that is not Selkie's: ${shown(foreign[0] ?? '')}. It is left alone: delete it, or write adopt: true under ${kind} of ${work.row.domain} in fleet.yaml to take it over`
+    ? `${name} has ${kind === 'dmarc' ? 'a' : 'an'} ${what} that is not Selkie's: ${shown(foreign[0] ?? '')}. It is left alone: delete it, or write adopt: true under ${kind} of ${work.row.domain} in fleet.yaml to take it over`
     : `${name} has a second ${what}, which is not Selkie's: ${shown(foreign[0] ?? '')}. Receivers take none of several: delete it`;
 };
 

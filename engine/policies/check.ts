@@ -61,13 +61,14 @@ export const check = async (work: Work, wanted: WantedRecord): Promise<void> => 
   const verdict: Verdict =
     kind === 'spf' ? await checkSpf(work, wanted) : kind === 'report' ? await checkReport(work, wanted) : {};
   if ('refused' in verdict) return refuse(work, wanted, verdict.refused);
+  const before = recordOf(work.row, wanted)?.checked;
   await work.save(
     withRecord(work.row, wanted, (record) => ({
       ...record,
       checked: { at: work.now(), value, ...verdict },
     })),
   );
-  if (verdict.spf !== undefined)
+  if (verdict.spf !== undefined && (before?.value !== value || before.spf?.lookups !== verdict.spf.lookups))
     work.report(
       'step',
       `the SPF record of ${work.row.domain} costs receivers ${verdict.spf.lookups} of 10 DNS lookups`,

@@ -2,7 +2,7 @@
 
 import { SelkieError } from '../../core/errors.ts';
 import { add, type Duration, type Instant, minutes, seconds } from '../../core/time.ts';
-import type { DnsObserver, DnsWriter, ServerAnswer, TxtSet } from '../../engine/ports.ts';
+import type { DnsObserver, DnsWriter, Resolver, ServerAnswer, TxtSet } from '../../engine/ports.ts';
 
 interface Write {
   readonly at: Instant;
@@ -10,7 +10,7 @@ interface Write {
   readonly set: TxtSet | undefined;
 }
 
-export interface SimulatedDns extends DnsWriter, DnsObserver {
+export interface SimulatedDns extends DnsWriter, DnsObserver, Resolver {
   /** How long until the provider says that a change is in sync. */
   syncDelay: Duration;
   negativeTtl: Duration;
@@ -22,6 +22,8 @@ export interface SimulatedDns extends DnsWriter, DnsObserver {
   losesIds: boolean;
   /** Name → where it leads, of a zone that is not ours; every server of it shows the same. */
   readonly cnames: Map<string, string>;
+  /** `TYPE name` → what the rest of the world says. */
+  readonly elsewhere: Map<string, readonly string[]>;
   /** Writes as somebody else would. */
   put(name: string, set: TxtSet | undefined): void;
 }
@@ -43,6 +45,9 @@ export const createDns = (now: () => Instant): SimulatedDns => {
     wildcard: undefined,
     losesIds: false,
     cnames: new Map(),
+    elsewhere: new Map(),
+    resolve: async ({ type, name }) =>
+      dns.elsewhere.get(`${type} ${name}`) ?? (type === 'TXT' ? (shown(name, now())?.values ?? []) : []),
     put: (name, set) => {
       writes.push({ at: now(), name, set });
     },

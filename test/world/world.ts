@@ -71,6 +71,10 @@ export interface Simulation {
   join(name: string): Promise<void>;
   /** The domain's entry changes: a newer fleet. */
   change(entry: Partial<FleetDomain>): void;
+  /** The domain's entry loses a field: a newer fleet. */
+  drop(field: 'spf' | 'dmarc'): void;
+  /** Another zone is ours. */
+  addZone(name: string): void;
   run(length: Duration): Promise<void>;
   /** `YYYY-MM-DD HH:MM:SS  says` */
   timeline(): string;
@@ -94,6 +98,7 @@ export const simulate = async (
   let ids = 0;
   let swept: number = at;
   let version = 1;
+  const zones = new Map([[domain, { name: domain, id: 'Z1' }]]);
   let entry: FleetDomain = {
     domain,
     zone: domain,
@@ -119,6 +124,7 @@ export const simulate = async (
     vault: otherVault ?? vault,
     writer: dns,
     observer: dns,
+    resolver: dns,
     seals: createSeals(signer),
     transport: createTransport(simulated),
     queue: {
@@ -132,7 +138,7 @@ export const simulate = async (
       return {
         version,
         domains: new Map([[domain, entry]]),
-        zones: new Map([[domain, { name: domain, id: 'Z1' }]]),
+        zones: new Map(zones),
         pools: [pool],
         hosts: new Map([...simulated].map(([name, host]) => [name, host.fleet])),
       };
@@ -195,6 +201,17 @@ export const simulate = async (
     },
     change: (change) => {
       entry = { ...entry, ...change };
+      version += 1;
+      swept = at;
+    },
+    drop: (field) => {
+      const { [field]: _gone, ...rest } = entry;
+      entry = rest;
+      version += 1;
+      swept = at;
+    },
+    addZone: (name) => {
+      zones.set(name, { name, id: `Z${zones.size + 1}` });
       version += 1;
       swept = at;
     },
