@@ -6,6 +6,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, statSync, writeFileSyn
 import { join } from 'node:path';
 import { serve } from '@hono/node-server';
 import { createDnsObserver } from '../adapters/dns/observer.ts';
+import { createResolver } from '../adapters/dns/resolver.ts';
 import { startDnsServer } from '../adapters/dns/server.ts';
 import { createApi } from '../adapters/http/api.ts';
 import { openBundleSigner } from '../adapters/local/bundle-signer.ts';
@@ -231,6 +232,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
     closers.push(() => agent.close());
     const queue = createLocalQueue({ retryAfter: seconds(2) });
     const installed = (await ledger.head()).fleetVersion;
+    const served = localFleet(fleet, dns.port, agent, installed);
     const world: World = {
       clock: systemClock,
       randomness: systemRandomness,
@@ -238,6 +240,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       vault: openFileVault(vaultFolder(dir)),
       writer: zones,
       observer: createDnsObserver(),
+      resolver: createResolver({ zones: served.zones }),
       seals: createSeals(signer),
       transport: createHttpsTransport({ timeoutMs: 10_000 }),
       queue,
@@ -245,7 +248,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       reporter: { report },
       // One worker: after a kill it takes its own leases again instead of waiting for their end.
       worker: hostName,
-      fleet: localFleet(fleet, dns.port, agent, installed),
+      fleet: served,
     };
     const api = await startApi(world, dir, ports.api, log);
     closers.push(() => api.close());

@@ -6,9 +6,21 @@ import type { driftStatus } from '../engine/drift.ts';
 import type { DomainStatus } from '../engine/status.ts';
 
 type Say = (text: string) => void;
+type PolicyRecordStatus = NonNullable<DomainStatus['records']>[number];
 
 const minute = (iso: string | undefined): string =>
   iso === undefined ? '' : `${iso.slice(0, 10)} ${iso.slice(11, 16)}Z`;
+
+/** `  spf          published  since 2026-11-30 20:11Z, 3 of 10 lookups` */
+const policyLine = ({ kind, state, record, proved, lookups, value }: PolicyRecordStatus): string => {
+  const about = [
+    ...(state === 'published' && proved !== undefined ? [`since ${minute(proved)}`] : []),
+    ...(lookups === undefined ? [] : [`${lookups} of 10 lookups`]),
+    ...(kind === 'dmarc' && value !== undefined ? [/p=\w+/.exec(value)?.[0] ?? ''] : []),
+    ...(kind === 'report' ? [record.slice(record.indexOf('._report.') + 1)] : []),
+  ];
+  return `  ${kind.padEnd(12)} ${state.padEnd(10)} ${about.join(', ')}`.trimEnd();
+};
 
 export const printStatus = (status: DomainStatus, say: Say): void => {
   say(`${status.domain}  (zone ${status.zone}, pool ${status.pool}${status.leaving ? ', leaving' : ''})`);
@@ -16,7 +28,9 @@ export const printStatus = (status: DomainStatus, say: Say): void => {
     say(
       `  ${key.selector.padEnd(12)} ${key.algorithm.padEnd(8)} ${key.state.padEnd(10)} ${key.active === undefined ? '' : `${key.state === 'active' ? 'signs' : 'signed'} since ${minute(key.active)}`}${key.compromised === undefined ? '' : ' COMPROMISED'}${key.abandoned === undefined ? '' : ` given up: ${key.abandoned}`}`,
     );
+  for (const record of status.records ?? []) say(policyLine(record));
   for (const { says } of status.blockedBy) say(`  - ${says}`);
+  for (const note of status.notes ?? []) say(`  - ${note}`);
   for (const { selector, reason } of status.taken) say(`  - ${selector} passed over: ${reason}`);
   if (status.nextRotation !== undefined) say(`  next rotation ${minute(status.nextRotation)}`);
 };

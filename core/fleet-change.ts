@@ -5,6 +5,7 @@ import { SelkieError } from './errors.ts';
 import type { DomainRow, HostedZone } from './key/evidence.ts';
 import { isServing } from './key/state.ts';
 import type { Fleet, FleetZone } from './policy.ts';
+import type { PolicyRecord } from './policy-records/evidence.ts';
 
 /** A fleet that stops more than this part of all signing keys is refused, where it is more than one domain's. */
 const mostRevoked = 0.2;
@@ -18,8 +19,11 @@ export interface Effect {
   readonly signing: number;
   /** Those would be told to stop, and be revoked when their mail has drained. */
   readonly stops: boolean;
-  /** It is no longer in the fleet, and these keys have records that stand. */
+  /** It is no longer in the fleet, and these keys have records that stand; or SPF and DMARC records of ours do. */
   readonly dropped: readonly string[];
+  /** SPF and DMARC records of ours that stand, and how many of them would be removed though the domain stays. */
+  readonly policies: number;
+  readonly withdrawn: number;
   /** Why its records could not be changed any more. */
   readonly lockedOut?: { readonly zone: string; readonly why: string };
 }
@@ -32,7 +36,7 @@ export const hostedZone = ({ id, role }: FleetZone): HostedZone => ({
 
 const through = (role: string | undefined): string => (role === undefined ? 'no role' : `role ${role}`);
 
-const lockOut = (row: DomainRow, fleet: Fleet): string | undefined => {
+const lockOut = (row: Pick<DomainRow, 'zone' | 'hostedZone'>, fleet: Fleet): string | undefined => {
   const next = fleet.zones.get(row.zone);
   if (next === undefined) return 'is gone from the file';
   const [before, after] = [row.hostedZone, hostedZone(next)];
@@ -43,6 +47,30 @@ const lockOut = (row: DomainRow, fleet: Fleet): string | undefined => {
     : `is reached in another way: by ${through(after.role)} instead of ${through(before.role)}`;
 };
 
+/** Policy records of ours that stand. */
+const policiesOf = (row: DomainRow): readonly PolicyRecord[] =>
+  (row.records ?? []).filter(({ zone, ours }) => zone !== undefined && ours.length > 0);
+
+/** A zone that holds a policy record of ours, and is out of reach. */
+const policyLockOut = (row: DomainRow, fleet: Fleet): Effect['lockedOut'] => {
+  for (const { zone = '', hostedZone: lies } of policiesOf(row)) {
+    const why = lockOut({ zone, ...(lies === undefined ? {} : { hostedZone: lies }) }, fleet);
+    if (why !== undefined) return { zone, why };
+  }
+  return undefined;
+};
+
+const withdrawnOf = (row: DomainRow, fleet: Fleet): number => {
+  const entry = fleet.domains.get(row.domain);
+  if (entry === undefined || entry.leaving) return 0;
+  return policiesOf(row).filter(
+    ({ kind }) =>
+      (kind === 'spf' && entry.spf === undefined) || (kind === 'dmarc' && entry.dmarc === undefined),
+  ).length;
+};
+
+const kindNames = { spf: 'SPF', dmarc: 'DMARC', report: 'DMARC reports' } as const;
+
 /** Domains that vanished by an earlier fleet are wound up already, and are counted no more. */
 export const effectOf = (row: DomainRow, fleet: Fleet): Effect => {
   const entry = fleet.domains.get(row.domain);
@@ -51,13 +79,19 @@ export const effectOf = (row: DomainRow, fleet: Fleet): Effect => {
   );
   const signing = row.vanished === undefined ? row.keys.filter(isServing).length : 0;
   const why = standing.length === 0 ? undefined : lockOut(row, fleet);
+  const lockedOut = why === undefined ? policyLockOut(row, fleet) : { zone: row.zone, why };
+  const names = [
+    ...standing.map(({ selector }) => selector),
+    ...policiesOf(row).map(({ kind }) => kindNames[kind]),
+  ];
   return {
     domain: row.domain,
     signing,
     stops: signing > 0 && (entry?.leaving ?? true),
-    dropped:
-      entry === undefined && row.vanished === undefined ? standing.map(({ selector }) => selector) : [],
-    ...(why === undefined ? {} : { lockedOut: { zone: row.zone, why } }),
+    dropped: entry === undefined && row.vanished === undefined ? names : [],
+    policies: policiesOf(row).length,
+    withdrawn: withdrawnOf(row, fleet),
+    ...(lockedOut === undefined ? {} : { lockedOut }),
   };
 };
 
@@ -86,6 +120,17 @@ const refuseRevoked = (effects: readonly Effect[]): readonly string[] => {
   ];
 };
 
+const refuseWithdrawn = (effects: readonly Effect[]): readonly string[] => {
+  const withdrawing = effects.filter(({ withdrawn }) => withdrawn > 0);
+  const gone = withdrawing.reduce((sum, { withdrawn }) => sum + withdrawn, 0);
+  const all = effects.reduce((sum, { policies }) => sum + policies, 0);
+  // As of keys: one domain is somebody's decision.
+  if (withdrawing.length < 2 || gone <= mostRevoked * all) return [];
+  return [
+    `it removes ${gone} of ${all} SPF and DMARC records at once, those of ${named(withdrawing.map(({ domain }) => domain))}: take not more than ${mostRevoked * 100} % of them out at a time.`,
+  ];
+};
+
 const refuseLockedOut = (effects: readonly Effect[]): readonly string[] => {
   const zones = Map.groupBy(
     effects.flatMap(({ domain, lockedOut }) => (lockedOut === undefined ? [] : [{ domain, ...lockedOut }])),
@@ -101,6 +146,7 @@ const refuseLockedOut = (effects: readonly Effect[]): readonly string[] => {
 export const refusals = (effects: readonly Effect[]): readonly string[] => [
   ...refuseDropped(effects),
   ...refuseRevoked(effects),
+  ...refuseWithdrawn(effects),
   ...refuseLockedOut(effects),
 ];
 

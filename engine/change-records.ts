@@ -146,12 +146,7 @@ export const fail = (work: Work, action: Action, error: unknown): Promise<void> 
   failStep(work, stepOf(action), error, asksProvider(action));
 
 /** As `fail`, of a step by its name. */
-export const failStep = async (
-  work: Work,
-  step: string,
-  error: unknown,
-  asked: boolean,
-): Promise<void> => {
+export const failStep = async (work: Work, step: string, error: unknown, asked: boolean): Promise<void> => {
   if (hasCode(error, 'conflict')) return; // another worker was first; the next round plans from what it wrote
   const message = describe(error);
   if (hasCode(error, 'throttled', 'busy') && asked)

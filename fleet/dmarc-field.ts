@@ -2,7 +2,15 @@
 // understand (RFC 9989 §4.7): a mistake here would be published. Zod; no I/O.
 
 import { z } from 'zod';
-import { type DmarcRecord, foFault, isDmarc, printDmarc, readDmarc, requests, uriFault } from '../core/dmarc/record.ts';
+import {
+  type DmarcRecord,
+  foFault,
+  isDmarc,
+  printDmarc,
+  readDmarc,
+  requests,
+  uriFault,
+} from '../core/dmarc/record.ts';
 import { unknownField } from './check.ts';
 
 export interface DmarcEntry {
@@ -24,7 +32,11 @@ const gone: Readonly<Record<string, string>> = {
 /** The URIs of rua or ruf: an address stands for mailto: and it. */
 const uris = (value: unknown, name: string, fail: Fail): string[] | undefined => {
   if (value === undefined) return undefined;
-  const list: readonly unknown[] = Array.isArray(value) ? value : typeof value === 'string' ? value.split(',') : [value];
+  const list: readonly unknown[] = Array.isArray(value)
+    ? value
+    : typeof value === 'string'
+      ? value.split(',')
+      : [value];
   if (list.length === 0) fail('is empty; leave it out where no reports are wanted', name);
   return list.flatMap((one, index) => {
     const place = Array.isArray(value) ? [name, index] : [name];
@@ -89,7 +101,9 @@ const readMap = (value: Readonly<Record<string, unknown>>, fail: Fail): DmarcEnt
 
 const readText = (text: string, fail: Fail): DmarcEntry => {
   if (!isDmarc(text.trim())) {
-    fail('is no DMARC record: it begins with v=DMARC1; and says p=, such as v=DMARC1; p=none; rua=mailto:dmarc@example.jp');
+    fail(
+      'is no DMARC record: it begins with v=DMARC1; and says p=, such as v=DMARC1; p=none; rua=mailto:dmarc@example.jp',
+    );
     return { value: text, adopt: false };
   }
   const { record, ignored } = readDmarc(text.trim());
@@ -124,14 +138,19 @@ export const dmarcField = z
     description:
       "The domain's DMARC record (RFC 9989), at _dmarc.<domain>, which Selkie publishes, proves and keeps: a map of its tags, or the record's text. false: none, where the defaults have one.",
     anyOf: [
-      { type: 'string', description: "The record's text, such as v=DMARC1; p=none; rua=mailto:dmarc@example.jp." },
+      {
+        type: 'string',
+        description: "The record's text, such as v=DMARC1; p=none; rua=mailto:dmarc@example.jp.",
+      },
       { const: false, description: 'None.' },
       {
         type: 'object',
         additionalProperties: false,
         required: ['p'],
         properties: {
-          p: request('What receivers do with mail of the domain that fails: none first, then quarantine, then reject.'),
+          p: request(
+            'What receivers do with mail of the domain that fails: none first, then quarantine, then reject.',
+          ),
           sp: request('The same, for sub-domains that exist. Default: as p.'),
           np: request('The same, for sub-domains that do not exist. Default: as sp.'),
           rua: reports(
@@ -144,10 +163,14 @@ export const dmarcField = z
           },
           adkim: mode('DKIM alignment: r (relaxed, the default) or s (strict).'),
           aspf: mode('SPF alignment: r (relaxed, the default) or s (strict).'),
-          t: { anyOf: [{ type: 'boolean' }, { enum: ['y', 'n'] }], description: 'Testing: receivers go by the next milder policy.' },
+          t: {
+            anyOf: [{ type: 'boolean' }, { enum: ['y', 'n'] }],
+            description: 'Testing: receivers go by the next milder policy.',
+          },
           adopt: {
             type: 'boolean',
-            description: 'Take over a DMARC record that stands there already. Without it, one that is not ours is left alone.',
+            description:
+              'Take over a DMARC record that stands there already. Without it, one that is not ours is left alone.',
           },
         },
       },

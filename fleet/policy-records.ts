@@ -3,8 +3,8 @@
 
 import { authorizationName } from '../core/dmarc/organization.ts';
 import { isDnsName } from '../core/names.ts';
-import { dmarcName, reportHosts, zoneHolding } from '../core/policy-records/wanted.ts';
 import type { FleetDomain, FleetHost, FleetRecord, FleetZone } from '../core/policy.ts';
+import { dmarcName, reportHosts, zoneHolding } from '../core/policy-records/wanted.ts';
 import type { DmarcEntry } from './dmarc-field.ts';
 import type { Path } from './problems.ts';
 import { composeSpf, type SpfEntry } from './spf-field.ts';
@@ -16,7 +16,10 @@ export interface PolicyEntries {
 
 type Blame = (path: Path, message: string) => undefined;
 
-const asRecord = (value: string, adopt: boolean): FleetRecord => ({ value, ...(adopt ? { adopt: true } : {}) });
+const asRecord = (value: string, adopt: boolean): FleetRecord => ({
+  value,
+  ...(adopt ? { adopt: true } : {}),
+});
 
 /** For one file. `base`: what the defaults say. */
 export const policyRecords = (
@@ -70,7 +73,12 @@ export const policyRecords = (
     return isHeld(dmarcName(domain), 'dmarc', path) ? record : undefined;
   };
 
-  return (domain: string, own: PolicyEntries, pool: string, path: Path): Pick<FleetDomain, 'spf' | 'dmarc'> => {
+  return (
+    domain: string,
+    own: PolicyEntries,
+    pool: string,
+    path: Path,
+  ): Pick<FleetDomain, 'spf' | 'dmarc'> => {
     const [spfEntry, dmarcEntry] = [own.spf ?? base.spf, own.dmarc ?? base.dmarc];
     const spf = spfEntry ? spfOf(domain, spfEntry, pool, path) : undefined;
     const dmarc = dmarcEntry ? dmarcOf(domain, dmarcEntry, path) : undefined;

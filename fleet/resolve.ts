@@ -73,13 +73,10 @@ export const resolver = (source: Source, problems: Problem[]) => {
   };
 
   const defaults = (value: unknown): Defaults => {
-    const {
-      spf,
-      dmarc,
-      ...fields
-    } = (value === undefined || value === null
-      ? undefined
-      : check(defaultsEntry, value, ['defaults'], source, problems)) ?? {};
+    const { spf, dmarc, ...fields } =
+      (value === undefined || value === null
+        ? undefined
+        : check(defaultsEntry, value, ['defaults'], source, problems)) ?? {};
     const policy = policyOf(fields, defaultPolicy);
     const conflict = conflictIn(fields, policy);
     if (conflict !== undefined) blame(['defaults', conflict.field], conflict.message);

@@ -50,7 +50,8 @@ const checkedText = (text: string, fail: (message: string) => void): string => {
 const checkTerm = (text: string): Term | string => {
   try {
     const [term, ...more] = parseSpf(`v=spf1 ${text}`).terms;
-    if (term === undefined || more.length > 0) return 'is not one mechanism; write each as an entry of its own';
+    if (term === undefined || more.length > 0)
+      return 'is not one mechanism; write each as an entry of its own';
     return term.is === 'mechanism' && term.name === 'all' && term.qualifier === '+'
       ? 'lets every host of the world send as the domain; write ~all or -all'
       : term;
@@ -77,8 +78,7 @@ const allOf = (value: unknown, fail: Fail): All => {
   if (value === undefined) return usualAll;
   const text = String(value).replace(/all$/, '');
   const found = Object.entries(qualifiers).find(([name, sign]) => value === name || text === sign);
-  if (found === undefined)
-    fail("may be 'fail' (-all), 'softfail' (~all) or 'neutral' (?all)", 'all');
+  if (found === undefined) fail("may be 'fail' (-all), 'softfail' (~all) or 'neutral' (?all)", 'all');
   return (found?.[0] as All | undefined) ?? usualAll;
 };
 
@@ -93,14 +93,17 @@ const readMap = (value: Readonly<Record<string, unknown>>, fail: Fail): SpfEntry
   const adopt = flag(value.adopt, 'adopt', fail);
   if (record !== undefined) {
     for (const name of ['mechanisms', 'hosts', 'all'])
-      if (value[name] !== undefined) fail('stands beside record, which is the whole record; keep one of them', name);
+      if (value[name] !== undefined)
+        fail('stands beside record, which is the whole record; keep one of them', name);
     if (typeof record !== 'string') fail('must be text, such as v=spf1 mx -all', 'record');
     const text = typeof record === 'string' ? checkedText(record, (message) => fail(message, 'record')) : '';
     return { ...plain, record: text, adopt };
   }
   const hosts = flag(value.hosts, 'hosts', fail);
   if (mechanisms === undefined && !hosts)
-    fail('names no senders; write mechanisms, hosts: true or record (a domain that sends nothing: record: v=spf1 -all)');
+    fail(
+      'names no senders; write mechanisms, hosts: true or record (a domain that sends nothing: record: v=spf1 -all)',
+    );
   return {
     mechanisms: mechanisms === undefined ? [] : termsOf(mechanisms, fail, 'mechanisms'),
     hosts,
@@ -130,7 +133,10 @@ export const spfField = z
       "The domain's SPF record (RFC 7208), which Selkie publishes beside what else stands at its name, proves and keeps: the record's text, a list of mechanisms, or a map. false: none, where the defaults have one.",
     anyOf: [
       { type: 'string', description: "The record's text, such as v=spf1 mx -all." },
-      { ...entries, description: "Mechanisms, such as [mx, 'ip4:192.0.2.0/24']; ~all follows unless one says all." },
+      {
+        ...entries,
+        description: "Mechanisms, such as [mx, 'ip4:192.0.2.0/24']; ~all follows unless one says all.",
+      },
       { const: false, description: 'None.' },
       {
         type: 'object',
@@ -148,7 +154,8 @@ export const spfField = z
           },
           adopt: {
             type: 'boolean',
-            description: 'Take over an SPF record that stands there already. Without it, one that is not ours is left alone.',
+            description:
+              'Take over an SPF record that stands there already. Without it, one that is not ours is left alone.',
           },
         },
       },
@@ -161,10 +168,17 @@ export const spfField = z
 /** An address or network that a host's mail leaves from. */
 export const addressesField = z
   .array(
-    z.string().refine((text) => networkFamily(text) !== undefined, 'is no address or network, such as 192.0.2.1 or 2001:db8::/64'),
+    z
+      .string()
+      .refine(
+        (text) => networkFamily(text) !== undefined,
+        'is no address or network, such as 192.0.2.1 or 2001:db8::/64',
+      ),
   )
   .min(1, 'is empty; leave it out where nothing is derived from it')
-  .describe('Where its mail leaves from, as the world sees it: addresses or networks, for `spf: { hosts: true }`.');
+  .describe(
+    'Where its mail leaves from, as the world sees it: addresses or networks, for `spf: { hosts: true }`.',
+  );
 
 /**
  * The record's text; undefined: none yet, since the pool has no hosts.
@@ -177,7 +191,9 @@ export const composeSpf = (
   if (record !== undefined) return { value: record };
   const silent = hosts ? pool.find(({ addresses }) => addresses === undefined) : undefined;
   if (silent !== undefined)
-    return { wrong: `is derived from hosts, and host ${silent.name} of the pool does not say where its mail leaves from; add addresses: to it` };
+    return {
+      wrong: `is derived from hosts, and host ${silent.name} of the pool does not say where its mail leaves from; add addresses: to it`,
+    };
   if (hosts && pool.length === 0 && mechanisms.length === 0) return {};
   const networks = hosts ? [...new Set(pool.flatMap(({ addresses = [] }) => addresses))] : [];
   const terms = [
@@ -185,9 +201,7 @@ export const composeSpf = (
     ...mechanisms,
   ];
   const parsed = parseSpf(['v=spf1', ...terms].join(' ')).terms;
-  const ends = parsed.some(
-    (term) => term.name === 'redirect' || (term as Mechanism).name === 'all',
-  );
+  const ends = parsed.some((term) => term.name === 'redirect' || (term as Mechanism).name === 'all');
   const last: Mechanism = { is: 'mechanism', qualifier: qualifiers[all], name: 'all' };
   return { value: printSpf({ terms: ends ? parsed : [...parsed, last] }) };
 };

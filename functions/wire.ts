@@ -15,6 +15,7 @@ import { createRoute53Writer } from '../adapters/aws/route53-writer.ts';
 import { createSqsQueue } from '../adapters/aws/sqs-queue.ts';
 import { createAwsVault } from '../adapters/aws/vault.ts';
 import { createDnsObserver } from '../adapters/dns/observer.ts';
+import { createResolver } from '../adapters/dns/resolver.ts';
 import { createNodeKeys } from '../adapters/node-keys.ts';
 import { createHttpsTransport } from '../adapters/push/https-transport.ts';
 import { systemClock, systemRandomness } from '../adapters/system.ts';
@@ -155,6 +156,7 @@ export const wire = (environment: Environment): Wired => {
     ),
     writer: counting(writerOf(environment, dynamo, ledger), 'writer'),
     observer: createDnsObserver(),
+    resolver: createResolver({ zones: fleet.zones }),
     seals: counting(sealsOf(environment), 'seals'),
     transport: createHttpsTransport({ timeoutMs: 10_000 }),
     queue: counting(

@@ -1,5 +1,5 @@
 // What may be done to DNS, from the fleet: change TXT records by CREATE and DELETE, at names below the `_domainkey` of the
-// fleet's own domains, in their zones. UPSERT is never allowed: it would overwrite what is not ours (invariant 4).
+// fleet's own domains and at those of their SPF and DMARC records, in their zones. UPSERT is never allowed: it would overwrite what is not ours (invariant 4).
 //
 // `ForAllValues` holds of an empty list too, hence `Null: false`. A request's names must all match one statement, so a zone's
 // patterns are never split over two.
@@ -13,6 +13,7 @@ import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IConstruct } from 'constructs';
 import { SelkieError } from '../core/errors.ts';
 import type { Fleet, FleetDomain, FleetZone } from '../core/policy.ts';
+import { wantedRecords } from '../core/policy-records/wanted.ts';
 
 /** IAM's limit is 6,144 characters without white space; the rest is the document around the statements. */
 const documentLimit = 6_000;
@@ -20,6 +21,8 @@ const documentLimit = 6_000;
 const documentsLimit = 8;
 /** Above it, a zone's domains are covered by patterns of the zone. */
 const namesLimit = 2_000;
+/** Names of SPF records in the patterns of a zone. */
+const spfLimit = 3_500;
 /** Zones in one statement of the coarse form: about 60 characters each. */
 const zonesPerStatement = 80;
 
@@ -68,27 +71,90 @@ const pack = (statements: readonly PolicyStatement[]): PolicyStatement[][] => {
   return documents.map((document) => document.statements);
 };
 
+/** Zones whose statements are one, with the names of their SPF records. */
+const groups = (
+  used: readonly { readonly zone: FleetZone; readonly names: ZoneNames }[],
+  patterns: readonly string[],
+) => {
+  const found: (typeof used)[number][][] = [];
+  // An ARN of a zone takes about 60 characters; the statement's frame about 500.
+  const sizeOf = (one: (typeof used)[number]): number => 60 + JSON.stringify(one.names.spf).length;
+  let room = 0;
+  for (const one of used) {
+    const last = found.at(-1);
+    if (last === undefined || last.length >= zonesPerStatement || sizeOf(one) > room) {
+      found.push([one]);
+      room = documentLimit - 600 - JSON.stringify(patterns).length - sizeOf(one);
+    } else {
+      last.push(one);
+      room -= sizeOf(one);
+    }
+  }
+  return found;
+};
+
 /** Adopted key records that lie where only their CNAMEs lead. */
 const adoptedElsewhere = (domains: readonly FleetDomain[]): string[] =>
   domains.flatMap(({ adopted = [] }) => adopted.flatMap(({ record }) => record ?? []));
 
+/** What the fleet writes into one zone. */
+interface ZoneNames {
+  /** Domains whose key records lie in it. */
+  readonly keys: FleetDomain[];
+  /** Names of DMARC records and of authorizations of reports. */
+  readonly dmarc: string[];
+  /** Names of SPF records: any name may be one, so they are always listed. */
+  readonly spf: string[];
+}
+
+const namesByZone = (fleet: Fleet): ReadonlyMap<string, ZoneNames> => {
+  const zones = new Map<string, ZoneNames>();
+  const of = (zone: string): ZoneNames => {
+    const known = zones.get(zone) ?? { keys: [], dmarc: [], spf: [] };
+    zones.set(zone, known);
+    return known;
+  };
+  for (const entry of fleet.domains.values()) {
+    of(entry.zone).keys.push(entry);
+    for (const { kind, name, zone } of wantedRecords(entry, fleet.zones))
+      if (zone !== undefined) of(zone)[kind === 'spf' ? 'spf' : 'dmarc'].push(name);
+  }
+  return zones;
+};
+
+const fits = (names: readonly string[], limit: number): boolean => JSON.stringify(names).length <= limit;
+
+/**
+ * A batch must match one statement whole, so a zone of very many SPF records is open to all TXT records; what is not ours is safe
+ * there by what a change says: exactly the set that it deletes.
+ */
+const spfNames = (zone: string, spf: readonly string[]): readonly string[] =>
+  fits(spf, spfLimit) ? spf : [zone, `*.${zone}`];
+
 /** The names that a zone's statement allows. `*` of IAM matches dots too. */
-const namesOf = (zone: string, domains: readonly FleetDomain[]): string[] => {
+const namesOf = (zone: string, { keys, dmarc, spf }: ZoneNames): string[] => {
   const exact = [
-    ...domains.map(({ domain, cname }) =>
+    ...keys.map(({ domain, cname }) =>
       cname === undefined ? `*._domainkey.${domain}` : `*._domainkey.${domain}.${cname}`,
     ),
-    ...adoptedElsewhere(domains),
+    ...adoptedElsewhere(keys),
+    ...dmarc,
+    ...spf,
   ];
-  if (JSON.stringify(exact).length <= namesLimit) return exact;
-  return zone.split('.').includes('_domainkey')
+  if (fits(exact, namesLimit)) return exact;
+  const ofKeys = zone.split('.').includes('_domainkey')
     ? [`*.${zone}`]
-    : [`*._domainkey.${zone}`, `*._domainkey.*.${zone}`, ...adoptedElsewhere(domains)];
+    : [`*._domainkey.${zone}`, `*._domainkey.*.${zone}`, ...adoptedElsewhere(keys)];
+  const ofDmarc =
+    dmarc.length === 0
+      ? []
+      : [`_dmarc.${zone}`, `_dmarc.*.${zone}`, `*._report._dmarc.${zone}`, `*._report._dmarc.*.${zone}`];
+  return [...(keys.length === 0 ? [] : ofKeys), ...ofDmarc, ...spfNames(zone, spf)];
 };
 
 /** The zones that hold a domain's records; others of the file are not touched. */
 export const zonesInUse = (fleet: Fleet): readonly FleetZone[] => {
-  const used = new Set([...fleet.domains.values()].map(({ zone }) => zone));
+  const used = namesByZone(fleet);
   return [...fleet.zones.values()].filter(({ name }) => used.has(name));
 };
 
@@ -113,7 +179,8 @@ export const recordAccess = (
   const stack = Stack.of(scope);
   const arn = (resource: string, resourceName: string): string =>
     stack.formatArn({ service: 'route53', region: '', account: '', resource, resourceName });
-  const byZone = Map.groupBy(fleet.domains.values(), (entry) => entry.zone);
+  const byZone = namesByZone(fleet);
+  const nothing: ZoneNames = { keys: [], dmarc: [], spf: [] };
   const arns = zones.map((zone) => arn('hostedzone', zone.id));
   const change = {
     arn: arn('change', '*'),
@@ -131,16 +198,30 @@ export const recordAccess = (
     getChange,
     ...chunks(arns, zonesPerStatement).map(listRecords),
     ...zones.map((zone) =>
-      changeRecords([arn('hostedzone', zone.id)], namesOf(zone.name, byZone.get(zone.name) ?? [])),
+      changeRecords([arn('hostedzone', zone.id)], namesOf(zone.name, byZone.get(zone.name) ?? nothing)),
     ),
   ]);
   if (exact.length <= documentsLimit) return { form: 'exact', documents: exact, wildcards: [change] };
 
-  const elsewhere = adoptedElsewhere(zones.flatMap(({ name }) => byZone.get(name) ?? []));
+  const used = zones.map((zone) => {
+    const names = byZone.get(zone.name) ?? nothing;
+    return { zone, names: { ...names, spf: [...spfNames(zone.name, names.spf)] } };
+  });
+  const elsewhere = adoptedElsewhere(used.flatMap(({ names }) => names.keys));
+  const patterns = [
+    '*._domainkey.*',
+    ...(used.some(({ names }) => names.dmarc.length > 0) ? ['_dmarc.*', '*._report._dmarc.*'] : []),
+    ...elsewhere,
+  ];
   const coarse = pack([
     getChange,
     listRecords([everyZone.arn]),
-    ...chunks(arns, zonesPerStatement).map((some) => changeRecords(some, ['*._domainkey.*', ...elsewhere])),
+    ...groups(used, patterns).map((group) =>
+      changeRecords(
+        group.map(({ zone }) => arn('hostedzone', zone.id)),
+        [...patterns, ...group.flatMap(({ names }) => names.spf)],
+      ),
+    ),
   ]);
   if (coarse.length <= documentsLimit)
     return { form: 'coarse', documents: coarse, wildcards: [change, everyZone] };

@@ -34,7 +34,7 @@ class ZoneRoleStack extends Stack {
   constructor(scope: Construct, id: string, { fleet, zones, role, stackName }: ZoneRoleProps) {
     const [, , , , account = '', path = ''] = role.arn.split(':');
     super(scope, id, {
-      description: `For account ${account}: lets Selkie change the DKIM key records of ${zones
+      description: `For account ${account}: lets Selkie change the DKIM, SPF and DMARC records of ${zones
         .map(({ name }) => name)
         .join(', ')
         .slice(0, 200)}`,

@@ -81,9 +81,21 @@ const notAllowed = (role: Role, cause: SelkieError): SelkieError =>
     { cause },
   );
 
-/** The names of a zone that key records can have: where those of a batch are too many for one policy. */
+/**
+ * The names of a zone that key records, DMARC records and authorizations of reports can have: where those of a batch are too
+ * many for one policy.
+ */
 const patterns = (zone: string): readonly string[] =>
-  zone.split('.').includes('_domainkey') ? [`*.${zone}`] : [`*._domainkey.${zone}`, `*._domainkey.*.${zone}`];
+  zone.split('.').includes('_domainkey')
+    ? [`*.${zone}`]
+    : [
+        `*._domainkey.${zone}`,
+        `*._domainkey.*.${zone}`,
+        `_dmarc.${zone}`,
+        `_dmarc.*.${zone}`,
+        `*._report._dmarc.${zone}`,
+        `*._report._dmarc.*.${zone}`,
+      ];
 
 /**
  * The policies that narrow a role to one batch, from the narrowest on: the later ones for where STS finds the first too large.
@@ -92,10 +104,14 @@ export const sessionPolicies = (role: Role, zone: FleetZone, changing?: readonly
   if (changing === undefined) return [reading(role)];
   const names = [...new Set(changing.map(lowerName))];
   const exact = changingOnly(role, zone, names);
-  // An adopted key's record may lie at any name that a CNAME leads to.
-  const elsewhere = names.filter((name) => !name.includes('._domainkey.'));
+  // An SPF record stands at its domain, an adopted key's at any name that a CNAME leads to.
+  const elsewhere = names.filter((name) => !name.includes('._domainkey.') && !/(^|\.)_dmarc\./.test(name));
   const wide = changingOnly(role, zone, [...patterns(zone.name), ...elsewhere]);
-  return exact.length <= policyLimit ? [exact, wide] : [wide];
+  const fitting = [exact, wide].filter((policy) => policy.length <= policyLimit);
+  // A batch of very many SPF records, each at a name of its own: its zone, all of it.
+  return wide.length <= policyLimit
+    ? fitting
+    : [...fitting, changingOnly(role, zone, [zone.name, `*.${zone.name}`])];
 };
 
 /**

@@ -164,7 +164,7 @@ const classify = (reply: Reply, name: string): ServerAnswer['answer'] => {
 };
 
 /** Joined with nothing between: RFC 6376 §3.6.2.2. Each octet becomes one char. */
-const joined = (record: Answer): string => {
+export const joined = (record: Answer): string => {
   if (record.type !== 'TXT') return '';
   const strings = Array.isArray(record.data) ? record.data : [record.data];
   return strings.map((s) => (typeof s === 'string' ? s : s.toString('latin1'))).join('');

@@ -17,7 +17,7 @@ export interface Endpoint {
 export interface Question {
   /** The root is `.`. */
   readonly name: string;
-  readonly type: 'TXT' | 'SOA' | 'NS' | 'A' | 'AAAA';
+  readonly type: 'TXT' | 'SOA' | 'NS' | 'A' | 'AAAA' | 'MX';
 }
 
 export interface AskOptions {

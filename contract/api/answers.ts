@@ -94,6 +94,22 @@ export const rotationAnswer = z.strictObject({
   wakeAt: maybe(time),
 });
 
+export const policyRecord = z.strictObject({
+  kind: z.enum(['spf', 'dmarc', 'report']).check(z.describe('report: that others take its DMARC reports')),
+  record: says('The name of the TXT record'),
+  zone: maybe(says('The zone of the fleet that holds it; absent: it is only looked at')),
+  state: z
+    .enum(['checking', 'refused', 'publishing', 'replacing', 'published', 'removing', 'settled'])
+    .check(z.describe('As docs/spf-dmarc.md says')),
+  value: maybe(says('What the fleet file wants there, or what is ours until it is removed')),
+  stands: maybe(says('What is ours there until the new value is')),
+  proved: maybe(time),
+  refused: maybe(says('Why it is not written')),
+  settled: maybe(z.enum(['same-organization', 'authorized'])),
+  lookups: maybe(z.int().check(z.describe('DNS lookups that it costs receivers, of 10: RFC 7208 §4.6.4'))),
+  terms: maybe(z.array(z.strictObject({ term: z.string(), lookups: z.int() }))),
+});
+
 export const domain = z.strictObject({
   domain: z.string(),
   zone: z.string(),
@@ -103,6 +119,7 @@ export const domain = z.strictObject({
   rotations: z.array(rotation),
   taken: z.array(z.strictObject({ selector: z.string(), reason: z.string() })),
   notes: maybe(z.array(z.string())),
+  records: maybe(z.array(policyRecord)),
   next: z.array(z.string()).check(z.describe('Steps that would be done now')),
   blockedBy: z.array(blocked),
   nextRotation: maybe(time),
@@ -114,7 +131,14 @@ export const domains = z.strictObject({ domains: z.array(domain), next });
 
 export const plan = z.strictObject({
   domain: z.string(),
-  actions: z.array(z.strictObject({ do: z.string(), step: z.string(), selector: maybe(z.string()) })),
+  actions: z.array(
+    z.strictObject({
+      do: z.string(),
+      step: z.string(),
+      selector: maybe(z.string()),
+      record: maybe(says('The name of an SPF or DMARC record')),
+    }),
+  ),
   blockedBy: z.array(blocked),
   wakeAt: maybe(time),
 });

@@ -19,6 +19,7 @@ export const schemas = {
   Rotations: answers.rotations,
   RotationAnswer: answers.rotationAnswer,
   Blocked: answers.blocked,
+  PolicyRecord: answers.policyRecord,
   Domain: answers.domain,
   Domains: answers.domains,
   Plan: answers.plan,

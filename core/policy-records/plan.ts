@@ -44,7 +44,8 @@ export interface PolicySituation {
 }
 
 /** The name of a step, for its troubles. */
-export const policyStep = ({ do: what, record }: PolicyAction): string => `${what} ${record.kind} ${record.name}`;
+export const policyStep = ({ do: what, record }: PolicyAction): string =>
+  `${what} ${record.kind} ${record.name}`;
 
 const nothing: PolicyPlan = { actions: [], blockedBy: [] };
 
@@ -102,7 +103,11 @@ const isChecked = (record: PolicyRecord, value: string): boolean => {
   return refused?.value !== value || checked.at > refused.at;
 };
 
-const planWanted = (s: PolicySituation, wanted: WantedRecord, record: PolicyRecord | undefined): PolicyPlan => {
+const planWanted = (
+  s: PolicySituation,
+  wanted: WantedRecord,
+  record: PolicyRecord | undefined,
+): PolicyPlan => {
   const { value } = wanted;
   if (record === undefined) return act('check', wanted);
   if (stands(record, value) && record.created !== undefined)
@@ -112,8 +117,7 @@ const planWanted = (s: PolicySituation, wanted: WantedRecord, record: PolicyReco
   const inTheWay = refusal(s, record, value);
   if (inTheWay !== undefined) return inTheWay;
   if (!isChecked(record, value)) return act('check', wanted);
-  if (record.checked?.settled !== undefined)
-    return record.ours.length === 0 ? nothing : planGoing(s, record);
+  if (record.checked?.settled !== undefined) return record.ours.length === 0 ? nothing : planGoing(s, record);
   return wanted.zone === undefined ? nothing : act('publish', wanted);
 };
 

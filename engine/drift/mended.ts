@@ -2,19 +2,38 @@
 // provider has accepted.
 
 import { describe, hasCode } from '../../core/errors.ts';
+import type { DomainRow } from '../../core/key/evidence.ts';
 import { keyOf } from '../../core/key/row.ts';
 import { standingOf } from '../../core/key/standing.ts';
 import type { FleetZone } from '../../core/policy.ts';
 import { add, days, minutes } from '../../core/time.ts';
-import type { Finding, Unit } from '../ports.ts';
+import { showsPolicy } from '../policies/prove.ts';
+import type { Finding, ServerAnswer, Unit } from '../ports.ts';
 import { everyServer, showsExactly } from '../prove.ts';
 import { openSession, report, type Session, type World } from '../world.ts';
+import { standingValue } from './policies.ts';
 import { zoneSubject } from './report.ts';
 import { withZoneReport } from './zone.ts';
 
 const again = minutes(1);
 /** After so long the next audit has looked, and a person was told. */
 const patience = days(1);
+
+/** What a name server should answer where a key or a policy record was put back; undefined: nothing that is known. */
+const expectation = (
+  row: DomainRow,
+  zone: FleetZone,
+  { selector, name }: Finding,
+): ((answer: ServerAnswer) => boolean) | undefined => {
+  if (selector === undefined) {
+    const record = row.records?.find((one) => one.name === name && one.zone === zone.name);
+    const value = record === undefined ? undefined : standingValue(record);
+    return record === undefined || value === undefined ? undefined : showsPolicy(record, value);
+  }
+  const key = keyOf(row, selector);
+  const standing = key === undefined ? undefined : standingOf(key);
+  return standing?.is === 'record' ? showsExactly(standing.value) : undefined;
+};
 
 /** The finding as it is now; `waits`: not every server shows it yet. */
 const look = async (
@@ -24,25 +43,27 @@ const look = async (
   finding: Finding,
 ): Promise<{ readonly finding: Finding; readonly waits: boolean }> => {
   const { mended, domain, selector, name } = finding;
-  if (mended === undefined || mended.shown !== undefined || domain === undefined || selector === undefined)
+  if (mended === undefined || mended.shown !== undefined || domain === undefined)
     return { finding, waits: false };
   const row = await world.ledger.domain(domain);
-  const key = row === undefined ? undefined : keyOf(row, selector);
-  const standing = key === undefined ? undefined : standingOf(key);
+  const holds = row === undefined ? undefined : expectation(row, zone, finding);
   // It moved on: its own unit proves what it does.
-  if (standing?.is !== 'record') return { finding, waits: false };
+  if (holds === undefined) return { finding, waits: false };
   try {
-    everyServer(name, await world.observer.observe(zone, name), showsExactly(standing.value));
+    everyServer(name, await world.observer.observe(zone, name), holds);
   } catch (error) {
     if (!hasCode(error, 'unavailable')) throw error;
     if (session.now() < add(mended.at, patience)) return { finding, waits: true };
     report(world, session, 'alarm', `${name} was put back a day ago: ${describe(error)}`, {
       domain,
-      selector,
+      ...(selector === undefined ? {} : { selector }),
     });
     return { finding, waits: false };
   }
-  report(world, session, 'step', `${name} stands again on every name server`, { domain, selector });
+  report(world, session, 'step', `${name} stands again on every name server`, {
+    domain,
+    ...(selector === undefined ? {} : { selector }),
+  });
   return { finding: { ...finding, mended: { ...mended, shown: session.now() } }, waits: false };
 };
 

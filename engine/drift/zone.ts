@@ -17,6 +17,7 @@ import { holdsOnly } from '../txt-set.ts';
 import { comeBack, isInstalled, openSession, type Session, type World } from '../world.ts';
 import { deleteRecordCommand } from './commands.ts';
 import { mend, stands } from './mend.ts';
+import { comparePolicies, domainsWithPolicies, mendPolicy } from './policies.ts';
 import { addFindings, type Found, openReport, zoneSubject } from './report.ts';
 
 /** Route 53 lists so many sets in one answer. */
@@ -212,6 +213,20 @@ const unlisted = (zone: FleetZone, error: unknown): Found => {
   };
 };
 
+/** The policy records of the zone, of domains whose keys lie in another too. */
+const policiesIn = async (
+  world: World,
+  zone: FleetZone,
+  stretch: Stretch,
+  known: readonly DomainRow[],
+): Promise<ReturnType<typeof comparePolicies>> => {
+  const read = new Set(known.map(({ domain }) => domain));
+  const more = domainsWithPolicies(world.fleet, zone.name).filter((domain) => !read.has(domain));
+  const rows = await inParallel(width, more, (domain) => world.ledger.domain(domain));
+  const all = [...known, ...rows.flatMap((row) => row ?? [])];
+  return comparePolicies(zone, all, stretch.sets, (name) => isIn(stretch, name));
+};
+
 const auditStretch = async (
   world: World,
   session: Session,
@@ -242,10 +257,20 @@ const auditStretch = async (
   // A domain that neither the fleet nor the ledger knows is none of ours, nor are the keys of its mail.
   const known = rows.filter(({ parent, row }) => parents.has(parent) || row !== undefined);
   const { names, suspects, found, sample } = compare(zone, stretch, known);
+  const policies = await policiesIn(
+    world,
+    zone,
+    stretch,
+    known.flatMap(({ row }) => row ?? []),
+  );
   const mended: Found[] = [];
   // One after the other: they are few, or something large is wrong and haste would not help.
   for (const suspect of suspects.slice(0, mostMended)) {
     const finding = await mend(world, session, zone, suspect);
+    if (finding !== undefined) mended.push(finding);
+  }
+  for (const suspect of policies.suspects.slice(0, mostMended)) {
+    const finding = await mendPolicy(world, session, zone, suspect);
     if (finding !== undefined) mended.push(finding);
   }
   const lost =
@@ -257,12 +282,12 @@ const auditStretch = async (
     session,
     report,
     all,
-    names,
+    names + policies.names,
     next === undefined ? undefined : { next, ...(to === undefined ? {} : { upTo: to }) },
   );
   const somePutBack = mended.some((finding) => finding.mended !== undefined);
   // It gets further each time, since what was put back is no longer suspect.
-  const anew = suspects.length > mostMended && somePutBack;
+  const anew = Math.max(suspects.length, policies.suspects.length) > mostMended && somePutBack;
   if (anew) await world.queue.send([{ kind: 'audit', zone: zone.name }], minutes(1));
   else if (next !== undefined) await world.queue.send([{ kind: 'audit', zone: zone.name, after: next }]);
   if (somePutBack) await world.queue.send([{ kind: 'mended', zone: zone.name }], firstLook);

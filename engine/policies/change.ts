@@ -5,10 +5,10 @@
 import { jump } from '../../core/dmarc/advice.ts';
 import { readDmarc } from '../../core/dmarc/record.ts';
 import { hostedZone } from '../../core/fleet-change.ts';
+import type { FleetZone } from '../../core/policy.ts';
 import type { PolicyKind, PolicyRecord } from '../../core/policy-records/evidence.ts';
 import { intending, recordOf, withRecord } from '../../core/policy-records/row.ts';
 import { isOfKind, type WantedRecord } from '../../core/policy-records/wanted.ts';
-import type { FleetZone } from '../../core/policy.ts';
 import type { Change, TxtSet } from '../ports.ts';
 import type { Work } from '../work.ts';
 import { refuse } from './check.ts';
@@ -22,7 +22,10 @@ export const kindName: Readonly<Record<PolicyKind, string>> = {
 const shown = (value: string): string => `"${value.length > 120 ? `${value.slice(0, 120)}…` : value}"`;
 
 /** The values of a set that are of this kind and not ours. */
-export const foreignIn = (record: Pick<PolicyRecord, 'kind' | 'ours'>, set: TxtSet | undefined): readonly string[] =>
+export const foreignIn = (
+  record: Pick<PolicyRecord, 'kind' | 'ours'>,
+  set: TxtSet | undefined,
+): readonly string[] =>
   (set?.values ?? []).filter((value) => isOfKind(record.kind, value) && !record.ours.includes(value));
 
 /**
@@ -112,7 +115,11 @@ export const publication = async (
   }
   const taken = [...edit, ...foreign];
   if (known.intended?.value !== value || known.removalIntended !== undefined || taken.length > 0) {
-    warnOfJump(work, wanted, (there?.values ?? []).find((other) => isOfKind(kind, other)));
+    warnOfJump(
+      work,
+      wanted,
+      (there?.values ?? []).find((other) => isOfKind(kind, other)),
+    );
     await work.save(
       withRecord(work.row, wanted, (record) => ({
         ...intending(record, { at: work.now(), value }, taken),
@@ -149,7 +156,11 @@ export const written = async (work: Work, wanted: WantedRecord, changeId: string
 };
 
 /** How the set is to change so that nothing of ours is left; undefined: nothing is to be submitted. */
-export const deletion = async (work: Work, zone: FleetZone, record: PolicyRecord): Promise<Change | undefined> => {
+export const deletion = async (
+  work: Work,
+  zone: FleetZone,
+  record: PolicyRecord,
+): Promise<Change | undefined> => {
   const { name, ours } = record;
   const there = await work.world.writer.lookup(zone, name);
   if (there?.values.some((value) => ours.includes(value)) === true)
@@ -167,5 +178,8 @@ export const deleted = async (work: Work, record: PolicyRecord, changeId: string
       ...(changeId === 'absent' ? { deletionInSync: { at } } : {}),
     })),
   );
-  work.report('step', `the ${kindName[record.kind]} at ${record.name} is deleted; waiting for the name servers`);
+  work.report(
+    'step',
+    `the ${kindName[record.kind]} at ${record.name} is deleted; waiting for the name servers`,
+  );
 };

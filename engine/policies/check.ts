@@ -23,7 +23,12 @@ const checkSpf = async ({ world, row }: Work, { value }: WantedRecord): Promise<
     };
   const { lookups, voids, strictVoids, costs } = count;
   return {
-    spf: { lookups, voids, strictVoids, terms: costs.map((one) => ({ term: one.term, lookups: one.lookups })) },
+    spf: {
+      lookups,
+      voids,
+      strictVoids,
+      terms: costs.map((one) => ({ term: one.term, lookups: one.lookups })),
+    },
   };
 };
 

@@ -1,9 +1,9 @@
 // Proof by observation that a policy record stands, or is gone: what every authoritative name server of its zone answers, now.
 
+import type { FleetZone } from '../../core/policy.ts';
 import type { PolicyRecord } from '../../core/policy-records/evidence.ts';
 import { withoutRecord, withRecord } from '../../core/policy-records/row.ts';
 import { isOfKind } from '../../core/policy-records/wanted.ts';
-import type { FleetZone } from '../../core/policy.ts';
 import type { ServerAnswer } from '../ports.ts';
 import { answerText, everyServer, said } from '../prove.ts';
 import type { Work } from '../work.ts';
@@ -44,11 +44,15 @@ export const provePolicy = async (work: Work, zone: FleetZone, record: PolicyRec
       proved: { at: work.now(), servers },
     })),
   );
-  work.report('step', `the ${kindName[kind]} at ${name} is proved: ${servers} of ${servers} name servers show it`);
+  work.report(
+    'step',
+    `the ${kindName[kind]} at ${name} is proved: ${servers} of ${servers} name servers show it`,
+  );
 };
 
 /** A name beside it that nobody has used. */
-const siblingOf = (name: string, id: string): string => `x${id.toLowerCase()}.${name.slice(name.indexOf('.') + 1)}`;
+const siblingOf = (name: string, id: string): string =>
+  `x${id.toLowerCase()}.${name.slice(name.indexOf('.') + 1)}`;
 
 /**
  * Gone at the provider, and no name server shows it; or they answer so for any name beside it, by a wildcard (RFC 4592).
@@ -74,7 +78,8 @@ export const proveGone = async (work: Work, zone: FleetZone, record: PolicyRecor
     everyServer(
       name,
       seen,
-      (answer) => !shows(answer) || (answer.answer.kind === 'txt' && texts.get(answer.address) === answerText(answer)),
+      (answer) =>
+        !shows(answer) || (answer.answer.kind === 'txt' && texts.get(answer.address) === answerText(answer)),
       (answer) => (answer.answer.kind === 'txt' ? 'still shows it' : said(answer)),
     );
   }

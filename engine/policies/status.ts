@@ -2,7 +2,13 @@
 
 import { dmarcAdvice, jump } from '../../core/dmarc/advice.ts';
 import { readDmarc } from '../../core/dmarc/record.ts';
-import { isRefused, type PolicyRecord, recordState, sameRecord, stands } from '../../core/policy-records/evidence.ts';
+import {
+  isRefused,
+  type PolicyRecord,
+  recordState,
+  sameRecord,
+  stands,
+} from '../../core/policy-records/evidence.ts';
 import { recordOf } from '../../core/policy-records/row.ts';
 import type { WantedRecord } from '../../core/policy-records/wanted.ts';
 import { spfAdvice } from '../../core/spf/advice.ts';

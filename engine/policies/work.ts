@@ -4,12 +4,17 @@
 import { SelkieError } from '../../core/errors.ts';
 import { withoutTrouble } from '../../core/key/row.ts';
 import { nextTelling } from '../../core/key/waits.ts';
+import type { FleetZone } from '../../core/policy.ts';
 import type { PolicyRecord } from '../../core/policy-records/evidence.ts';
-import { type PolicyAction, type PolicyPlan, planPolicies, policyStep } from '../../core/policy-records/plan.ts';
+import { sameRecord } from '../../core/policy-records/evidence.ts';
+import {
+  type PolicyAction,
+  type PolicyPlan,
+  planPolicies,
+  policyStep,
+} from '../../core/policy-records/plan.ts';
 import { recordOf, withoutRecord, withRecord } from '../../core/policy-records/row.ts';
 import { type WantedRecord, wantedRecords } from '../../core/policy-records/wanted.ts';
-import type { FleetZone } from '../../core/policy.ts';
-import { sameRecord } from '../../core/policy-records/evidence.ts';
 import { earliest, type Instant } from '../../core/time.ts';
 import { failStep, settle } from '../change-records.ts';
 import { inParallel } from '../parallel.ts';
@@ -34,7 +39,10 @@ export const wantedOf = ({ world, row }: Pick<Work, 'world' | 'row'>): readonly 
 export const policyRest = (work: Work): Instant | undefined => {
   const { actions, wakeAt } = policyPlan(work);
   const waits = actions.every(({ do: what }) => what === 'ask' || what === 'prove' || what === 'forget');
-  return earliest(wakeAt, waits && wakeAt !== undefined ? undefined : actions.length > 0 ? nextTelling(work.now()) : undefined);
+  return earliest(
+    wakeAt,
+    waits && wakeAt !== undefined ? undefined : actions.length > 0 ? nextTelling(work.now()) : undefined,
+  );
 };
 
 export const policyPlan = (work: Work): PolicyPlan => {
@@ -111,7 +119,8 @@ const perform = async (work: Work, { do: what, record: id }: PolicyAction & { do
 const isAlone = (action: PolicyAction): action is PolicyAction & { do: Alone } =>
   action.do !== 'publish' && action.do !== 'delete';
 
-const asksProvider = ({ do: what }: PolicyAction): boolean => what === 'ask' || !isAlone({ do: what } as PolicyAction);
+const asksProvider = ({ do: what }: PolicyAction): boolean =>
+  what === 'ask' || !isAlone({ do: what } as PolicyAction);
 
 /** What is to be submitted for a record; undefined: nothing. */
 const wishOf = async (work: Work, action: PolicyAction): Promise<Omit<Wish, 'refused'> | undefined> => {

@@ -51,6 +51,33 @@ export const dnsWriterContract = (
     const there = (at: string) => harness.writer.lookup(zone, at);
     const submit = (...changes: Change[]) => harness.writer.submit(zone, changes);
 
+    // Policy records: one value of a set that others share.
+    describe("the set at the zone's own name", () => {
+      const theirs = 'some-service-verification=0123456789';
+      const first = 'v=spf1 mx -all';
+      const next = 'v=spf1 mx ip4:192.0.2.10 -all';
+
+      test('one value of several is replaced, and the others stay', async () => {
+        await submit(create(zone.name, theirs, first));
+        await submit({
+          do: 'replace',
+          name: zone.name,
+          old: set(theirs, first),
+          set: set(theirs, next),
+        });
+        const found = await there(zone.name);
+        expect({ ...found, values: found?.values.toSorted() }).toEqual(set(theirs, next));
+      });
+
+      strictly('where somebody added a value meanwhile, nothing is changed', async () => {
+        await submit(create(zone.name, theirs, first, 'another'));
+        await expect(
+          submit({ do: 'replace', name: zone.name, old: set(theirs, first), set: set(theirs, next) }),
+        ).rejects.toMatchObject({ code: 'rejected' });
+        expect((await there(zone.name))?.values.toSorted()).toEqual([theirs, first, 'another'].toSorted());
+      });
+    });
+
     describe('lookup', () => {
       test('finds nothing in an empty zone', async () => {
         expect(await there(key('240128'))).toBeUndefined();

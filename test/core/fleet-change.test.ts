@@ -195,3 +195,31 @@ it('a removed key is told from one whose removal is only intended', () => {
   expect(effectOf(intended, without(0)).dropped).toEqual(['240128e']);
   expect(effectOf(withEvidence(intended, '240128e', { removed: at }), without(0)).dropped).toEqual([]);
 });
+
+describe('policy records', () => {
+  const spf = { kind: 'spf', name: 'd0.example.com', zone: 'example.com', ours: ['v=spf1 -all'] } as const;
+  const bare = (one: DomainRow): DomainRow => ({ ...one, keys: [], records: [spf] });
+  const wanting = entries.map((one) => ({ ...one, spf: { value: 'v=spf1 -all' } }));
+  const records = rows.map(bare);
+
+  it('that stand are not dropped with their domain', () => {
+    expect(refused(fleetOf(wanting.slice(1)), records)).toEqual([
+      expect.stringContaining('drops d0.example.com (SPF)'),
+    ]);
+  });
+
+  it('of one domain may go; of more than a fifth at once, not', () => {
+    expect(refused(fleetOf([entry(0), ...wanting.slice(1)]), records)).toEqual([]);
+    expect(refused(fleetOf([entry(0), entry(1), entry(2), ...wanting.slice(3)]), records)).toEqual([
+      expect.stringContaining('removes 3 of 10 SPF and DMARC records at once'),
+    ]);
+  });
+
+  it('in a zone that would be out of reach hold it', () => {
+    const lies = records.map((one) => ({ ...one, records: [{ ...spf, hostedZone: { id: 'Z1' } }] }));
+    const moved = zones.map((zone) => (zone.name === 'example.com' ? { ...zone, id: 'Z7' } : zone));
+    expect(refused(fleetOf(wanting, moved), lies)).toEqual([
+      expect.stringContaining('another hosted zone: Z7 instead of Z1'),
+    ]);
+  });
+});

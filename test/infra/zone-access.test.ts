@@ -185,3 +185,74 @@ describe('large fleets', () => {
     ]);
   });
 });
+
+describe('SPF and DMARC records', () => {
+  const records = {
+    spf: { value: 'v=spf1 mx -all' },
+    dmarc: { value: 'v=DMARC1; p=none; rua=mailto:a@b.jp,mailto:a@elsewhere.example' },
+  };
+  /** Every domain of a fleet has both. */
+  const withRecords = (fleet: ReturnType<typeof fleetOf>): ReturnType<typeof fleetOf> => ({
+    ...fleet,
+    domains: new Map([...fleet.domains].map(([name, entry]) => [name, { ...entry, ...records }])),
+  });
+
+  // Invariant 4
+  test('are changed at their own names, each in its own zone, and nowhere else', () => {
+    const fleet = withRecords(fleetOf({ 'example.jp': ['mail.example.jp'], 'b.jp': [] }));
+    const changes = of(statementsOf(templateOf(fleet), 'ReconcileRole'), change);
+    expect(changes.map((statement) => [list(statement.Resource).map(plain), names(statement)])).toEqual([
+      [[zoneArn(zoneId(0))], ['*._domainkey.mail.example.jp', '_dmarc.mail.example.jp', 'mail.example.jp']],
+      [[zoneArn(zoneId(1))], ['mail.example.jp._report._dmarc.b.jp']],
+    ]);
+  });
+
+  test('lie in the zone above where the keys have one of their own', () => {
+    const fleet = withRecords(fleetOf({ '_domainkey.example.jp': ['example.jp'], 'example.jp': [] }));
+    const changes = of(statementsOf(templateOf(fleet), 'ReconcileRole'), change);
+    expect(changes.map(names)).toEqual([['*._domainkey.example.jp'], ['_dmarc.example.jp', 'example.jp']]);
+  });
+
+  test('of 500 zones: patterns for DMARC, every SPF name, in policies that IAM takes', () => {
+    const template = templateOf(withRecords(many(500)));
+    const changes = of(statementsOf(template, 'Zones'), change);
+    expect(changes.flatMap((one) => list(one.Resource))).toHaveLength(500);
+    const allowed = changes.flatMap((one) => names(one) as string[]);
+    expect(allowed.filter((name) => name.startsWith('zone-'))).toHaveLength(500);
+    expect(new Set(allowed.filter((name) => !name.startsWith('zone-')))).toEqual(
+      new Set(['*._domainkey.*', '_dmarc.*', '*._report._dmarc.*']),
+    );
+    for (const one of changes)
+      expect(
+        list(one.Resource).every((arn) => {
+          const index = Number(plain(arn).slice(-20));
+          return (names(one) as string[]).includes(`zone-${index}.example`);
+        }),
+      ).toBe(true);
+    const sizes = Object.values(template.findResources('AWS::IAM::ManagedPolicy')).map(
+      (policy) =>
+        JSON.stringify(policy.Properties.PolicyDocument, (_, value) =>
+          value !== null && typeof value === 'object' && 'Fn::Join' in value ? plain(value) : value,
+        ).replaceAll('<AWS::Partition>', 'aws-us-gov').length,
+    );
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(6_144);
+  });
+
+  test('of a zone of thousands: what a batch changes matches one statement whole', () => {
+    const fleet = withRecords(
+      fleetOf({ 'example.jp': Array.from({ length: 3_000 }, (_, i) => `d${i}.example.jp`) }),
+    );
+    const [only, ...more] = of(statementsOf(templateOf(fleet), 'ReconcileRole'), change);
+    expect(more).toEqual([]);
+    expect(only === undefined ? [] : names(only)).toEqual([
+      '*._domainkey.example.jp',
+      '*._domainkey.*.example.jp',
+      '_dmarc.example.jp',
+      '_dmarc.*.example.jp',
+      '*._report._dmarc.example.jp',
+      '*._report._dmarc.*.example.jp',
+      'example.jp',
+      '*.example.jp',
+    ]);
+  });
+});

@@ -36,7 +36,8 @@ const expectGolden = (file: string): void => {
 };
 
 const standing = (at: string): Promise<TxtSet | undefined> => world.dns.lookup(zone, at);
-const values = async (at: string): Promise<readonly string[]> => (await standing(at))?.values.toSorted() ?? [];
+const values = async (at: string): Promise<readonly string[]> =>
+  (await standing(at))?.values.toSorted() ?? [];
 const status = async () => statusOf(world.world, await openSession(world.world), domain);
 const records = async () => (await world.world.ledger.domain(domain))?.records ?? [];
 
@@ -68,7 +69,10 @@ describe('golden timelines of policy records', () => {
     world.dns.put(domain, { ttl: minutes(5), values: [verification] });
     world.change({ spf, dmarc });
     await world.run(minutes(10));
-    world.change({ spf: { value: 'v=spf1 mx -all' }, dmarc: { value: dmarc.value.replace('none', 'reject') } });
+    world.change({
+      spf: { value: 'v=spf1 mx -all' },
+      dmarc: { value: dmarc.value.replace('none', 'reject') },
+    });
     await world.run(minutes(10));
     expect(await values(domain)).toEqual([verification, 'v=spf1 mx -all']);
     expect(await values(name)).toEqual([dmarc.value.replace('none', 'reject')]);
@@ -158,7 +162,9 @@ describe('golden timelines of policy records', () => {
     world.dns.lags = [seconds(0), minutes(20)];
     world.change({ spf });
     await world.run(hours(1));
-    expect((await records())[0]?.proved?.at).toBeGreaterThan(minutes(20) + ((await records())[0]?.created?.at ?? 0) - 1);
+    expect((await records())[0]?.proved?.at).toBeGreaterThan(
+      minutes(20) + ((await records())[0]?.created?.at ?? 0) - 1,
+    );
     expectGolden('server-lags');
   });
 
@@ -166,7 +172,8 @@ describe('golden timelines of policy records', () => {
     world.addZone('reports.example');
     world.change({
       dmarc: {
-        value: 'v=DMARC1; p=none; rua=mailto:a@reports.example,mailto:b@elsewhere.example,mailto:c@mail.example.com',
+        value:
+          'v=DMARC1; p=none; rua=mailto:a@reports.example,mailto:b@elsewhere.example,mailto:c@mail.example.com',
       },
     });
     await world.run(hours(3));

@@ -49,7 +49,17 @@ describe('the policy of a session', () => {
   });
 
   test.each([
-    ['example.jp', ['*._domainkey.example.jp', '*._domainkey.*.example.jp']],
+    [
+      'example.jp',
+      [
+        '*._domainkey.example.jp',
+        '*._domainkey.*.example.jp',
+        '_dmarc.example.jp',
+        '_dmarc.*.example.jp',
+        '*._report._dmarc.example.jp',
+        '*._report._dmarc.*.example.jp',
+      ],
+    ],
     ['_domainkey.example.jp', ['*._domainkey.example.jp']],
   ])('names that do not fit become patterns of zone %s, and never more', (zoneName, patterns) => {
     const names = Array.from({ length: 76 }, (_, i) => `240128._domainkey.customer-${i}.${zoneName}`);
@@ -57,6 +67,28 @@ describe('the policy of a session', () => {
     expect(policies).toHaveLength(1);
     expect(JSON.stringify(statements(policies[0]))).toContain(JSON.stringify(patterns));
     for (const policy of policies) expect(policy.length).toBeLessThanOrEqual(2_048);
+  });
+
+  test('an SPF record stands at its own name, which is said; of very many, the zone', () => {
+    const key = 'route53:ChangeResourceRecordSetsNormalizedRecordNames';
+    const allowed = (policy: string | undefined): unknown => {
+      const [{ Condition } = {}] = statements(policy) as {
+        Condition?: Record<string, Record<string, unknown>>;
+      }[];
+      return Condition?.['ForAllValues:StringLike']?.[key];
+    };
+    const few = ['example.jp', '_dmarc.example.jp', 'example.jp._report._dmarc.b.example.jp'];
+    expect(allowed(sessionPolicies(role, zone, few)[0])).toEqual(few);
+    const some = Array.from({ length: 60 }, (_, i) => `240128._domainkey.customer-${i}.example.jp`);
+    expect(allowed(sessionPolicies(role, zone, [...some, ...few]).at(-1))).toEqual([
+      ...(allowed(
+        sessionPolicies(role, zone, [...some, ...some.map((one) => `2${one}`)]).at(-1),
+      ) as string[]),
+      'example.jp',
+    ]);
+    const many = Array.from({ length: 100 }, (_, i) => `customer-${i}.example.jp`);
+    const policies = sessionPolicies(role, zone, many);
+    expect(policies.map(allowed)).toEqual([['example.jp', '*.example.jp']]);
   });
 
   test('is of the partition that the role is of', () => {
