@@ -37,10 +37,12 @@ export function* organizationalDomain(domain: string, planned?: Planned): Asking
   for (const name of walkOf(domain)) {
     const record = name === planned?.domain ? planned.record : yield* policyAt(name);
     if (record?.psd === 'n') return name;
-    if (record?.psd === 'y' && name !== domain) {
-      const labels = domain.split('.');
-      return labels.slice(labels.length - name.split('.').length - 1).join('.');
-    }
+    // A public suffix that sends mail is an organisation of its own; below one, the organisation is one label deeper.
+    if (record?.psd === 'y')
+      return domain
+        .split('.')
+        .slice(-name.split('.').length - (name === domain ? 0 : 1))
+        .join('.');
     if (record !== undefined) shortest = name;
   }
   return shortest ?? domain;

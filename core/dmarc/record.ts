@@ -39,7 +39,7 @@ export interface IgnoredTag {
 export const isDmarc = (value: string): boolean => /^[vV][ \t]*=[ \t]*DMARC1[ \t]*(?:;|$)/.test(value);
 
 /** RFC 3986, with a scheme; a comma and an exclamation mark encoded (RFC 9989 §4.8). */
-const uriForm = /^[a-z][a-z0-9+.-]*:(?:[a-z0-9\-._~:/?#[\]@$&'()*+;=]|%[0-9a-f]{2})+$/i;
+const uriForm = /^[a-z][a-z0-9+.-]*:(?:[a-z0-9\-._~:/?#[\]@$&'()*+;=]|%[0-9a-f]{2})*$/i;
 const addressForm =
   /^mailto:([^@?]+)@([a-z0-9](?:[a-z0-9-]*[a-z0-9])?(?:\.[a-z0-9](?:[a-z0-9-]*[a-z0-9])?)+)(?:\?.*)?$/i;
 

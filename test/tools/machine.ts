@@ -42,6 +42,7 @@ export const tools = {
   'opendkim-genkey': { from: 'apt: opendkim-tools', here: () => program('opendkim-genkey') !== undefined },
   miltertest: { from: 'apt: miltertest', here: () => program('miltertest') !== undefined },
   dkimpy: { from: 'apt: python3-dkim', here: () => runs('/usr/bin/python3', '-c', 'import dkim, nacl') },
+  pyspf: { from: 'apt: python3-spf', here: () => runs('/usr/bin/python3', '-c', 'import spf') },
   named: { from: 'apt: bind9', here: () => program('named') !== undefined },
   /** Its master runs as root only. */
   postfix: {
