@@ -17,7 +17,7 @@ const policyLine = ({ kind, state, record, proved, lookups, value }: PolicyRecor
     ...(state === 'published' && proved !== undefined ? [`since ${minute(proved)}`] : []),
     ...(lookups === undefined ? [] : [`${lookups} of 10 lookups`]),
     ...(kind === 'dmarc' && value !== undefined ? [/p=\w+/.exec(value)?.[0] ?? ''] : []),
-    ...(kind === 'report' ? [record.slice(record.indexOf('._report.') + 1)] : []),
+    ...(kind === 'report' ? [`to ${record.split('._report._dmarc.')[1] ?? record}`] : []),
   ];
   return `  ${kind.padEnd(12)} ${state.padEnd(10)} ${about.join(', ')}`.trimEnd();
 };

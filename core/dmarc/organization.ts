@@ -17,7 +17,7 @@ export const walkOf = (domain: string): readonly string[] => {
 };
 
 /** The one DMARC record at a domain; several, or none, are none: RFC 9989 §4.10 step 2. */
-export function* policyAt(domain: string): Asking<DmarcRecord | undefined> {
+function* policyAt(domain: string): Asking<DmarcRecord | undefined> {
   const name = `_dmarc.${domain}`;
   if (!isDnsName(name)) return undefined;
   const records = (yield { name, type: 'TXT' }).filter(isDmarc);

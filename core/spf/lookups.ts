@@ -166,7 +166,7 @@ export function* countLookups(spf: SpfRecord, domain: string): Asking<SpfCount> 
 }
 
 /** Costs in one line: `include:_spf.example.net 4, mx 1`. */
-export const costText = (costs: readonly TermCost[]): string =>
+const costText = (costs: readonly TermCost[]): string =>
   costs.map(({ term, lookups }) => `${term} ${lookups}`).join(', ');
 
 const voidTerms = (costs: readonly TermCost[]): readonly string[] =>

@@ -23,7 +23,7 @@ export const standingValue = ({ intended, created, removalIntended }: PolicyReco
   created === undefined || removalIntended !== undefined ? undefined : intended?.value;
 
 /** Ours stands, and no other of its kind. */
-export const policyStands = (record: PolicyRecord, value: string, set: TxtSet | undefined): boolean =>
+const policyStands = (record: PolicyRecord, value: string, set: TxtSet | undefined): boolean =>
   set?.values.includes(value) === true && foreignIn(record, set).length === 0;
 
 const byZone = new WeakMap<Fleet, ReadonlyMap<string, readonly string[]>>();

@@ -17,7 +17,7 @@ export const showsPolicy =
     return found.length === 1 && found[0] === value;
   };
 
-export const saidOf =
+const saidOf =
   ({ kind }: Pick<PolicyRecord, 'kind'>) =>
   (answer: ServerAnswer): string => {
     if (answer.answer.kind !== 'txt') return said(answer);

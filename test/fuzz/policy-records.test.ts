@@ -10,22 +10,43 @@ import { outcomeOf, patience, runs, soon } from './settings.ts';
 
 patience();
 
-const domain = fc.constantFrom('example.jp', 'a.b.example.jp', '_spf.example.jp', '%{d}', '%{ir}.x.%{d2r}', 'a%%b.example.jp', 'x.example.jp.');
-const length = (most: number) => fc.oneof(fc.constant(''), fc.nat(most).map((n) => `/${n}`));
+const domain = fc.constantFrom(
+  'example.jp',
+  'a.b.example.jp',
+  '_spf.example.jp',
+  '%{d}',
+  '%{ir}.x.%{d2r}',
+  'a%%b.example.jp',
+  'x.example.jp.',
+);
+const length = (most: number) =>
+  fc.oneof(
+    fc.constant(''),
+    fc.nat(most).map((n) => `/${n}`),
+  );
 const ip4 = fc.tuple(fc.nat(255), fc.nat(255), fc.nat(255), fc.nat(255)).map((parts) => parts.join('.'));
 const mechanism = fc.oneof(
   fc.constantFrom('all', 'a', 'mx', 'ptr', 'A', 'Mx'),
-  fc.tuple(fc.constantFrom('include', 'exists', 'ptr', 'a', 'mx', 'INCLUDE'), domain).map((pair) => pair.join(':')),
-  fc.tuple(fc.constantFrom('a', 'mx'), domain, length(32), length(128)).map(([name, spec, four, six]) => `${name}:${spec}${four}${six === '' ? '' : `/${six}`}`),
+  fc
+    .tuple(fc.constantFrom('include', 'exists', 'ptr', 'a', 'mx', 'INCLUDE'), domain)
+    .map((pair) => pair.join(':')),
+  fc
+    .tuple(fc.constantFrom('a', 'mx'), domain, length(32), length(128))
+    .map(([name, spec, four, six]) => `${name}:${spec}${four}${six === '' ? '' : `/${six}`}`),
   fc.tuple(ip4, length(32)).map(([address, bits]) => `ip4:${address}${bits}`),
-  fc.tuple(fc.constantFrom('2001:db8::1', '::', '::ffff:192.0.2.1'), length(128)).map(([address, bits]) => `ip6:${address}${bits}`),
+  fc
+    .tuple(fc.constantFrom('2001:db8::1', '::', '::ffff:192.0.2.1'), length(128))
+    .map(([address, bits]) => `ip6:${address}${bits}`),
 );
 const term = fc.oneof(
   fc.tuple(fc.constantFrom('', '+', '-', '~', '?'), mechanism).map((pair) => pair.join('')),
   fc.constantFrom('redirect=example.jp', 'exp=why.example.jp', 'x-unknown=%{s}'),
 );
 const record = fc
-  .uniqueArray(term, { maxLength: 8, selector: (one) => /^(redirect|exp)=/.exec(one)?.[0] ?? `${one}${Math.abs(one.length)}` })
+  .uniqueArray(term, {
+    maxLength: 8,
+    selector: (one) => /^(redirect|exp)=/.exec(one)?.[0] ?? `${one}${Math.abs(one.length)}`,
+  })
   .map((terms) => ['v=spf1', ...terms].join(' '));
 
 describe('SPF', () => {
@@ -41,7 +62,10 @@ describe('SPF', () => {
   });
 
   it('whatever comes is read or refused', () => {
-    const noise = fc.oneof(fc.string(), fc.array(fc.oneof(term, fc.string({ maxLength: 6 }))).map((list) => `v=spf1 ${list.join(' ')}`));
+    const noise = fc.oneof(
+      fc.string(),
+      fc.array(fc.oneof(term, fc.string({ maxLength: 6 }))).map((list) => `v=spf1 ${list.join(' ')}`),
+    );
     fc.assert(
       fc.property(noise, (text) => {
         const found = outcomeOf(() => parseSpf(text), 'invalid');
@@ -55,7 +79,11 @@ describe('SPF', () => {
   it('counting ends, whatever leads where', () => {
     fc.assert(
       fc.property(fc.array(record, { minLength: 1, maxLength: 4 }), ([first = '', ...others]) => {
-        const table = { 'TXT example.jp': others, 'TXT a.b.example.jp': [first], 'TXT _spf.example.jp': [first] };
+        const table = {
+          'TXT example.jp': others,
+          'TXT a.b.example.jp': [first],
+          'TXT _spf.example.jp': [first],
+        };
         expect(walked(countLookups(parseSpf(first), 'd.example'), table).lookups).toBeLessThanOrEqual(40);
       }),
       runs(300),
@@ -78,7 +106,24 @@ describe('DMARC', () => {
     const tags = fc.array(
       fc.oneof(
         fc.string({ maxLength: 12 }),
-        fc.tuple(fc.constantFrom('p', 'sp', 'np', 'rua', 'ruf', 'fo', 'adkim', 'aspf', 't', 'psd', 'pct'), fc.oneof(fc.constantFrom('none', 'reject', 'r', 's', 'y', '1', '0:d', 'mailto:a@b.example,mailto:c@d.example!5k'), fc.string({ maxLength: 8 }))).map((pair) => pair.join('=')),
+        fc
+          .tuple(
+            fc.constantFrom('p', 'sp', 'np', 'rua', 'ruf', 'fo', 'adkim', 'aspf', 't', 'psd', 'pct'),
+            fc.oneof(
+              fc.constantFrom(
+                'none',
+                'reject',
+                'r',
+                's',
+                'y',
+                '1',
+                '0:d',
+                'mailto:a@b.example,mailto:c@d.example!5k',
+              ),
+              fc.string({ maxLength: 8 }),
+            ),
+          )
+          .map((pair) => pair.join('=')),
       ),
     );
     fc.assert(

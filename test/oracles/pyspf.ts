@@ -30,7 +30,10 @@ export interface PyspfResult {
 }
 
 /** One result for each [domain, address of the sender]. */
-export const evaluate = (table: DnsTable, asked: readonly (readonly [string, string])[]): readonly PyspfResult[] =>
+export const evaluate = (
+  table: DnsTable,
+  asked: readonly (readonly [string, string])[],
+): readonly PyspfResult[] =>
   JSON.parse(
     execFileSync('/usr/bin/python3', ['-c', script], {
       input: JSON.stringify({ table, asked }),

@@ -33,7 +33,10 @@ test('a zone of ours is asked at its own name servers, also where the world does
   });
   const zone = { name: 'example.com', id: 'Z1', nameServers: [server] };
   const { resolve } = createResolver({ resolvers: [], zones: new Map([['example.com', zone]]) });
-  expect([...(await resolve({ name: 'Example.com.', type: 'TXT' }))].toSorted()).toEqual(['one', 'v=spf1 -all']);
+  expect([...(await resolve({ name: 'Example.com.', type: 'TXT' }))].toSorted()).toEqual([
+    'one',
+    'v=spf1 -all',
+  ]);
   // Strings are joined with nothing between: RFC 7208 §3.3.
   expect(await resolve({ name: '_dmarc.example.com', type: 'TXT' })).toEqual(['v=DMARC1; '.repeat(40)]);
   expect(await resolve({ name: 'nothing.example.com', type: 'TXT' })).toEqual([]);

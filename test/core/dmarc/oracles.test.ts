@@ -2,7 +2,12 @@
 import { createRequire } from 'node:module';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { isAuthorized, needsAuthorization, organizationalDomain, walkOf } from '../../../core/dmarc/organization.ts';
+import {
+  isAuthorized,
+  needsAuthorization,
+  organizationalDomain,
+  walkOf,
+} from '../../../core/dmarc/organization.ts';
 import { appliedPolicy, isDmarc, printDmarc, readDmarc } from '../../../core/dmarc/record.ts';
 import { runs } from '../../fuzz/settings.ts';
 import { type DnsTable, nodeResolver, walked } from '../../oracles/dns-table.ts';
@@ -34,11 +39,23 @@ test('the tutorial’s record is read, and printed as it is', () => {
 });
 
 const policy = fc.constantFrom('none', 'quarantine', 'reject', 'REJECT', 'nome', '');
-const uri = fc.constantFrom('mailto:a@example.jp', 'mailto:a@example.jp!10m', 'a@example.jp', 'https://x.example/r', 'mailto:');
+const uri = fc.constantFrom(
+  'mailto:a@example.jp',
+  'mailto:a@example.jp!10m',
+  'a@example.jp',
+  'https://x.example/r',
+  'mailto:',
+);
 const tag = fc.oneof(
   fc.tuple(fc.constantFrom('p', 'sp', 'np'), policy),
-  fc.tuple(fc.constantFrom('rua', 'ruf'), fc.array(uri, { minLength: 1, maxLength: 3 }).map((list) => list.join(','))),
-  fc.tuple(fc.constantFrom('t', 'adkim', 'aspf', 'psd', 'fo'), fc.constantFrom('y', 'n', 'r', 's', 'u', '0', '1:d')),
+  fc.tuple(
+    fc.constantFrom('rua', 'ruf'),
+    fc.array(uri, { minLength: 1, maxLength: 3 }).map((list) => list.join(',')),
+  ),
+  fc.tuple(
+    fc.constantFrom('t', 'adkim', 'aspf', 'psd', 'fo'),
+    fc.constantFrom('y', 'n', 'r', 's', 'u', '0', '1:d'),
+  ),
   fc.tuple(fc.constantFrom('pct', 'rf', 'ri', 'x'), fc.constantFrom('1', 'afrf')),
 );
 const text = fc
@@ -56,22 +73,41 @@ describe('mailauth', () => {
   test('walks the tree to the organisation where we do', async () => {
     const names = ['a.b.c.example.jp', 'b.c.example.jp', 'c.example.jp', 'example.jp', 'jp'];
     const forest = fc
-      .array(fc.constantFrom('', '', 'v=DMARC1; p=none', 'v=DMARC1; p=none; psd=y', 'v=DMARC1; p=none; psd=n', 'v=spf1 -all', 'two'), {
-        minLength: names.length,
-        maxLength: names.length,
-      })
-      .map((records): DnsTable =>
-        Object.fromEntries(
-          records.flatMap((record, n) =>
-            record === ''
-              ? []
-              : [[`TXT _dmarc.${names[n]}`, record === 'two' ? ['v=DMARC1; p=none', 'v=DMARC1; p=reject'] : [record]]],
-          ),
+      .array(
+        fc.constantFrom(
+          '',
+          '',
+          'v=DMARC1; p=none',
+          'v=DMARC1; p=none; psd=y',
+          'v=DMARC1; p=none; psd=n',
+          'v=spf1 -all',
+          'two',
         ),
+        {
+          minLength: names.length,
+          maxLength: names.length,
+        },
+      )
+      .map(
+        (records): DnsTable =>
+          Object.fromEntries(
+            records.flatMap((record, n) =>
+              record === ''
+                ? []
+                : [
+                    [
+                      `TXT _dmarc.${names[n]}`,
+                      record === 'two' ? ['v=DMARC1; p=none', 'v=DMARC1; p=reject'] : [record],
+                    ],
+                  ],
+            ),
+          ),
       );
     for (const table of fc.sample(forest, runs(300)))
       for (const name of names.slice(0, 4))
-        expect(walked(organizationalDomain(name), table), JSON.stringify([name, table])).toBe(await orgDomain(name, table));
+        expect(walked(organizationalDomain(name), table), JSON.stringify([name, table])).toBe(
+          await orgDomain(name, table),
+        );
   });
 });
 
@@ -104,8 +140,12 @@ describe('reports to another organisation: RFC 9990 §4', () => {
 
   test('are authorized by one record that begins with v=DMARC1', () => {
     const name = 'blue.example.com._report._dmarc.red.example.net';
-    expect(walked(isAuthorized('blue.example.com', 'red.example.net'), { [`TXT ${name}`]: ['x', 'v=DMARC1;'] })).toBe(true);
-    expect(walked(isAuthorized('blue.example.com', 'red.example.net'), { [`TXT ${name}`]: ['v=dmarc1'] })).toBe(false);
+    expect(
+      walked(isAuthorized('blue.example.com', 'red.example.net'), { [`TXT ${name}`]: ['x', 'v=DMARC1;'] }),
+    ).toBe(true);
+    expect(
+      walked(isAuthorized('blue.example.com', 'red.example.net'), { [`TXT ${name}`]: ['v=dmarc1'] }),
+    ).toBe(false);
   });
 });
 

@@ -55,7 +55,10 @@ const forest: fc.Arbitrary<DnsTable> = fc
           ),
           { maxLength: 5 },
         ),
-        end: fc.oneof(fc.constantFrom('-all', '~all', '?all', ''), fc.nat(5).map((n) => `redirect=d${n}.example`)),
+        end: fc.oneof(
+          fc.constantFrom('-all', '~all', '?all', ''),
+          fc.nat(5).map((n) => `redirect=d${n}.example`),
+        ),
         mx: fc.boolean(),
         published: fc.integer({ min: 0, max: 9 }),
       }),
@@ -120,13 +123,16 @@ describe('mailauth', () => {
       expect(limitFault(count) !== undefined, label).toBe(found.result === 'permerror');
       if (found.result === 'permerror') continue;
       whole += 1;
-      expect({ lookups: count.lookups, voids: count.voids }, label).toEqual({ lookups: found.lookups, voids: found.voids });
+      expect({ lookups: count.lookups, voids: count.voids }, label).toEqual({
+        lookups: found.lookups,
+        voids: found.voids,
+      });
     }
     expect(whole).toBeGreaterThan(50);
   });
 });
 
-describeWith('pyspf')('pyspf', () => {
+describeWith(['pyspf'], 'pyspf', () => {
   test('the tutorial’s record', () => {
     expect(
       evaluate(tutorial, [
