@@ -209,11 +209,13 @@ const rest = async (work: Work, last: Round | undefined): Promise<void> => {
   // Whatever is left undone without a time of its own is looked at again in a minute: no wake-up is lost.
   const now = work.now();
   const { wakeAt } = planned;
-  const forKeys =
+  const times = [
     wakeAt === undefined
       ? planned.actions.length > 0
         ? nextTelling(now)
         : undefined
-      : inCompany(wakeAt, now);
-  await work.rest(earliest(forKeys, policyRest(work)));
+      : inCompany(wakeAt, now),
+    policyRest(work),
+  ];
+  await work.rest(earliest(...times));
 };

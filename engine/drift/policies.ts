@@ -9,7 +9,7 @@ import type { PolicyRecord } from '../../core/policy-records/evidence.ts';
 import { recordOf } from '../../core/policy-records/row.ts';
 import { wantedRecords } from '../../core/policy-records/wanted.ts';
 import { minutes } from '../../core/time.ts';
-import { changeTo, editIn, foreignIn, kindName, merged } from '../policies/change.ts';
+import { changeTo, editIn, foreignIn, kindName, merged, rewriting, unreadable } from '../policies/change.ts';
 import type { TxtSet } from '../ports.ts';
 import { zoneSize } from '../units.ts';
 import { report, type Session, type World } from '../world.ts';
@@ -107,6 +107,8 @@ export const mendPolicy = async (
           says: `${name} has ${kindName[kind]}s that are not Selkie's beside its own or in its place ("${foreign[0]?.slice(0, 60)}"), and receivers take none of several (RFC 7208 §4.5, RFC 9989 §4.10). They are left alone: delete them.`,
         };
       const how = edit.length > 0 ? `says "${edit[0]?.slice(0, 60)}"` : 'is gone';
+      const odd = unreadable(there);
+      if (odd !== undefined) return { ...about, kind: 'record-missing', says: rewriting(name, odd) };
       const set = merged(there, [...record.ours, ...edit], value, there?.ttl ?? minutes(60));
       const change = changeTo(name, there, set);
       if (change === undefined) return undefined;

@@ -4,6 +4,7 @@
 
 import { jump } from '../../core/dmarc/advice.ts';
 import { readDmarc } from '../../core/dmarc/record.ts';
+import { SelkieError } from '../../core/errors.ts';
 import { hostedZone } from '../../core/fleet-change.ts';
 import type { FleetZone } from '../../core/policy.ts';
 import type { PolicyKind, PolicyRecord } from '../../core/policy-records/evidence.ts';
@@ -55,6 +56,13 @@ export const merged = (
 const sameValues = (a: TxtSet | undefined, b: TxtSet): boolean =>
   a !== undefined && JSON.stringify(a.values.toSorted()) === JSON.stringify(b.values.toSorted());
 
+/** A value that the writer could not read stands for itself, with its quotes: written again, it would be another. */
+export const unreadable = (set: TxtSet | undefined): string | undefined =>
+  set?.values.find((value) => value.startsWith('"'));
+
+export const rewriting = (name: string, value: string): string =>
+  `${name} has a TXT value beside ours that cannot be read (${shown(value)}), and the set can only be written as a whole: rewrite that value, or take it out`;
+
 /** The change that makes `set` of what is there; undefined: it is so already. */
 export const changeTo = (name: string, there: TxtSet | undefined, set: TxtSet): Change | undefined => {
   if (set.values.length === 0) return there === undefined ? undefined : { do: 'delete', name, set: there };
@@ -67,9 +75,12 @@ const inTheWay = (
   work: Work,
   wanted: WantedRecord,
   record: PolicyRecord,
+  there: TxtSet | undefined,
   foreign: readonly string[],
 ): string | undefined => {
   const { kind, name, adopt } = wanted;
+  const odd = unreadable(there);
+  if (odd !== undefined) return rewriting(name, odd);
   if (foreign.length === 0) return undefined;
   const what = kindName[kind];
   if (foreign.length > 1)
@@ -108,7 +119,7 @@ export const publication = async (
     );
     return undefined;
   }
-  const reason = inTheWay(work, wanted, known, foreign);
+  const reason = inTheWay(work, wanted, known, there, foreign);
   if (reason !== undefined) {
     await refuse(work, wanted, reason);
     return undefined;
@@ -163,6 +174,8 @@ export const deletion = async (
 ): Promise<Change | undefined> => {
   const { name, ours } = record;
   const there = await work.world.writer.lookup(zone, name);
+  const odd = unreadable(there);
+  if (odd !== undefined) throw new SelkieError('unsafe', rewriting(name, odd));
   if (there?.values.some((value) => ours.includes(value)) === true)
     return changeTo(name, there, merged(there, ours, undefined, there.ttl));
   await deleted(work, record, 'absent');

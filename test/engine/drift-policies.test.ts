@@ -23,7 +23,7 @@ afterEach(() => world.close());
 const standing = (name: string): Promise<TxtSet | undefined> =>
   world.dns.lookup({ name: domain, id: 'Z1' }, name);
 const audit = async (): Promise<readonly Finding[]> => {
-  await orderAudit(world.world, domain);
+  await orderAudit(world.world, { zone: domain });
   await world.run(minutes(20));
   return (await world.world.ledger.driftOf(`zone/${domain}`))?.findings ?? [];
 };

@@ -99,6 +99,17 @@ describe('golden timelines of policy records', () => {
     expectGolden('foreign');
   });
 
+  test('a set with a value that cannot be read is not written: it would be another value then', async () => {
+    const odd = { ttl: hours(1), values: ['"with a quote that is not closed'] };
+    world.dns.put(domain, odd);
+    world.change({ spf });
+    await world.run(minutes(30));
+    expect(await standing(domain)).toEqual(odd);
+    expect((await status()).blockedBy.map(({ says }) => says)).toEqual([
+      expect.stringContaining('rewrite that value'),
+    ]);
+  });
+
   test('adopt: what stands is taken over, and from then on is ours', async () => {
     world.dns.put(domain, { ttl: hours(1), values: ['v=spf1 a -all', verification] });
     world.dns.put(name, { ttl: hours(1), values: ['v=DMARC1; p=none; pct=50', 'not a policy'] });
