@@ -9,6 +9,7 @@ import { addForecast, addPlan, addStatus } from './commands/domains.ts';
 import { addDrift } from './commands/drift.ts';
 import { addHost } from './commands/hosts.ts';
 import { addAbort, addCompromise, addEmergency, addRollback, addRotate } from './commands/orders.ts';
+import { addPaste } from './commands/paste.ts';
 import { addRecord } from './commands/record.ts';
 import { addUp } from './commands/up.ts';
 import { connectionOptions } from './connection.ts';
@@ -54,6 +55,7 @@ for (const add of [
   addHost,
   addAudit,
   addDrift,
+  addPaste,
   addRecord,
   addCost,
 ])

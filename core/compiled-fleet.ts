@@ -8,7 +8,7 @@ import { SelkieError } from './errors.ts';
 import type { AdoptedKey, Fleet, FleetDomain, FleetHost, FleetVault, FleetZone, Policy } from './policy.ts';
 
 /** Raised with every change of the shape below, or of a type that it holds. */
-const format = 5;
+const format = 6;
 
 /** What few domains have. */
 type Rest = Pick<FleetDomain, 'adopted' | 'cname'>;
@@ -164,6 +164,7 @@ const parts: { readonly [Part in keyof Compiled]: Test } = {
     shaped<FleetZone>({
       name: isText,
       id: isText,
+      provider: perhaps((value) => value === 'manual'),
       role: perhaps(shaped<NonNullable<FleetZone['role']>>({ arn: isText, externalId: perhaps(isText) })),
       nameServers: perhaps(listOf(isText)),
     }),

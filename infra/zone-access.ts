@@ -86,10 +86,10 @@ const namesOf = (zone: string, domains: readonly FleetDomain[]): string[] => {
     : [`*._domainkey.${zone}`, `*._domainkey.*.${zone}`, ...adoptedElsewhere(domains)];
 };
 
-/** The zones that hold a domain's records; others of the file are not touched. */
+/** The hosted zones that hold a domain's records; others of the file are not touched, and people change the manual ones. */
 export const zonesInUse = (fleet: Fleet): readonly FleetZone[] => {
   const used = new Set([...fleet.domains.values()].map(({ zone }) => zone));
-  return [...fleet.zones.values()].filter(({ name }) => used.has(name));
+  return [...fleet.zones.values()].filter(({ name, provider }) => used.has(name) && provider !== 'manual');
 };
 
 export interface RecordAccess {

@@ -134,7 +134,12 @@ export const answerOf = async (
 
 const classify = (reply: Reply, name: string): ServerAnswer['answer'] => {
   if (reply.rcode !== 'NOERROR' && reply.rcode !== 'NXDOMAIN')
-    return { kind: 'failed', why: `it says ${reply.rcode}` };
+    return {
+      kind: 'failed',
+      why: `it says ${reply.rcode}`,
+      // RFC 9499 §7, "lame delegation".
+      ...(['REFUSED', 'NOTAUTH'].includes(reply.rcode) ? { lame: true } : {}),
+    };
   const cut = reply.authorities.find((record) => record.type === 'NS');
   if (!reply.authoritative)
     return {
@@ -143,6 +148,7 @@ const classify = (reply: Reply, name: string): ServerAnswer['answer'] => {
         cut === undefined || reply.answers.length > 0
           ? 'its answer is not authoritative'
           : `it is not authoritative and refers to the servers of ${lowerName(cut.name)}`,
+      lame: true,
     };
   const own = reply.answers.filter((record) => lowerName(record.name) === name);
   // Before NXDOMAIN, which speaks of the end of a CNAME chain: RFC 6604 §3.

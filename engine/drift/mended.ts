@@ -28,7 +28,7 @@ const look = async (
     return { finding, waits: false };
   const row = await world.ledger.domain(domain);
   const key = row === undefined ? undefined : keyOf(row, selector);
-  const standing = key === undefined ? undefined : standingOf(key);
+  const standing = key === undefined ? undefined : standingOf(key, zone.provider === 'manual');
   // It moved on: its own unit proves what it does.
   if (standing?.is !== 'record') return { finding, waits: false };
   try {

@@ -81,6 +81,7 @@ export const tools = {
         '/mnt',
       ),
   },
+  nsupdate: { from: 'apt: bind9-dnsutils', here: () => program('nsupdate') !== undefined },
   dig: { from: 'apt: bind9-dnsutils', here: () => program('dig') !== undefined },
 } as const;
 
