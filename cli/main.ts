@@ -8,6 +8,7 @@ import { addCost } from './commands/cost.ts';
 import { addForecast, addPlan, addStatus } from './commands/domains.ts';
 import { addDrift } from './commands/drift.ts';
 import { addHost } from './commands/hosts.ts';
+import { addImport } from './commands/import.ts';
 import { addAbort, addCompromise, addEmergency, addRollback, addRotate } from './commands/orders.ts';
 import { addPaste } from './commands/paste.ts';
 import { addRecord } from './commands/record.ts';
@@ -57,6 +58,7 @@ for (const add of [
   addDrift,
   addPaste,
   addRecord,
+  addImport,
   addCost,
 ])
   add(program);

@@ -1,12 +1,13 @@
-// The value of a key record, from the local ledger.
+// A key record, from the local ledger.
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { openSqliteLedger } from '../adapters/local/ledger.ts';
 import { SelkieError } from '../core/errors.ts';
-import { keyOf } from '../core/key/row.ts';
+import { keyOf, recordName } from '../core/key/row.ts';
+import type { ShownRecord } from './record-formats.ts';
 
 /** @throws not-found */
-export const lookUpRecord = async (dir: string, domain: string, selector: string): Promise<string> => {
+export const lookUpRecord = async (dir: string, domain: string, selector: string): Promise<ShownRecord> => {
   const file = join(dir, 'ledger.sqlite');
   if (!existsSync(file))
     throw new SelkieError(
@@ -23,7 +24,14 @@ export const lookUpRecord = async (dir: string, domain: string, selector: string
         'not-found',
         `${domain} has no record ${selector}; it has ${row.keys.map((key) => key.selector).join(', ') || 'none'}`,
       );
-    return record.value;
+    return {
+      domain,
+      selector,
+      zone: row.zone,
+      name: recordName(row, selector),
+      ttl: record.ttl,
+      value: record.value,
+    };
   } finally {
     ledger.close();
   }

@@ -8,7 +8,7 @@ import type { Asked, TxtSet } from './ports.ts';
 import type { World } from './world.ts';
 
 /** One value to paste: whole, and as strings of at most 255 octets where a panel wants them so (RFC 1035 §3.3). */
-const valueOf = (value: string) => ({ value, strings: splitValue(value) });
+const pasteOf = (value: string) => ({ value, strings: splitValue(value) });
 
 const stepOf = (from: TxtSet | undefined, to: TxtSet | undefined): 'add' | 'change' | 'delete' =>
   to === undefined ? 'delete' : from === undefined || from.values.length === 0 ? 'add' : 'change';
@@ -27,8 +27,8 @@ const askedStatus = (zone: FleetZone, { name, from, to, since, servers, shown, l
     type: 'TXT' as const,
     ttl: ttl / seconds(1),
     // Values that stay are not named.
-    add: after.filter((value) => !before.includes(value)).map(valueOf),
-    remove: before.filter((value) => !after.includes(value)).map(valueOf),
+    add: after.filter((value) => !before.includes(value)).map(pasteOf),
+    remove: before.filter((value) => !after.includes(value)).map(pasteOf),
     asked: formatInstant(since),
     servers,
     shown,
