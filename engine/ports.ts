@@ -199,13 +199,15 @@ export interface ServerAnswer {
     | { readonly kind: 'no-data' | 'no-such-name' }
     /** Reached by a CNAME; where it leads, and the CNAME's own TTL. */
     | { readonly kind: 'cname'; readonly target: string; readonly ttl: Duration }
-    /** Timeout, refusal, not authoritative, garbage: `why` for people. `lame`: it answered that it does not serve the zone. */
-    | { readonly kind: 'failed'; readonly why: string; readonly lame?: true };
+    /** Timeout, refusal, not authoritative, garbage: `why` for people. */
+    | { readonly kind: 'failed'; readonly why: string };
 }
 
 export interface Observation {
   /** One for every address of every name server of the zone, in each address family that this machine can route. Never empty. */
   readonly answers: readonly ServerAnswer[];
+  /** Every server answered, and none of them serves the zone. */
+  readonly unserved?: true;
   /** min(SOA TTL, SOA MINIMUM), the longest over the servers: RFC 2308 §5. Absent where no server told. */
   readonly negativeTtl?: Duration;
 }

@@ -49,11 +49,10 @@ export const viewName = async (
   asked: string,
 ): Promise<readonly ServerView[]> => {
   const [zoneName, name] = [lowerName(zone.name), lowerName(asked)];
-  const { answers, negativeTtl } = await observer.observe(zone, name);
+  const { answers, negativeTtl, unserved } = await observer.observe(zone, name);
   if (negativeTtl === undefined) {
-    const gone = answers.every(({ answer }) => answer.kind !== 'failed' || answer.lame === true);
     const who = answers.map(({ server }) => server).slice(0, 3);
-    throw gone
+    throw unserved === true
       ? new SelkieError(
           'not-found',
           `zone ${zoneName} is not served by its name servers (${who.join(', ')}): see its delegation, or zones.${zoneName}.nameServers in fleet.yaml`,
