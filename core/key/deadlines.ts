@@ -76,7 +76,7 @@ export const reminder = (
 };
 
 /** A rotation that has not begun so long after its time, or not switched so long after its beginning, is overdue. */
-export const rotationGrace = days(1);
+const rotationGrace = days(1);
 
 /** Of a zone that people change: twice what they are given for one record, and the rotation's own time. */
 const handGrace = days(7);

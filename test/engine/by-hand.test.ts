@@ -20,7 +20,7 @@ afterEach(() => simulation.close());
 const asked = async () => (await byHandStatus(simulation.world, { limit: 10 })).zones[0]?.changes ?? [];
 const status = async () => statusOf(simulation.world, await openSession(simulation.world), domain);
 const audit = async () => {
-  await orderAudit(simulation.world, domain);
+  await orderAudit(simulation.world, { zone: domain });
   await simulation.run(minutes(5));
   return (await simulation.world.ledger.driftOf(`zone/${domain}`))?.findings ?? [];
 };
