@@ -8,15 +8,18 @@ import { serve } from '@hono/node-server';
 import { createDnsObserver } from '../adapters/dns/observer.ts';
 import { createResolver } from '../adapters/dns/resolver.ts';
 import { startDnsServer } from '../adapters/dns/server.ts';
+import { createHandWriter } from '../adapters/hand/writer.ts';
 import { createApi } from '../adapters/http/api.ts';
 import { openBundleSigner } from '../adapters/local/bundle-signer.ts';
 import { everHeldKeys, openFileVault } from '../adapters/local/file-vault.ts';
+import { openHandChanges } from '../adapters/local/hand-changes.ts';
 import { openSqliteLedger } from '../adapters/local/ledger.ts';
 import { createLocalQueue } from '../adapters/local/queue.ts';
 import { openZoneStore } from '../adapters/local/zone-store.ts';
 import { createNodeKeys } from '../adapters/node-keys.ts';
 import { createHttpsTransport } from '../adapters/push/https-transport.ts';
 import { systemClock, systemRandomness } from '../adapters/system.ts';
+import { createZoneWriters } from '../adapters/zone-writers.ts';
 import { type Agent, startAgent } from '../agent/start.ts';
 import { createSeals } from '../contract/seals.ts';
 import { describe, SelkieError } from '../core/errors.ts';
@@ -100,8 +103,24 @@ const tokenOf = (dir: string): string => {
 const localZones = (fleet: Fleet): Fleet['zones'] =>
   new Map([...fleet.zones].map(([name, { role: _role, ...zone }]) => [name, zone]));
 
+const servedHere = (fleet: Fleet): readonly string[] =>
+  [...fleet.zones.values()].filter(({ provider }) => provider !== 'manual').map(({ name }) => name);
+
+/** Where the agent looks for key records: all names are this machine's, unless people change some of the zones. */
+const whereRecordsAre = (fleet: Fleet, dnsPort: number): Readonly<Record<string, readonly string[]>> => {
+  const here = [`${loopback}:${dnsPort}`];
+  const served = servedHere(fleet);
+  if (served.length === fleet.zones.size) return { '.': here };
+  return Object.fromEntries([
+    ...served.map((name) => [name, here] as const),
+    ...[...fleet.zones.values()].flatMap(({ name, provider, nameServers }) =>
+      provider === 'manual' && nameServers !== undefined ? [[name, nameServers] as const] : [],
+    ),
+  ]);
+};
+
 /**
- * The fleet as this machine serves it: its own name server for every zone, its own host for every domain.
+ * The fleet as this machine serves it: its own name server for every zone that no person changes, its own host for every domain.
  * @param installed the version in the ledger. Each start brings a newer one (ports may be others), also where the clock
  *   went back since the last.
  */
@@ -111,7 +130,8 @@ const localFleet = (fleet: Fleet, dnsPort: number, agent: Agent, installed: numb
   zones: new Map(
     [...localZones(fleet)].map(([name, zone]) => [
       name,
-      { ...zone, nameServers: [`${loopback}:${dnsPort}`] },
+      // What people change is out in the world, and only there.
+      zone.provider === 'manual' ? zone : { ...zone, nameServers: [`${loopback}:${dnsPort}`] },
     ]),
   ),
   domains: new Map([...fleet.domains].map(([name, domain]) => [name, { ...domain, pool: 'local' }])),
@@ -211,8 +231,10 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
     const ledger = openSqliteLedger(ledgerFile, Date.now);
     closers.push(() => ledger.close());
     await requireFleet(ledger, fleet);
-    const zones = openZoneStore(zoneFile, [...fleet.zones.keys()]);
+    const zones = openZoneStore(zoneFile, servedHere(fleet));
     closers.push(() => zones.close());
+    const asked = openHandChanges(join(dir, 'by-hand.sqlite'));
+    closers.push(() => asked.close());
     const dns = await startDnsServer({ host: loopback, port: ports.dns, zones });
     closers.push(() => dns.close());
     const signer = openBundleSigner(join(dir, 'bundle-key'));
@@ -225,7 +247,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       pushPort: ports.push,
       signer: { milter: { listen: { host: loopback, port: ports.milter } } },
       trusted: () => [bundleKey],
-      records: { nameServers: { '.': [`${loopback}:${dns.port}`] } },
+      records: { nameServers: whereRecordsAre(fleet, dns.port) },
       now: Date.now,
       log,
     });
@@ -233,13 +255,17 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
     const queue = createLocalQueue({ retryAfter: seconds(2) });
     const installed = (await ledger.head()).fleetVersion;
     const served = localFleet(fleet, dns.port, agent, installed);
+    const observer = createDnsObserver();
     const world: World = {
       clock: systemClock,
       randomness: systemRandomness,
       keys: createNodeKeys(),
       vault: openFileVault(vaultFolder(dir)),
-      writer: zones,
-      observer: createDnsObserver(),
+      writer: createZoneWriters(
+        zones,
+        createHandWriter({ observer, changes: asked, clock: systemClock, randomness: systemRandomness }),
+      ),
+      observer,
       resolver: createResolver({ zones: served.zones }),
       seals: createSeals(signer),
       transport: createHttpsTransport({ timeoutMs: 10_000 }),

@@ -8,7 +8,9 @@ import { addCost } from './commands/cost.ts';
 import { addForecast, addPlan, addStatus } from './commands/domains.ts';
 import { addDrift } from './commands/drift.ts';
 import { addHost } from './commands/hosts.ts';
+import { addImport } from './commands/import.ts';
 import { addAbort, addCompromise, addEmergency, addRollback, addRotate } from './commands/orders.ts';
+import { addPaste } from './commands/paste.ts';
 import { addRecord } from './commands/record.ts';
 import { addUp } from './commands/up.ts';
 import { connectionOptions } from './connection.ts';
@@ -54,7 +56,9 @@ for (const add of [
   addHost,
   addAudit,
   addDrift,
+  addPaste,
   addRecord,
+  addImport,
   addCost,
 ])
   add(program);

@@ -123,6 +123,16 @@ const rotateAll = async (local: LocalWorld, domains: readonly string[]) => {
   return { selectors, sent, rotationMs: Math.round(performance.now() - started) };
 };
 
+/** @throws invalid: somebody would have to come in the middle of it */
+const requireNobody = ({ zones }: Fleet): void => {
+  const manual = [...zones.values()].find(({ provider }) => provider === 'manual');
+  if (manual !== undefined)
+    throw new SelkieError(
+      'invalid',
+      `--once ends by itself, and zone ${manual.name} waits for somebody at its panel: leave --once out`,
+    );
+};
+
 /** @throws what stopped it */
 export const once = async (options: {
   readonly fleet: Fleet;
@@ -130,6 +140,7 @@ export const once = async (options: {
   readonly dir?: string;
   readonly say: (line: string) => void;
 }): Promise<OnceReport> => {
+  requireNobody(options.fleet);
   const dir = options.dir ?? mkdtempSync(join(tmpdir(), 'selkie-once-'));
   const local = await startLocalWorld({
     dir,

@@ -28,13 +28,18 @@ const withOption = (error: unknown): unknown => {
 const line = ({ at, level, domain, says }: Happening): string =>
   `${formatInstant(at).slice(11, 19)} ${level === 'step' ? ' ' : '!'} ${domain === undefined ? '' : `${domain}: `}${says}`;
 
+/** Whether its records are in the world, and not in this machine's name server. */
+const isByHand = ({ world: { fleet } }: LocalWorld, domain: string): boolean =>
+  fleet.zones.get(fleet.domains.get(domain)?.zone ?? '')?.provider === 'manual';
+
 /** What an operator does with it, once the first key signs. */
 const howTo = (local: LocalWorld, domain: string, selectors: readonly string[]): string =>
   [
     '',
     `${domain} signs with ${selectors.join(' + ')}. See the record:`,
     ...selectors.map(
-      (selector) => `    dig @127.0.0.1 -p ${local.ports.dns} +short TXT ${selector}._domainkey.${domain}`,
+      (selector) =>
+        `    dig ${isByHand(local, domain) ? '' : `@127.0.0.1 -p ${local.ports.dns} `}+short TXT ${selector}._domainkey.${domain}`,
     ),
     '',
   ].join('\n');

@@ -17,7 +17,7 @@ import type {
 } from './policy.ts';
 
 /** Raised with every change of the shape below, or of a type that it holds. */
-const format = 6;
+const format = 7;
 
 /** What few domains have; `spf` and `dmarc` by their numbers in the table of records, since many say the same. */
 interface Rest extends Pick<FleetDomain, 'adopted' | 'cname'> {
@@ -189,6 +189,7 @@ const parts: { readonly [Part in keyof Compiled]: Test } = {
     shaped<FleetZone>({
       name: isText,
       id: isText,
+      provider: perhaps((value) => value === 'manual'),
       role: perhaps(shaped<NonNullable<FleetZone['role']>>({ arn: isText, externalId: perhaps(isText) })),
       nameServers: perhaps(listOf(isText)),
     }),

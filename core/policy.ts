@@ -91,12 +91,17 @@ export interface FleetDomain {
 
 export interface FleetZone {
   readonly name: string;
-  /** Route 53's hosted zone id, `Z…`. */
+  /** Route 53's hosted zone id, `Z…`; `manual` of a zone that people change. */
   readonly id: string;
+  /** No program can change it: a person is asked, and the name servers are watched. Absent: Route 53. */
+  readonly provider?: 'manual';
   readonly role?: { readonly arn: string; readonly externalId?: string };
   /** Instead of the parent's delegation: `host`, `address` or `address:port` (IPv6 in brackets where a port follows). */
   readonly nameServers?: readonly string[];
 }
+
+/** What stands for the hosted zone id of a zone that people change. */
+export const manualZoneId = 'manual';
 
 export interface FleetHost {
   readonly name: string;

@@ -8,6 +8,7 @@ import { describe, hasCode, SelkieError } from '../core/errors.ts';
 import type { Action } from '../core/key/actions.ts';
 import { stepOf } from '../core/key/actions.ts';
 import type { Key } from '../core/key/evidence.ts';
+import { handWish } from '../core/key/hand-wish.ts';
 import { recordName, withEvidence, withoutTrouble, withRotation, withTrouble } from '../core/key/row.ts';
 import { mayHaveSigned } from '../core/key/state.ts';
 import type { FleetZone } from '../core/policy.ts';
@@ -31,6 +32,8 @@ const passOver = async (work: Work, selector: string): Promise<undefined> => {
   const at = work.now();
   const reason = `a record that is not ours stands at ${recordName(work.row, selector)}`;
   const key = theKey(work.row, selector);
+  // Nobody is to paste it beside theirs.
+  await work.world.writer.withdraw?.(work.zone, recordName(work.row, selector));
   const withdrawn = withEvidence(work.row, selector, { abandoned: { at, reason } });
   const next = withRotation(withdrawn, key.rotation, (rotation) => ({
     ...rotation,
@@ -88,9 +91,13 @@ const wantedDeletion = async (work: Work, action: RecordAction): Promise<Change 
   const key = theKey(work.row, action.selector);
   const name = recordName(work.row, action.selector);
   const record = believed(key);
-  const set = wasTried(work, action) ? await work.world.writer.lookup(work.zone, name) : record;
+  // What nobody has pasted yet, nobody is asked to delete.
+  const awaited = work.zone.provider === 'manual' && key.evidence.inSync === undefined;
+  const set = wasTried(work, action) || awaited ? await work.world.writer.lookup(work.zone, name) : record;
   const now = { at: work.now() };
   if (set === undefined) {
+    // Somebody may still be asked to put it there.
+    await work.world.writer.withdraw?.(work.zone, name);
     await work.save(
       withEvidence(work.row, action.selector, {
         deleted: { ...now, changeId: 'absent' },
@@ -102,6 +109,7 @@ const wantedDeletion = async (work: Work, action: RecordAction): Promise<Change 
   const ours = key.evidence.created ?? key.evidence.adopted;
   if (ours === undefined && !holdsOnly(set, record?.values[0] ?? '')) {
     // Our CREATE was never accepted and another's record stands there: there is nothing of ours to remove.
+    await work.world.writer.withdraw?.(work.zone, name);
     await work.save(
       withEvidence(work.row, action.selector, {
         deleted: { ...now, changeId: 'absent' },
@@ -127,9 +135,15 @@ const wanted = (work: Work, action: RecordAction): Promise<Change | undefined> =
 
 const accept = async (work: Work, action: RecordAction, changeId: string): Promise<void> => {
   const accepted = { at: work.now(), changeId };
-  const fact = { publish: 'created', entomb: 'tombstoned', delete: 'deleted' }[action.do];
+  const fact = ({ publish: 'created', entomb: 'tombstoned', delete: 'deleted' } as const)[action.do];
   const row = withoutTrouble(work.row, stepOf(action));
   await work.save(withEvidence(row, action.selector, { [fact]: accepted }));
+  if (work.zone.provider === 'manual')
+    return work.report(
+      'step',
+      `asks somebody to ${handWish(work.row, theKey(work.row, action.selector), fact)}`,
+      action.selector,
+    );
   const says = { publish: 'created', entomb: 'replaced by its tombstone', delete: 'deleted' }[action.do];
   work.report(
     'step',

@@ -4,7 +4,9 @@
 
 import { hasCode } from '../core/errors.ts';
 import { type Action, type Gate, stepOf } from '../core/key/actions.ts';
+import { reminder } from '../core/key/deadlines.ts';
 import type { DomainRow, Duty, Key } from '../core/key/evidence.ts';
+import { handWish } from '../core/key/hand-wish.ts';
 import {
   inSyncFact,
   recordName,
@@ -17,7 +19,7 @@ import {
 import { selectorFor } from '../core/key/selector.ts';
 import { dutyTurn, keysOf, stateOf } from '../core/key/state.ts';
 import { queuesOf } from '../core/key/waits.ts';
-import { calendarDate, type Instant } from '../core/time.ts';
+import { calendarDate, type Duration, days, hours, type Instant } from '../core/time.ts';
 import { adopt } from './adopt.ts';
 import type { DutyChange } from './ports.ts';
 import { proveAbsence, proveKey, proveTombstone } from './prove.ts';
@@ -68,7 +70,7 @@ const reserve = async (work: Work, action: Extract<Action, { do: 'reserve' }>): 
   const selector = selectorFor(calendarDate(work.now(), policy.timeZone), action.algorithm, known);
   const name = recordName(row, selector);
   // A CREATE is refused over a name that is taken, which asks the same. To ask before saves a key that comes to nothing.
-  const foreign = world.writer.isShort?.() === true ? undefined : await world.writer.lookup(work.zone, name);
+  const foreign = work.situation().sparing === true ? undefined : await world.writer.lookup(work.zone, name);
   const at = work.now();
   const take = async (reason: string, forEver: boolean): Promise<void> => {
     const taken = [...row.taken, { selector, at, reason }];
@@ -98,12 +100,38 @@ const reserve = async (work: Work, action: Extract<Action, { do: 'reserve' }>): 
 
 const madeBy = { created: 'publish', tombstoned: 'entomb', deleted: 'delete' } as const;
 
+/** A person is told once a day what they were asked for; whoever comes next within that time says nothing. */
+const remind = async (
+  work: Work,
+  { selector, change }: Extract<Action, { do: 'ask' }>,
+  since: Instant,
+): Promise<void> => {
+  const s = work.situation();
+  const key = theKey(work.row, selector);
+  const due = s.byHand === true ? reminder(s, key, since) : undefined;
+  if (due === undefined) return;
+  const { ledger, randomness } = work.world;
+  const lease = `remind/${work.row.domain}/${selector}/${change}`;
+  if (!(await ledger.lease(lease, randomness.id(), work.now(), due.every))) return;
+  work.report(
+    'alarm',
+    `asked ${inWords(due.waited)} ago, and not done yet: ${handWish(work.row, key, change)}`,
+    selector,
+  );
+};
+
+const inWords = (length: Duration): string => {
+  const [n, unit] =
+    length < days(1) ? [Math.floor(length / hours(1)), 'hour'] : [Math.floor(length / days(1)), 'day'];
+  return `${n} ${unit}${n === 1 ? '' : 's'}`;
+};
+
 const ask = async (work: Work, action: Extract<Action, { do: 'ask' }>, statusOf: StatusOf): Promise<void> => {
   const { selector, change } = action;
   const accepted = theKey(work.row, selector).evidence[change];
   if (accepted === undefined) return;
   const status = await statusOf(work, accepted.changeId);
-  if (status === 'pending') return;
+  if (status === 'pending') return remind(work, action, accepted.at);
   if (status === 'unknown') {
     // The step is troubled, so that it looks at what stands there before it writes again.
     const step = stepOf({ do: madeBy[change], selector });
@@ -117,7 +145,13 @@ const ask = async (work: Work, action: Extract<Action, { do: 'ask' }>, statusOf:
     return;
   }
   await work.save(withEvidence(work.row, selector, { [inSyncFact[change]]: { at: work.now() } }));
-  work.report('step', `the provider has the change of ${selector} on all its servers`, selector);
+  work.report(
+    'step',
+    work.situation().byHand === true
+      ? `what was asked for ${selector} is on all name servers`
+      : `the provider has the change of ${selector} on all its servers`,
+    selector,
+  );
 };
 
 const offer = (work: Work, rotationId: string): Telling | undefined => {

@@ -94,7 +94,10 @@ export type Change =
   /** DELETE of exactly `old` and CREATE of `set` in one batch; `old` may equal `set` (for a new change id). */
   | { readonly do: 'replace'; readonly name: string; readonly old: TxtSet; readonly set: TxtSet };
 
-/** Writes a zone at its provider. Only TXT, only CREATE and DELETE: never UPSERT. */
+/**
+ * Writes a zone at its provider. Only TXT, only CREATE and DELETE: never UPSERT. Where the provider is a person (`manual`), what
+ * stands there is what every name server shows, and a change is accepted once it is asked for.
+ */
 export interface DnsWriter {
   /** The exact RRset at `name`, asked of the provider, never of DNS: a wildcard does not count. Undefined where there is none. */
   lookup(zone: FleetZone, name: string): Promise<TxtSet | undefined>;
@@ -120,6 +123,54 @@ export interface DnsWriter {
   ): Promise<{ sets: readonly { name: string; set: TxtSet }[]; next?: string }>;
   /** Whether requests are short: then none is made that can be saved. Absent: never. */
   isShort?(): boolean;
+  /** What a person is asked for in this zone at this moment; of one that takes changes itself, nothing. Absent: the same. */
+  asked?(zone: FleetZone): Promise<readonly Asked[]>;
+  /** Nobody is asked for anything at `name` any more, whatever became of it. Absent: nobody ever is. */
+  withdraw?(zone: FleetZone, name: string): Promise<void>;
+}
+
+/** What a person is to bring about at one name of a zone that no program can change. */
+interface Wish {
+  readonly name: string;
+  /** What stood there when it was asked for; absent: nothing. */
+  readonly from?: TxtSet;
+  /** What is to stand there; absent: nothing. */
+  readonly to?: TxtSet;
+  /** Since when somebody is asked for just this. */
+  readonly since: Instant;
+}
+
+export interface Asked extends Wish {
+  /** Of how many answers of name servers how many are as they should be. */
+  readonly servers: number;
+  readonly shown: number;
+  /** What the first of the others say, in words. */
+  readonly lagging: readonly string[];
+}
+
+export interface HandItem extends Wish {
+  /** `done`: every name server showed it. `withdrawn`: no longer wanted, or asked for anew. */
+  readonly state: 'open' | 'done' | 'withdrawn';
+}
+
+/** What one `DnsWriter.submit` asked a person for. */
+export interface HandChange {
+  readonly zone: string;
+  /** Sorts by the time at which it was asked for. */
+  readonly id: string;
+  readonly version: number;
+  readonly items: readonly HandItem[];
+}
+
+/** Remembers what people were asked for. All methods throw unavailable or throttled where the store does not answer. */
+export interface HandChanges {
+  /** Of one zone, in the order of their ids. */
+  of(zone: string): Promise<readonly HandChange[]>;
+  find(zone: string, id: string): Promise<HandChange | undefined>;
+  /** Written with `version + 1`, on the condition that the store holds exactly `version` (0: none). @throws conflict */
+  save(change: HandChange): Promise<void>;
+  /** Again is the same. */
+  remove(zone: string, id: string): Promise<void>;
 }
 
 /** What an account has a quota of at its DNS provider. */
@@ -156,6 +207,8 @@ export interface ServerAnswer {
 export interface Observation {
   /** One for every address of every name server of the zone, in each address family that this machine can route. Never empty. */
   readonly answers: readonly ServerAnswer[];
+  /** Every server answered, and none of them serves the zone. */
+  readonly unserved?: true;
   /** min(SOA TTL, SOA MINIMUM), the longest over the servers: RFC 2308 §5. Absent where no server told. */
   readonly negativeTtl?: Duration;
 }

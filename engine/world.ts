@@ -154,6 +154,10 @@ export const policyOf = (world: World, domain: string): Policy =>
 const isLeaving = (world: World, row: DomainRow): boolean =>
   row.vanished !== undefined || (world.fleet.domains.get(row.domain)?.leaving ?? true);
 
+/** Whether people change the zone that the domain's key records lie in. */
+const isByHand = (world: World, row: DomainRow): boolean =>
+  world.fleet.zones.get(row.zone)?.provider === 'manual';
+
 export const situation = (
   world: World,
   session: Session,
@@ -167,7 +171,9 @@ export const situation = (
   hosts: hosts.map(hostView),
   epoch: session.head.epoch,
   zoneSize: zoneSize(world.fleet, row.domain),
-  sparing: world.writer.isShort?.() ?? false,
+  // People have no quota.
+  sparing: !isByHand(world, row) && (world.writer.isShort?.() ?? false),
+  ...(isByHand(world, row) ? { byHand: true } : {}),
   now: session.now(),
 });
 

@@ -10,6 +10,7 @@ import {
   type FleetHost,
   type FleetVault,
   type FleetZone,
+  manualZoneId,
   type Policy,
 } from '../core/policy.ts';
 import { check } from './check.ts';
@@ -89,9 +90,11 @@ export const resolver = (source: Source, problems: Problem[]) => {
     for (const { name, entry, path } of named('zones', value, dnsName)) {
       const zone = check(zoneEntry, entry, path, source, problems);
       // A zone whose entry is wrong still holds its names: one mistake, one message.
+      const byHand = zone?.provider === 'manual';
       found.set(name, {
         name,
-        id: zone?.id ?? '',
+        id: byHand ? manualZoneId : (zone?.id ?? ''),
+        ...(byHand ? { provider: 'manual' as const } : {}),
         ...(zone?.role === undefined
           ? {}
           : {
@@ -102,7 +105,7 @@ export const resolver = (source: Source, problems: Problem[]) => {
             }),
         ...(zone?.nameServers === undefined ? {} : { nameServers: zone.nameServers }),
       });
-      if (zone === undefined) continue;
+      if (zone?.id === undefined) continue;
       const other = byId.get(zone.id);
       if (other !== undefined)
         blame([...path, 'id'], `'${zone.id}' is the id of ${other} too; each zone has its own`);

@@ -192,15 +192,17 @@ export const domainEntry = z
 
 export const zoneEntry = z
   .strictObject({
+    provider: z
+      .enum(['route53', 'manual'], "may be 'route53' or 'manual'")
+      .optional()
+      .describe(
+        "'manual': no program can change the zone. Selkie says what to paste into its panel (selkie paste), waits until every name server shows it, and goes on. Default route53.",
+      ),
     id: z
-      .string({
-        error: (found) =>
-          found.input === undefined
-            ? 'is missing: write the hosted zone id that Route 53 shows, such as Z0123456789ABC'
-            : undefined,
-      })
+      .string()
       .regex(/^Z[A-Z0-9]{1,31}$/, 'is not a hosted zone id, such as Z0123456789ABC')
-      .describe("Route 53's hosted zone id, such as Z0123456789ABC."),
+      .optional()
+      .describe("Route 53's hosted zone id, such as Z0123456789ABC. Not of a manual zone."),
     role: z
       .strictObject({
         arn: z
@@ -226,7 +228,21 @@ export const zoneEntry = z
         "The zone's authoritative servers, where they are not those that the parent zone delegates to.",
       ),
   })
-  .describe('A hosted zone of Route 53.');
+  .superRefine(({ provider, id, role }, context) => {
+    const blame = (field: string, message: string): void =>
+      context.addIssue({ code: 'custom', path: [field], message });
+    if (provider !== 'manual' && id === undefined)
+      blame(
+        'id',
+        'is missing: write the hosted zone id that Route 53 shows, such as Z0123456789ABC; or provider: manual, where no program can change the zone',
+      );
+    if (provider !== 'manual') return;
+    if (id !== undefined) blame('id', 'is of Route 53, and the provider is manual; leave one of them out');
+    if (role !== undefined) blame('role', 'is of AWS, and the provider is manual; leave it out');
+  })
+  .describe(
+    'A zone that key records are written into: a hosted zone of Route 53, or one that people change.',
+  );
 
 /** Names of pools and the like are labels: they stand in the ledger's keys. */
 export const poolName = z

@@ -6,6 +6,7 @@ import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
+import { createDynamoHandChanges } from '../adapters/aws/hand-changes.ts';
 import { createKmsSigner } from '../adapters/aws/kms-signer.ts';
 import { createDynamoLedger } from '../adapters/aws/ledger.ts';
 import { createDynamoBuckets, createLedgerQuota, raised } from '../adapters/aws/quota.ts';
@@ -16,9 +17,11 @@ import { createSqsQueue } from '../adapters/aws/sqs-queue.ts';
 import { createAwsVault } from '../adapters/aws/vault.ts';
 import { createDnsObserver } from '../adapters/dns/observer.ts';
 import { createResolver } from '../adapters/dns/resolver.ts';
+import { createHandWriter } from '../adapters/hand/writer.ts';
 import { createNodeKeys } from '../adapters/node-keys.ts';
 import { createHttpsTransport } from '../adapters/push/https-transport.ts';
 import { systemClock, systemRandomness } from '../adapters/system.ts';
+import { createZoneWriters } from '../adapters/zone-writers.ts';
 import { createSeals } from '../contract/seals.ts';
 import { loadCompiledFleet } from '../core/compiled-fleet.ts';
 import { hasCode, SelkieError } from '../core/errors.ts';
@@ -137,6 +140,13 @@ export const wire = (environment: Environment): Wired => {
     table: needed(environment, 'SELKIE_TABLE'),
   };
   const ledger = counting(createDynamoLedger(dynamo), 'ledger');
+  const observer = createDnsObserver();
+  const people = createHandWriter({
+    observer,
+    changes: createDynamoHandChanges(dynamo),
+    clock: systemClock,
+    randomness: systemRandomness,
+  });
   return {
     meter,
     clock: systemClock,
@@ -154,8 +164,8 @@ export const wire = (environment: Environment): Wired => {
       }),
       'vault',
     ),
-    writer: counting(writerOf(environment, dynamo, ledger), 'writer'),
-    observer: createDnsObserver(),
+    writer: counting(createZoneWriters(writerOf(environment, dynamo, ledger), people), 'writer'),
+    observer,
     resolver: createResolver({ zones: fleet.zones }),
     seals: counting(sealsOf(environment), 'seals'),
     transport: createHttpsTransport({ timeoutMs: 10_000 }),

@@ -152,10 +152,10 @@ const namesOf = (zone: string, { keys, dmarc, spf }: ZoneNames): string[] => {
   return [...(keys.length === 0 ? [] : ofKeys), ...ofDmarc, ...spfNames(zone, spf)];
 };
 
-/** The zones that hold a domain's records; others of the file are not touched. */
+/** The hosted zones that hold a domain's records; others of the file are not touched, and people change the manual ones. */
 export const zonesInUse = (fleet: Fleet): readonly FleetZone[] => {
   const used = namesByZone(fleet);
-  return [...fleet.zones.values()].filter(({ name }) => used.has(name));
+  return [...fleet.zones.values()].filter(({ name, provider }) => used.has(name) && provider !== 'manual');
 };
 
 export interface RecordAccess {

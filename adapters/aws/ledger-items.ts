@@ -11,6 +11,7 @@
 //   audit#SUBJECT       n, 16 digits            body: one event of the audit trail
 //   drift               zone/NAME, domains, …   body: what the last audit of it found
 //   lease#NAME          lease                   holder, until
+//   hand#ZONE           the change's id         of zones that people change: hand-changes.ts
 //   shard#ID, secret#DOMAIN, begun              of the vault: shard-index.ts
 //
 // All domains are one partition key, since they are read in the order of their names. DynamoDB splits a partition

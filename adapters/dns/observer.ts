@@ -63,21 +63,23 @@ export const createDnsObserver = (options: DnsObserverOptions = {}): DnsObserver
                 answer: { kind: 'failed', why: server.trouble },
               },
             } satisfies Seen;
-          const [answer, negativeTtl] = await Promise.all([
+          const [answer, soa] = await Promise.all([
             answerOf(server.at, name, timeout),
-            negativeTtlOf(server.at, zone.name, timeout),
+            soaOf(server.at, zone.name, timeout),
           ]);
           return {
             answer: { server: server.server, address: formatEndpoint(server.at), answer },
-            ...(negativeTtl === undefined ? {} : { negativeTtl }),
+            ...soa,
           } satisfies Seen;
         }),
       );
       const [first, ...rest] = seen.flatMap((one: Seen) =>
         one.negativeTtl === undefined ? [] : [one.negativeTtl],
       );
+      const unserved = seen.every((one: Seen) => one.unserved === true);
       return {
         answers: seen.map(({ answer }) => answer),
+        ...(unserved ? { unserved } : {}),
         ...(first === undefined ? {} : { negativeTtl: longest(first, ...rest) }),
       };
     },
@@ -91,6 +93,8 @@ export const createDnsObserver = (options: DnsObserverOptions = {}): DnsObserver
 interface Seen {
   readonly answer: ServerAnswer;
   readonly negativeTtl?: Duration;
+  /** It answered, and has no such zone. */
+  readonly unserved?: true;
 }
 
 export const resolversOf = (given: readonly string[] = getServers()): Endpoint[] =>
@@ -170,20 +174,21 @@ export const joined = (record: Answer): string => {
   return strings.map((s) => (typeof s === 'string' ? s : s.toString('latin1'))).join('');
 };
 
-/** min(SOA TTL, MINIMUM): RFC 2308 §5. Undefined where this server does not tell. */
-const negativeTtlOf = async (
+/** min(SOA TTL, MINIMUM), RFC 2308 §5, where this server tells; or that it does not serve the zone ("lame", RFC 9499 §7). */
+const soaOf = async (
   server: Endpoint,
   zone: string,
   timeout: Duration,
-): Promise<Duration | undefined> => {
+): Promise<Pick<Seen, 'negativeTtl' | 'unserved'>> => {
   try {
     const reply = await insist(server, { name: zone, type: 'SOA' }, timeout);
     const soa = reply.answers.find(
       (record) => record.type === 'SOA' && lowerName(record.name) === lowerName(zone),
     );
-    if (!reply.authoritative || soa?.type !== 'SOA') return undefined;
-    return milliseconds(Math.min(soa.ttl ?? 0, soa.data.minimum ?? 0) * seconds(1));
+    if (reply.authoritative && soa?.type === 'SOA')
+      return { negativeTtl: milliseconds(Math.min(soa.ttl ?? 0, soa.data.minimum ?? 0) * seconds(1)) };
+    return reply.rcode === 'SERVFAIL' ? {} : { unserved: true };
   } catch {
-    return undefined;
+    return {};
   }
 };

@@ -7,6 +7,7 @@ import { limits } from '../../contract/manifest.ts';
 import { SelkieError } from '../../core/errors.ts';
 import openApi from '../../docs/openapi.json' with { type: 'json' };
 import type { World } from '../../engine/world.ts';
+import { byHandRoutes } from './by-hand.ts';
 import { domainRoutes } from './domains.ts';
 import { driftRoutes } from './drift.ts';
 import { edgeOf, onError, onNotFound, type WhoOf } from './edge.ts';
@@ -37,6 +38,7 @@ export const createApi = (
   app.route('/', domainRoutes(edge));
   app.route('/', hostRoutes(edge));
   app.route('/', driftRoutes(edge));
+  app.route('/', byHandRoutes(edge));
   app.get('/openapi.json', (context) => context.json(openApi));
   app.notFound(onNotFound(app.routes));
   return app;

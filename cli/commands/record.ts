@@ -1,29 +1,14 @@
 // `selkie record`: a key record, or the SPF or DMARC record, to paste or compare.
 
-import type { Command } from 'commander';
-import { printKeyRecord, type RecordFormat } from '../../core/dkim/key-record.ts';
-import { printValue } from '../../core/dkim/txt.ts';
+import { type Command, Option } from 'commander';
 import { SelkieError } from '../../core/errors.ts';
 import { folderOf, goesToAws, type Where } from '../connection.ts';
 import { dirOption, example } from '../options.ts';
-import { type FoundRecord, lookUpRecord } from '../record.ts';
-
-const formats: readonly string[] = ['zone', 'route53', 'value'] satisfies RecordFormat[];
+import { lookUpRecord } from '../record.ts';
+import { type ShownFormat, shownFormats, showRecord } from '../record-formats.ts';
 
 const placeOf = (domain: string, which: string): string =>
   which === 'spf' ? domain : which === 'dmarc' ? `_dmarc.${domain}` : `${which}._domainkey.${domain}`;
-
-const printed = (
-  domain: string,
-  which: string,
-  { name, value }: FoundRecord,
-  format: RecordFormat,
-): string => {
-  if (name === `${which}._domainkey.${domain}`)
-    return printKeyRecord({ domain, selector: which, value }, format);
-  if (format === 'value') return value;
-  return format === 'route53' ? printValue(value, format) : `${name}.\tIN\tTXT\t${printValue(value, format)}`;
-};
 
 export const addRecord = (program: Command): void => {
   const command = program
@@ -32,18 +17,33 @@ export const addRecord = (program: Command): void => {
     .argument('<domain>')
     .argument('<selector>', 'of a key; or spf, or dmarc')
     .addOption(dirOption())
-    .option('--format <format>', 'zone (as opendkim-genkey writes it), route53 or value', 'zone')
-    .action(async (domain: string, selector: string, options, self: Command) => {
-      if (!formats.includes(options.format))
-        throw new SelkieError('invalid', `--format is one of ${formats.join(', ')}, not "${options.format}"`);
+    .addOption(
+      new Option(
+        '--format <format>',
+        `${shownFormats.join(', ')} (opendkim: as opendkim-genkey writes it)`,
+      ).default('zone' satisfies ShownFormat),
+    )
+    .action(async (domain: string, selector: string, options: { format: string }, self: Command) => {
+      const format = shownFormats.find((one) => one === options.format);
+      if (format === undefined)
+        throw new SelkieError(
+          'invalid',
+          `--format is one of ${shownFormats.join(', ')}, not "${options.format}"`,
+        );
+      if (format === 'opendkim' && (selector === 'spf' || selector === 'dmarc'))
+        throw new SelkieError('invalid', `--format opendkim is for key records; ${selector} takes zone`);
       const where: Where = self.optsWithGlobals();
       if (goesToAws(where))
         throw new SelkieError(
           'invalid',
           `record reads the ledger of this machine; on AWS, ask DNS: dig +short TXT ${placeOf(domain, selector)}`,
         );
-      const found = await lookUpRecord(folderOf(where), domain, selector);
-      process.stdout.write(`${printed(domain, selector, found, options.format as RecordFormat).trimEnd()}\n`);
+      process.stdout.write(`${showRecord(await lookUpRecord(folderOf(where), domain, selector), format)}\n`);
     });
-  example(command, 'selkie record example.jp 240128 --format route53', 'selkie record example.jp spf');
+  example(
+    command,
+    'selkie record example.jp 240128 --format panel',
+    'selkie record example.jp 240128 --format octodns',
+    'selkie record example.jp spf',
+  );
 };

@@ -80,7 +80,7 @@ export const rotation = z.strictObject(rotationFields);
 export const rotations = z.strictObject({ domain: z.string(), rotations: z.array(rotation) });
 
 export const blocked = z.strictObject({
-  by: z.enum(['wait', 'hosts', 'no-ready-host', 'self-test', 'dns', 'trouble']),
+  by: z.enum(['wait', 'hosts', 'no-ready-host', 'self-test', 'dns', 'person', 'trouble']),
   says: z.string(),
   selector: maybe(z.string()),
   until: maybe(time),
@@ -257,6 +257,34 @@ export const drift = z.strictObject({
   next,
 });
 export const audits = z.strictObject({ audits: z.int(), subjects: z.array(z.string()) });
+
+const pasted = z.strictObject({
+  value: says('The whole value'),
+  strings: z.array(z.string()).check(z.describe('The same in strings of at most 255 octets')),
+});
+export const byHand = z.strictObject({
+  zones: z.array(
+    z.strictObject({
+      zone: z.string(),
+      changes: z.array(
+        z.strictObject({
+          do: z.enum(['add', 'change', 'delete']),
+          name: says('The name of the record'),
+          host: says('The name as panels want it that add the name of the zone themselves; @ is the zone'),
+          type: z.literal('TXT'),
+          ttl: z.int().check(z.describe('Seconds; a shorter one will do')),
+          add: z.array(pasted),
+          remove: z.array(pasted),
+          asked: time,
+          servers: z.int().check(z.describe('Answers of name servers; 0 where they cannot be asked')),
+          shown: z.int().check(z.describe('How many of them show it as it should be')),
+          lagging: z.array(z.string()).check(z.describe('What the first of the others say')),
+        }),
+      ),
+    }),
+  ),
+  next,
+});
 
 export const bundleKeys = z.strictObject({
   keys: z.array(

@@ -36,6 +36,7 @@ export const schemas = {
   HostAudit: answers.hostAudit,
   Audits: answers.audits,
   Drift: answers.drift,
+  ByHand: answers.byHand,
   BundleKeys: answers.bundleKeys,
   OpenApi: answers.openApi,
   RotationRequest: rotationRequest,
@@ -270,6 +271,15 @@ export const operations: readonly Operation[] = [
     query: ['after', 'limit'],
     bound: { usual: 20, most: 50 },
     answer: paged('Drift'),
+  },
+  {
+    method: 'get',
+    path: '/v1/by-hand',
+    id: 'listByHand',
+    says: 'What people are asked to change in zones that no program can change, zone by zone, and what the name servers show now',
+    query: ['after', 'limit'],
+    bound: { usual: 20, most: 100 },
+    answer: paged('ByHand'),
   },
   {
     method: 'get',

@@ -20,6 +20,8 @@ export interface Situation {
   readonly zoneSize?: number;
   /** The provider's requests are short: none is made that can be saved. */
   readonly sparing?: boolean;
+  /** A person changes the zone, and takes their time. */
+  readonly byHand?: boolean;
   /** Ledger-side time. */
   readonly now: Instant;
 }
@@ -66,7 +68,7 @@ export type Action =
   | { readonly do: 'fence'; readonly hosts: readonly string[]; readonly reason: string };
 
 export interface Blocked {
-  readonly by: 'wait' | 'hosts' | 'no-ready-host' | 'self-test' | 'dns' | 'trouble';
+  readonly by: 'wait' | 'hosts' | 'no-ready-host' | 'self-test' | 'dns' | 'person' | 'trouble';
   readonly selector?: string;
   readonly says: string;
   /** When it ends by itself, where that is known. */

@@ -4,6 +4,7 @@
 import type { Policy } from '../policy.ts';
 import {
   add,
+  between,
   type Duration,
   days,
   formatInstant,
@@ -55,8 +56,32 @@ export const bounds: Readonly<Record<Phase, Duration>> = {
 /** No step of an emergency may take longer. */
 const emergencyBound = minutes(30);
 
+/** What a person has to do in a panel: people have weekends. Until then they are reminded, and nothing has failed. */
+const handBound = days(3);
+const byHand: ReadonlySet<Phase> = new Set(['create', 'prove', 'revoke', 'remove', 'withdraw']);
+
+/** How often a person is reminded of what was asked for, also the first time. */
+const remindEvery = days(1);
+const remindUrgentlyEvery = hours(1);
+
+/** Where a person is to be reminded of a key's record: how long they have been asked, and when the next reminder is due. */
+export const reminder = (
+  s: Situation,
+  key: Key,
+  since: Instant,
+): { readonly every: Duration; readonly waited: Duration } | undefined => {
+  const every = isUrgent(s, key) ? remindUrgentlyEvery : remindEvery;
+  const waited = between(since, s.now);
+  return waited < every ? undefined : { every, waited };
+};
+
 /** A rotation that has not begun so long after its time, or not switched so long after its beginning, is overdue. */
-export const rotationGrace = days(1);
+const rotationGrace = days(1);
+
+/** Of a zone that people change: twice what they are given for one record, and the rotation's own time. */
+const handGrace = days(7);
+
+const graceOf = (s: Situation): Duration => (s.byHand === true ? handGrace : rotationGrace);
 
 /** When a signing key is older than its policy wants: its slot comes after at most five quarters of a period. */
 export const tooOld = (activeSince: Instant, rotateEvery: Duration): Instant =>
@@ -124,7 +149,7 @@ export const pastDeadline = (s: Situation): readonly Late[] =>
   s.row.keys.flatMap((key) => {
     const step = stepOfKey(s, key);
     if (step === undefined) return [];
-    const bound = bounds[step.phase];
+    const bound = s.byHand === true && byHand.has(step.phase) ? handBound : bounds[step.phase];
     const urgent = isUrgent(s, key) && step.phase !== 'erase' && bound > emergencyBound;
     const deadline = add(step.since, urgent ? emergencyBound : bound);
     return s.now > deadline ? [{ ...step, selector: key.selector, deadline }] : [];
@@ -135,11 +160,11 @@ export const overdue = (s: Situation): string | undefined => {
   if (s.leaving) return undefined;
   const pending = pendingRotation(s.row);
   if (pending !== undefined)
-    return s.now > add(pending.at, rotationGrace)
+    return s.now > add(pending.at, graceOf(s))
       ? `rotation ${pending.id} began ${formatInstant(pending.at)} and has not switched`
       : undefined;
   const due = nextRotation(s);
-  return due !== undefined && s.now > add(due, rotationGrace)
+  return due !== undefined && s.now > add(due, graceOf(s))
     ? `a rotation was due ${formatInstant(due)} and has not begun`
     : undefined;
 };

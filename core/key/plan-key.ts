@@ -5,8 +5,18 @@ import { formatInstant, type Instant } from '../time.ts';
 import { act, nothing, type Plan, type Shows, type Situation, wait } from './actions.ts';
 import type { Accepted, At, Key } from './evidence.ts';
 import { gate, hostsBehind } from './gate.ts';
+import { handWish } from './hand-wish.ts';
 import { dutyTurn, mayBeHeld, mayHaveSigned, turnOf } from './state.ts';
-import { drainEnds, firstAsk, holdEnds, nextLook, nextSparing, nextTelling, storingEnds } from './waits.ts';
+import {
+  drainEnds,
+  firstAsk,
+  holdEnds,
+  nextLook,
+  nextSparing,
+  nextTelling,
+  nextVisit,
+  storingEnds,
+} from './waits.ts';
 
 /** Until every name server shows it. */
 const untilShown = (s: Situation, { selector }: Key, since: Instant, shows: Shows): Plan => {
@@ -30,6 +40,12 @@ const untilSeen = (
 ): Plan => {
   const { selector } = key;
   const name = keyRecordName(selector, s.row.domain);
+  if (inSync === undefined && s.byHand === true)
+    return wait(
+      nextVisit(accepted.at, s.now),
+      { by: 'person', selector, says: `waiting for somebody to ${handWish(s.row, key, change)}` },
+      { do: 'ask', selector, change },
+    );
   if (inSync === undefined) {
     const says = `waiting for the provider to have ${name} on all its servers`;
     const first = s.sparing === true ? firstAsk(accepted.at) : s.now;

@@ -20,14 +20,23 @@ export type Standing =
   /** The name was never ours. */
   | { readonly is: 'not-ours' };
 
-/** A name is ours from the intent to publish on; an adopted key's, from its adoption. */
-export const standingOf = (key: Key): Standing => {
+/** What a person was asked for is there once it was seen, and not when it was asked. */
+const isAwaited = ({ evidence: e }: Key): boolean =>
+  e.tombstoned === undefined
+    ? e.created !== undefined && e.inSync === undefined
+    : e.tombstoneInSync === undefined;
+
+/**
+ * A name is ours from the intent to publish on; an adopted key's, from its adoption.
+ * @param byHand a person changes the zone
+ */
+export const standingOf = (key: Key, byHand = false): Standing => {
   const { evidence: e } = key;
   if (e.publishIntended === undefined) return { is: 'not-ours' };
   const { value, ttl } = e.publishIntended;
   if (e.removed !== undefined)
     return { is: e.created === undefined && e.adopted === undefined ? 'not-ours' : 'nothing' };
-  if (e.removalIntended !== undefined) return { is: 'changing' };
+  if (e.removalIntended !== undefined || (byHand && isAwaited(key))) return { is: 'changing' };
   if (e.tombstoned !== undefined)
     return { is: 'record', what: 'tombstone', value: buildTombstone(key.algorithm), ttl };
   const published = e.created !== undefined || e.adopted !== undefined;

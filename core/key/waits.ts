@@ -132,6 +132,10 @@ export const nextSparing = (since: Instant, now: Instant): Instant =>
 export const nextLook = (since: Instant, now: Instant): Instant =>
   add(now, clamp(milliseconds(between(since, now) / 2), seconds(1), minutes(1)));
 
+/** When to look again at something that a person brings about: as `nextLook`, and at most each five minutes. */
+export const nextVisit = (since: Instant, now: Instant): Instant =>
+  add(now, clamp(milliseconds(between(since, now) / 2), seconds(5), minutes(5)));
+
 /** When to try a failed step again: 2 s doubling to 5 min. */
 export const nextTry = (trouble: Trouble): Instant =>
   add(trouble.last, clamp(seconds(2 ** Math.min(trouble.times, 10)), seconds(2), minutes(5)));

@@ -13,7 +13,8 @@ const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
  * named (an alias, or octets that no TXT record holds).
  */
 export const deleteRecordCommand = (zone: FleetZone, name: string, set: TxtSet): string | undefined => {
-  if (set.values.length === 0) return undefined;
+  // There is no command for a panel: what the finding says is all.
+  if (set.values.length === 0 || zone.provider === 'manual') return undefined;
   try {
     const changes = {
       Changes: [

@@ -30,9 +30,15 @@ const shown = (set: TxtSet): string =>
     ? 'something else'
     : `${set.values.length === 1 ? '' : `${set.values.length} records, the first `}"${(set.values[0] ?? '').slice(0, 60)}"`;
 
-/** Whether a set is what should stand there, to the TTL: drains are reckoned with it. */
-export const stands = (standing: Extract<Standing, { is: 'record' }>, set: TxtSet | undefined): boolean =>
-  holdsOnly(set, standing.value) && set?.ttl === standing.ttl;
+/** Whether a set is what should stand there, to the TTL: drains are reckoned with it. Panels that people use may round it down. */
+export const stands = (
+  zone: FleetZone,
+  standing: Extract<Standing, { is: 'record' }>,
+  set: TxtSet | undefined,
+): boolean =>
+  set !== undefined &&
+  holdsOnly(set, standing.value) &&
+  (zone.provider === 'manual' ? set.ttl <= standing.ttl : set.ttl === standing.ttl);
 
 /** Exactly one record, and it says that its key is revoked (RFC 6376 §3.6.1: an empty `p=`). */
 const isTombstone = (set: TxtSet | undefined): boolean => {
@@ -52,9 +58,9 @@ const difference = (standing: Extract<Standing, { is: 'record' }>, there: TxtSet
   return `says ${shown(there)}`;
 };
 
-const expected = (row: DomainRow | undefined, selector: string): Standing => {
+const expected = (zone: FleetZone, row: DomainRow | undefined, selector: string): Standing => {
   const key = row === undefined ? undefined : keyOf(row, selector);
-  return key === undefined ? { is: 'not-ours' } : standingOf(key);
+  return key === undefined ? { is: 'not-ours' } : standingOf(key, zone.provider === 'manual');
 };
 
 const changeTo = (
@@ -74,7 +80,8 @@ const followUp = async (
   ours: TxtSet,
   now: Standing,
 ): Promise<void> => {
-  if (now.is === 'record' && !stands(now, ours)) await world.writer.submit(zone, [changeTo(name, ours, now)]);
+  if (now.is === 'record' && !stands(zone, now, ours))
+    await world.writer.submit(zone, [changeTo(name, ours, now)]);
   if (now.is === 'nothing') await world.writer.submit(zone, [{ do: 'delete', name, set: ours }]);
 };
 
@@ -92,7 +99,7 @@ const putBack = async (
   const change = changeTo(name, there, standing);
   const changeId = await world.writer.submit(zone, [change]);
   const at = session.now();
-  await followUp(world, zone, name, change.set, expected(await world.ledger.domain(domain), selector));
+  await followUp(world, zone, name, change.set, expected(zone, await world.ledger.domain(domain), selector));
   return { at, changeId };
 };
 
@@ -113,11 +120,11 @@ export const mend = async (
   try {
     for (let tries = 0; tries < mostTries; tries += 1) {
       const row = await world.ledger.domain(domain);
-      const standing = expected(row, selector);
+      const standing = expected(zone, row, selector);
       if (row === undefined || standing.is === 'changing' || standing.is === 'not-ours') return undefined;
       const name = recordName(row, selector);
       const there = await world.writer.lookup(zone, name);
-      if (standing.is === 'nothing' ? there === undefined : stands(standing, there)) return undefined;
+      if (standing.is === 'nothing' ? there === undefined : stands(zone, standing, there)) return undefined;
       if ((await world.ledger.domain(domain))?.version !== row.version) continue;
       const about = { name, domain, selector, level: 'alarm' } as const;
       if (standing.is === 'nothing') {
@@ -140,6 +147,14 @@ export const mend = async (
       const how = difference(standing, there);
       try {
         const mended = await putBack(world, session, zone, { domain, selector, name }, there, standing);
+        // Of what is only asked for, nothing is said to be put back: the next audit looks.
+        if (zone.provider === 'manual')
+          return {
+            ...about,
+            kind,
+            says: `${name} ${how}: somebody changed it. Put it back as it was, ready to paste:`,
+            command: `selkie paste ${domain}`,
+          };
         return {
           ...about,
           kind,

@@ -31,7 +31,7 @@ const expectation = (
     return record === undefined || value === undefined ? undefined : showsPolicy(record, value);
   }
   const key = keyOf(row, selector);
-  const standing = key === undefined ? undefined : standingOf(key);
+  const standing = key === undefined ? undefined : standingOf(key, zone.provider === 'manual');
   return standing?.is === 'record' ? showsExactly(standing.value) : undefined;
 };
 

@@ -152,14 +152,14 @@ const compare = (
   let names = 0;
   let sample: Compared['sample'];
   const judge = (row: DomainRow, key: Key): void => {
-    const standing = standingOf(key);
+    const standing = standingOf(key, zone.provider === 'manual');
     const name = recordName(row, key.selector);
     if (standing.is === 'not-ours' || !isIn(stretch, name)) return;
     names += 1;
     const there = stretch.sets.get(name);
     rest.delete(name);
     if (standing.is === 'changing') return;
-    if (standing.is === 'record' && stands(standing, there)) {
+    if (standing.is === 'record' && stands(zone, standing, there)) {
       if (turnOf(key).proved !== undefined) sample ??= { name, value: standing.value };
     } else if (standing.is === 'record' || there !== undefined)
       suspects.push({ domain: row.domain, selector: key.selector });
@@ -182,7 +182,7 @@ const delegation = async (
   { name, value }: NonNullable<Compared['sample']>,
 ): Promise<Found | undefined> => {
   const about = { kind: 'delegation', level: 'alarm', name: zone.name } as const;
-  const mend_ = `Look at the NS records of ${zone.name} in its parent zone; they should name those of hosted zone ${zone.id}. Until they do, receivers of mail do not see Selkie's records.`;
+  const mend_ = `Look at the NS records of ${zone.name} in its parent zone; they should name those of ${zone.provider === 'manual' ? 'the panel' : `hosted zone ${zone.id}`}. Until they do, receivers of mail do not see Selkie's records.`;
   try {
     const { answers } = await world.observer.observe(zone, name);
     if (answers.some(({ answer }) => answer.kind === 'txt' && holdsOnly(answer.set, value))) return undefined;

@@ -1,4 +1,7 @@
 // The main job as a newcomer meets it: `npm start -- --once`.
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { selkie } from '../tools/selkie.ts';
 
@@ -28,6 +31,16 @@ it('prints the report for people', async () => {
   expect(stdout).toContain('every message verifies (mailauth)');
   expect(stdout).not.toContain('PRIVATE KEY');
 }, 120_000);
+
+it('does not wait for somebody at a panel', async () => {
+  const dir = mkdtempSync(join(tmpdir(), 'selkie-once-'));
+  const fleet = join(dir, 'fleet.yaml');
+  writeFileSync(fleet, 'domains:\n  example.jp:\nzones:\n  example.jp: { provider: manual }\npools: [mx]\n');
+  const { status, stderr } = await selkie('up', '--once', '--fleet', fleet);
+  rmSync(dir, { recursive: true });
+  expect(status).toBe(1);
+  expect(stderr).toContain('zone example.jp waits for somebody at its panel: leave --once out');
+});
 
 it('says what is wrong with a fleet file, where, and how to mend it', async () => {
   const { status, stderr } = await selkie('up', '--once', '--fleet', 'no-such.yaml');

@@ -22,12 +22,13 @@ const adopted = {
   record: 'mail.keys.example.net',
 };
 const compiled = {
-  format: 5,
+  format: 6,
   version: 1_700_000_000_000,
   zones: [
     {
       name: 'example.jp',
       id: 'Z1',
+      provider: 'manual',
       role: { arn: 'arn:aws:iam::123456789012:role/r', externalId: 'x' },
       nameServers: ['192.0.2.1', '[2001:db8::1]:53'],
     },
@@ -84,11 +85,12 @@ const text = [null, 7, '', {}, ['x'], true];
 const length = [null, '1', -1, {}, [1], true];
 const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wrong: readonly unknown[]])[] =
   [
-    ['format', 'needed', [null, '5', 4, 0]],
+    ['format', 'needed', [null, '6', 5, 0]],
     ['version', 'needed', [null, '1', 1.5, {}]],
     ['zones', 'needed', [null, {}, 'example.jp', [7], [[]]]],
     ['zones.0.name', 'needed', text],
     ['zones.0.id', 'needed', text],
+    ['zones.0.provider', 'optional', [null, 'route53', '', {}]],
     ['zones.0.role', 'optional', [null, 'arn', [], 7]],
     ['zones.0.role.arn', 'needed', text],
     ['zones.0.role.externalId', 'optional', text],
@@ -186,9 +188,9 @@ it.each([
   ['"format"', 'no format'],
   ['7', 'no format'],
   ['{}', 'no format'],
-  ['{"format":5}', 'a part is missing'],
-  ['{"format":"5"}', 'format of another kind instead of 5'],
-  ['{"format":4}', 'format 4 instead of 5'],
+  ['{"format":6}', 'a part is missing'],
+  ['{"format":"6"}', 'format of another kind instead of 6'],
+  ['{"format":5}', 'format 5 instead of 6'],
   ['{', 'not JSON'],
   [changed(['pools'], 'outbound'), 'its pools are not whole'],
   [changed(['domains', 0, 1], 9), 'a.example.jp points nowhere'],

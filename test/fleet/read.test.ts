@@ -337,7 +337,7 @@ describe('what is wrong, where, and the mend', () => {
     [
       'no zone id',
       valid.replace('id: Z0123', 'nameServers: [a.jp]'),
-      '6:3 zones.example.jp.id: is missing: write the hosted zone id that Route 53 shows, such as Z0123456789ABC',
+      '6:3 zones.example.jp.id: is missing: write the hosted zone id that Route 53 shows, such as Z0123456789ABC; or provider: manual, where no program can change the zone',
     ],
     [
       'a zone id',

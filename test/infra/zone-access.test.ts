@@ -16,6 +16,20 @@ const many = (count: number) =>
     Object.fromEntries(Array.from({ length: count }, (_, i) => [`zone-${i}.example`, [`zone-${i}.example`]])),
   );
 
+// Invariant 4
+test('of a zone that people change nothing is allowed', () => {
+  const fleet = fleetOf({ 'example.jp': ['example.jp'], 'b.jp': ['b.jp'] });
+  const manual = {
+    ...fleet,
+    zones: new Map([...fleet.zones, ['b.jp', { name: 'b.jp', id: 'manual', provider: 'manual' as const }]]),
+  };
+  const statements = statementsOf(templateOf(manual), 'ReconcileRole');
+  const arns = [change, 'route53:ListResourceRecordSets'].flatMap((action) =>
+    of(statements, action).flatMap((statement) => list(statement.Resource).map(plain)),
+  );
+  expect(new Set(arns)).toEqual(new Set([zoneArn(zoneId(0))]));
+});
+
 describe('what the reconcile function may do to DNS', () => {
   const fleet = fleetOf({
     'example.jp': ['example.jp', 'mail.example.jp'],

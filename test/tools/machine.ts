@@ -82,6 +82,9 @@ export const tools = {
         '/mnt',
       ),
   },
+  'named-compilezone': { from: 'apt: bind9-utils', here: () => program('named-compilezone') !== undefined },
+  pyyaml: { from: 'apt: python3-yaml', here: () => runs('python3', '-c', 'import yaml') },
+  nsupdate: { from: 'apt: bind9-dnsutils', here: () => program('nsupdate') !== undefined },
   dig: { from: 'apt: bind9-dnsutils', here: () => program('dig') !== undefined },
 } as const;
 

@@ -15,6 +15,8 @@ export interface NamedOptions {
   readonly address?: string;
   /** Zone name → zone file. */
   readonly zones: Readonly<Record<string, string>>;
+  /** Anybody on this machine may change the zones (panel.ts). */
+  readonly updatable?: true;
   /** Recurses, but only through these: zone name → `address:port`. */
   readonly forwards?: Readonly<Record<string, { readonly address: string; readonly port: number }>>;
 }
@@ -68,7 +70,8 @@ const startProcess = async (options: NamedOptions, port: number): Promise<Closab
   const folder = mkdtempSync(join(tmpdir(), 'selkie-named-'));
   const zones = Object.entries(options.zones).map(([name, text], index) => {
     writeFileSync(join(folder, `zone-${index}`), text);
-    return `zone "${name}" { type primary; file "zone-${index}"; };`;
+    const updates = options.updatable === true ? ' allow-update { any; };' : '';
+    return `zone "${name}" { type primary; file "zone-${index}";${updates} };`;
   });
   const forwards = Object.entries(options.forwards ?? {}).map(
     ([name, to]) =>

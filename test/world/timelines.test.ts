@@ -184,6 +184,56 @@ describe('golden timelines', () => {
     expectGolden('rollback', world);
   });
 
+  test('people change the zone: one takes two days, and is reminded; the key is seen before it signs', async () => {
+    const world = await begin(start, { rotateEvery: days(30) }, hosts);
+    world.byHand();
+    await world.run(days(2));
+    expect((await keys(world))[0]?.turns[0].proved).toBeUndefined();
+    expect(await world.paste()).toEqual([`240128e._domainkey.${domain}`]);
+    await world.run(hours(2));
+    expect((await keys(world))[0]?.turns[0].active).toBeDefined();
+    // The next rotation's record, then the old key's tombstone and its removal: each when somebody comes, every other day.
+    for (let visits = 0; visits < 40; visits += 1) {
+      await world.run(days(2));
+      await world.paste();
+    }
+    const [first] = await keys(world);
+    expect(first?.evidence.destroyed).toBeDefined();
+    expect(
+      await world.dns.lookup({ name: domain, id: 'Z1' }, `240128e._domainkey.${domain}`),
+    ).toBeUndefined();
+    expectGolden('by-hand', world);
+  });
+
+  test('people change the zone: a rotation is given up before anybody pasted its record, and nobody is asked any more', async () => {
+    const world = await begin(start, {}, hosts);
+    world.byHand();
+    await world.run(hours(1));
+    await world.paste();
+    await world.run(hours(2));
+    await order(world);
+    await world.run(hours(5));
+    await abortRotation(world.world, await openSession(world.world), domain, { reason: 'second thoughts' });
+    await world.run(days(1));
+    expect(await world.paste()).toEqual([]);
+    expect((await keys(world)).map((key) => key.evidence.destroyed !== undefined)).toEqual([false, true]);
+    expectGolden('by-hand-abort', world);
+  });
+
+  test('people change the zone: a record of somebody else is seen before anybody is asked, and another selector is taken', async () => {
+    const world = await begin(start, {}, hosts);
+    world.byHand();
+    const theirs = { ttl: hours(1), values: ['v=DKIM1; p=theirs'] };
+    world.dns.put(`240128e._domainkey.${domain}`, theirs);
+    await world.run(hours(1));
+    expect(await world.paste()).toEqual([`240128e-2._domainkey.${domain}`]);
+    await world.run(hours(2));
+    expect((await keys(world))[0]?.turns[0].active).toBeDefined();
+    expect(await world.dns.lookup({ name: domain, id: 'Z1' }, `240128e._domainkey.${domain}`)).toEqual(
+      theirs,
+    );
+  });
+
   /** Signs with an RSA-1024 key of an OpenDKIM, which its hosts have. */
   const withAdopted = async (policy: Partial<Policy> = {}): Promise<Simulation> => {
     const world = await begin(start, policy, hosts);

@@ -1,11 +1,14 @@
 // An in-memory world with a virtual clock that drives the real engine: its timeline is what the engine reports.
 // Sweeps come at whole minutes; time jumps from one event to the next, so a year takes seconds.
 
+import { createHandWriter } from '../../adapters/hand/writer.ts';
+import { openHandChanges } from '../../adapters/local/hand-changes.ts';
 import { openSqliteLedger } from '../../adapters/local/ledger.ts';
 import { createNodeKeys } from '../../adapters/node-keys.ts';
+import { createZoneWriters } from '../../adapters/zone-writers.ts';
 import { createSeals } from '../../contract/seals.ts';
 import { SelkieError } from '../../core/errors.ts';
-import { defaultPolicy, type FleetDomain, type Policy } from '../../core/policy.ts';
+import { defaultPolicy, type FleetDomain, type FleetZone, type Policy } from '../../core/policy.ts';
 import {
   add,
   type Duration,
@@ -69,6 +72,10 @@ export interface Simulation {
   host(name: string): SimulatedHost;
   /** A host joins the pool: a newer fleet. */
   join(name: string): Promise<void>;
+  /** From here on people change the zone: a newer fleet. */
+  byHand(): void;
+  /** Somebody pastes all that is asked for at this moment; returns the names. */
+  paste(): Promise<readonly string[]>;
   /** The domain's entry changes: a newer fleet. */
   change(entry: Partial<FleetDomain>): void;
   /** The domain's entry loses a field: a newer fleet. */
@@ -95,10 +102,18 @@ export const simulate = async (
   const simulated = new Map<string, SimulatedHost>();
   const [dns, vault, signer] = [createDns(now), createVault(), await createSigner()];
   const ledger = openSqliteLedger(':memory:', now);
+  const asked = openHandChanges(':memory:');
+  const people = createHandWriter({
+    observer: dns,
+    changes: asked,
+    clock: { now },
+    randomness: { id: () => `hand-${now()}-${Math.floor(Math.random() * 1e9)}` },
+  });
+  let zone: FleetZone = { name: domain, id: 'Z1' };
   let ids = 0;
   let swept: number = at;
   let version = 1;
-  const zones = new Map([[domain, { name: domain, id: 'Z1' }]]);
+  const zones = new Map<string, FleetZone>([[domain, zone]]);
   let entry: FleetDomain = {
     domain,
     zone: domain,
@@ -122,7 +137,7 @@ export const simulate = async (
     },
     keys: createNodeKeys(),
     vault: otherVault ?? vault,
-    writer: dns,
+    writer: createZoneWriters(dns, people),
     observer: dns,
     resolver: dns,
     seals: createSeals(signer),
@@ -199,6 +214,17 @@ export const simulate = async (
       version += 1;
       swept = at;
     },
+    byHand: () => {
+      zone = { name: domain, id: 'manual', provider: 'manual' };
+      zones.set(domain, zone);
+      version += 1;
+      swept = at;
+    },
+    paste: async () => {
+      const wishes = (await people.asked?.(zone)) ?? [];
+      for (const { name, to } of wishes) dns.put(name, to);
+      return wishes.map(({ name }) => name);
+    },
     change: (change) => {
       entry = { ...entry, ...change };
       version += 1;
@@ -226,7 +252,12 @@ export const simulate = async (
               .some((other) => other.says === says),
         )
         .map(({ at: when, says }) => `${formatInstant(when).slice(0, 19).replace('T', ' ')}  ${says}\n`)
+        // Keys are made at run time.
+        .map((line) => line.replaceAll(/p=[A-Za-z0-9+/]{20,}=*/g, 'p=KEY'))
         .join(''),
-    close: () => ledger.close(),
+    close: () => {
+      ledger.close();
+      asked.close();
+    },
   };
 };
