@@ -4,7 +4,7 @@
 
 import { hasCode, SelkieError } from '../core/errors.ts';
 import type { FleetDomain } from '../core/policy.ts';
-import type { Instant } from '../core/time.ts';
+import { type Instant, minutes } from '../core/time.ts';
 import type { RequestRow, Unit } from './ports.ts';
 import { giveTurns, turnsFor } from './rotate-all.ts';
 import { openSession, report, type Session, type World } from './world.ts';
@@ -123,5 +123,8 @@ export const carryOut = async (
   });
   for (const [domain, why] of refused)
     report(world, session, 'trouble', `${domain} does not rotate with ${named(order)}: ${why}`, { domain });
-  if (next < turns.length) await world.queue.send([{ kind: 'order', id, from: next }]);
+  // Once, however often this unit was delivered; where whoever sends it dies before that, the unit is delivered again, later.
+  const follows = `order/${id}/${next}`;
+  if (next < turns.length && (await world.ledger.lease(follows, id, session.now(), minutes(1))))
+    await world.queue.send([{ kind: 'order', id, from: next }]);
 };

@@ -188,7 +188,7 @@ export const reconcileZone = async (world: World, unit: Extract<Unit, { kind: 'z
     const asks = world.writer.isShort?.() === true ? works.flatMap(({ row }) => row.wakeAt ?? []) : [];
     const next = earliest(...asks.filter((at) => at > session.now()));
     if (next !== undefined && next <= add(session.now(), soon))
-      await world.queue.send([unit], between(session.now(), next));
+      await comeBack(world, session, `${lease}/soon`, unit, between(session.now(), next));
     countDomains(
       world,
       works.map((work) => work.situation()),

@@ -21,6 +21,13 @@ export const hostsBehind = (s: Situation, place: Place): readonly HostView[] =>
 
 const names = (hosts: readonly HostView[]): string => hosts.map((host) => host.name).join(', ');
 
+/**
+ * Hosts that once answered and have another key store since, such as one from a backup: until they hold a snapshot again, they
+ * may sign with what that store had.
+ */
+export const hostsInDoubt = (s: Situation): readonly HostView[] =>
+  s.hosts.filter(({ unheard, lastSeen }) => unheard === true && lastSeen !== undefined);
+
 export interface GateOptions {
   readonly selector: string;
   readonly place: Place;

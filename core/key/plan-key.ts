@@ -4,7 +4,7 @@ import { keyRecordName } from '../names.ts';
 import { formatInstant, type Instant } from '../time.ts';
 import { act, nothing, type Plan, type Shows, type Situation, wait } from './actions.ts';
 import type { Accepted, At, Key } from './evidence.ts';
-import { gate, hostsBehind } from './gate.ts';
+import { gate, hostsBehind, hostsInDoubt } from './gate.ts';
 import { handWish } from './hand-wish.ts';
 import { dutyTurn, mayBeHeld, mayHaveSigned, turnOf } from './state.ts';
 import {
@@ -125,7 +125,8 @@ const planDrain = (s: Situation, key: Key): Plan => {
       says: `mail signed with ${selector} drains until ${formatInstant(ends)}`,
     });
   // A host that was restored from an old backup may have gone back behind a gate that was passed: invariant 6.
-  const behind = turn.stopIntended === undefined ? [] : hostsBehind(s, turn.stopIntended.place);
+  const behind =
+    turn.stopIntended === undefined ? [] : [...hostsBehind(s, turn.stopIntended.place), ...hostsInDoubt(s)];
   if (behind.length > 0)
     return wait(
       nextTelling(s.now),

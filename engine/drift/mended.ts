@@ -10,7 +10,7 @@ import { add, days, minutes } from '../../core/time.ts';
 import { showsPolicy } from '../policies/prove.ts';
 import type { Finding, ServerAnswer, Unit } from '../ports.ts';
 import { everyServer, showsExactly } from '../prove.ts';
-import { openSession, report, type Session, type World } from '../world.ts';
+import { comeBack, openSession, report, type Session, type World } from '../world.ts';
 import { standingValue } from './policies.ts';
 import { zoneSubject } from './report.ts';
 import { withZoneReport } from './zone.ts';
@@ -78,6 +78,6 @@ export const watchMended = async (world: World, unit: Extract<Unit, { kind: 'men
     const findings = looks.map(({ finding }) => finding);
     if (findings.some((finding, n) => finding !== last.findings[n]))
       await world.ledger.saveDrift({ ...last, findings });
-    if (looks.some(({ waits }) => waits)) await world.queue.send([unit], again);
+    if (looks.some(({ waits }) => waits)) await comeBack(world, session, `mended/${zone.name}`, unit, again);
   });
 };

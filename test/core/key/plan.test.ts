@@ -406,6 +406,18 @@ describe('one key', () => {
     });
   });
 
+  it('is not revoked while a host is brought up that answered before with another key store', () => {
+    const restored = host('mx2', { ready: false, unheard: true, lastSeen: t });
+    expect(actions(step(drained, { hosts: [host('mx1'), restored] }))).toEqual([
+      { do: 'tell', hosts: ['mx2'] },
+    ]);
+    // One that never answered never signed.
+    const newcomer = host('mx2', { ready: false, unheard: true });
+    expect(actions(step(drained, { hosts: [host('mx1'), newcomer] }))).toEqual([
+      { do: 'revoke', selector: '240126e' },
+    ]);
+  });
+
   it('that is compromised is revoked without a drain', () => {
     const compromised = key('240126e', 'stopped', { facts: { compromised: { ...at, reason: 'stolen' } } });
     expect(actions(step(compromised, { now: add(t, minutes(1)) }))).toEqual([

@@ -536,4 +536,22 @@ export const defects: readonly Defect[] = [
       '  return lost.length < 0',
     ),
   ),
+  rare(
+    one(
+      'other-store-forgotten',
+      'a key is revoked while a host signs with it that came back from a backup of another key store',
+      'core/key/gate.ts',
+      'unheard === true && lastSeen !== undefined);',
+      'unheard === true && lastSeen === undefined);',
+    ),
+  ),
+  rare(
+    one(
+      'watches-pile-up',
+      'a look at what was put back, delivered twice, goes on twice, and so on without end',
+      'engine/drift/mended.ts',
+      'await comeBack(world, session, `mended/${zone.name}`, unit, again);',
+      'await world.queue.send([unit], again);',
+    ),
+  ),
 ];
