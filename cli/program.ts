@@ -10,6 +10,7 @@ import { addForecast, addPlan, addStatus } from './commands/domains.ts';
 import { addDrift } from './commands/drift.ts';
 import { addHost } from './commands/hosts.ts';
 import { addImport } from './commands/import.ts';
+import { addInit } from './commands/init.ts';
 import { addAbort, addCompromise, addEmergency, addRollback, addRotate } from './commands/orders.ts';
 import { addPaste } from './commands/paste.ts';
 import { addRecord } from './commands/record.ts';
@@ -19,6 +20,7 @@ import { Interrupted } from './interrupt.ts';
 import { walk } from './tree.ts';
 
 const commands: readonly ((program: Command) => void)[] = [
+  addInit,
   addUp,
   addStatus,
   addPlan,
