@@ -5,6 +5,7 @@ import { example } from '../agent/commands/example.ts';
 import { describe } from '../core/errors.ts';
 import manifest from '../package.json' with { type: 'json' };
 import { addAudit } from './commands/audit.ts';
+import { addCompletion, addNames } from './commands/completion.ts';
 import { addCost } from './commands/cost.ts';
 import { addForecast, addPlan, addStatus } from './commands/domains.ts';
 import { addDrift } from './commands/drift.ts';
@@ -37,6 +38,8 @@ const commands: readonly ((program: Command) => void)[] = [
   addRecord,
   addImport,
   addCost,
+  addCompletion,
+  addNames,
 ];
 
 export const createProgram = (): Command => {
