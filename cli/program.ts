@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { example } from '../agent/commands/example.ts';
 import { describe } from '../core/errors.ts';
 import manifest from '../package.json' with { type: 'json' };
+import { addAdopt } from './commands/adopt.ts';
 import { addAudit } from './commands/audit.ts';
 import { addCompletion, addNames } from './commands/completion.ts';
 import { addCost } from './commands/cost.ts';
@@ -31,6 +32,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addCompromise,
   addRollback,
   addAbort,
+  addAdopt,
   addHost,
   addAudit,
   addDrift,

@@ -1,5 +1,12 @@
 // `selkie completion zsh`: a function for compinit, with a description beside each word.
-import { type CompletedCommand, type CompletedOption, placeOptions, quoted, type Value } from './model.ts';
+import {
+  type CompletedCommand,
+  type CompletedOption,
+  placeOptions,
+  quoted,
+  type Value,
+  withValue,
+} from './model.ts';
 
 const nameOf = (path: readonly string[]): string => ['_selkie', ...path].join('_').replaceAll('-', '_');
 
@@ -70,6 +77,7 @@ export const zshCompletion = (commands: readonly CompletedCommand[]): string => 
   const functions = commands.map((one) =>
     one.subcommands.length > 0 ? branch(one, below(one.path)) : leaf(one),
   );
+  const takingValue = withValue(commands);
   return `#compdef selkie
 # zsh completion of selkie. Made by: selkie completion zsh
 
@@ -78,24 +86,37 @@ export const zshCompletion = (commands: readonly CompletedCommand[]): string => 
 _selkie_ask() {
   local -a where given found
   local at
-  for ((at = 1; at < CURRENT; at++)); do
-    case $words[at] in
-      ${placeOptions.join('|')}) where+=("$words[at]" "$words[at + 1]"); ((at++)) ;;
-      (${placeOptions.map((flag) => `${flag}=*`).join('|')})) where+=("$words[at]") ;;
-      -*) ;;
-      *) ((at > 1)) && given+=("$words[at]") ;;
+  for ((at = 2; at < $#_selkie_line; at++)); do
+    case $_selkie_line[at] in
+      ${placeOptions.join('|')}) where+=("$_selkie_line[at]" "$_selkie_line[at + 1]"); ((at++)) ;;
+      ${placeOptions.map((flag) => `${flag}=*`).join('|')}) where+=("$_selkie_line[at]") ;;
     esac
   done
-  found=(\${(f)"$(selkie names $1 $given $where 2>/dev/null)"})
-  compadd -a found
+  # What stands behind the command: _arguments has taken the rest away.
+  for ((at = 2; at < CURRENT; at++)); do
+    case $words[at] in
+      ${takingValue.join('|')}) ((at++)) ;;
+      -*) ;;
+      *) given+=("$words[at]") ;;
+    esac
+  done
+  found=(\${(f)"$(selkie names $argv[-1] $given $where 2>/dev/null)"})
+  # Before the kind, _arguments says how they are to be shown.
+  compadd "\${(@)argv[1,-2]}" -a found
 }
 
 ${functions.join('\n\n')}
 
-if [[ $funcstack[1] == _selkie ]]; then
+# The whole line is kept, for the options of AWS that stand before the command.
+_selkie_whole() {
+  local -a _selkie_line=("\${(@)words[1,CURRENT]}")
   _selkie "$@"
+}
+
+if [[ $funcstack[1] == _selkie ]]; then
+  _selkie_whole "$@"
 else
-  compdef _selkie selkie
+  compdef _selkie_whole selkie
 fi
 `;
 };
