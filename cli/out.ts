@@ -24,11 +24,11 @@ export const wrap = (text: string, width: number, indent: number): string => {
 };
 
 /** Parts of a line, with two spaces between; a part that does not fit begins a line of its own, indented by `indent`. */
-export const joined = (parts: readonly string[], indent = 4): string => {
+export const joined = (parts: readonly string[], indent = 4, width = pageWidth): string => {
   const lines: string[] = [];
   for (const part of parts.filter((each) => each !== '')) {
     const line = lines.at(-1);
-    if (line !== undefined && widthOf(line) + 2 + widthOf(part) <= pageWidth)
+    if (line !== undefined && widthOf(line) + 2 + widthOf(part) <= width)
       lines[lines.length - 1] = `${line}  ${part}`;
     else lines.push(line === undefined ? part : `${' '.repeat(indent)}${part}`);
   }

@@ -61,7 +61,8 @@ export const terminalProgress = (terminal: Terminal, write: Say, clock: () => nu
       const marked = texts.length === 0 ? ['working'] : texts;
       const lines = marked.flatMap((text, at) => {
         const mark = at === 0 ? (spinner[turn % spinner.length] ?? '') : ' ';
-        const line = at === 0 ? joined([`${mark} ${text}`, ago(clock() - begun)], 2) : `${mark} ${text}`;
+        const line =
+          at === 0 ? joined([`${mark} ${text}`, ago(clock() - begun)], 2, width - 1) : `${mark} ${text}`;
         return line.split('\n').flatMap((each) => wrap(each, width - 1, 2).split('\n'));
       });
       turn += 1;

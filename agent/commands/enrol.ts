@@ -69,5 +69,5 @@ export const addEnrol = (program: Command): void => {
     .option('--control-plane <url>', 'pull from here as well, each 60 seconds')
     .option('--pool <pool>', 'the pool of this host; default: the only one')
     .action(enrol);
-  example(command, 'selkie-agent enrol --name mx1.example.jp --bundle-key THUMBPRINT --control-plane URL');
+  example(command, 'selkie-agent enrol --name mx1.example.jp --bundle-key bundle-key.jwk');
 };

@@ -5,7 +5,7 @@ import { joined, table, wrap } from '../../cli/out.ts';
 import { printHost, printOverview, printStatus } from '../../cli/print.ts';
 import type { DomainStatus } from '../../engine/status.ts';
 
-const longName = `${'very-'.repeat(9)}long-name.mail.department.example.co.jp`;
+const longName = `${'very-'.repeat(6)}long-name.mail.department.example.co.jp`;
 
 const key = (
   selector: string,

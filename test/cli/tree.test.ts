@@ -176,7 +176,9 @@ describe('what speaks to a Selkie', () => {
     async (_, node) => {
       const { status, says } = await ends([...node.path.slice(1), ...argumentsOf(node), '--dir', api.dir]);
       expect(status).toBe(1);
-      expect(says).toMatch(/^selkie: (nowhere\.example\.com is not in fleet\.yaml|mx9\.example\.com is no)/);
+      expect(says).toMatch(
+        /^selkie: (nowhere\.example\.com is not in fleet\.yaml|host mx9\.example\.com is not one of)/,
+      );
       expect(says).not.toContain('\n');
     },
   );
