@@ -27,7 +27,7 @@ export const addCompletion = (program: Command): void => {
     });
   example(
     command,
-    'selkie completion bash > ~/.local/share/bash-completion/completions/selkie',
+    'selkie completion bash > ~/.selkie-completion.bash',
     'selkie completion zsh > ~/.zsh/functions/_selkie',
     'selkie completion fish > ~/.config/fish/completions/selkie.fish',
   );

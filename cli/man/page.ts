@@ -53,7 +53,7 @@ const usageOf = (command: Command, path: readonly string[]): string =>
 
 const exampleLines = (command: Command): readonly string[] => {
   const lines = examplesOf(command);
-  return lines.length === 0 ? [] : ['.PP', '.nf', '.RS', ...lines.map(escaped), '.RE', '.fi'];
+  return lines.length === 0 ? [] : ['.PP', '.nf', '.RS 4', ...lines.map(escaped), '.RE', '.fi'];
 };
 
 const commandLines = (command: Command, path: readonly string[]): readonly string[] => {
