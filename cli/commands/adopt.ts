@@ -9,7 +9,7 @@ import { example, reading } from '../options.ts';
 import { joined, say, sayJson } from '../out.ts';
 import { statuses } from './paths.ts';
 
-export interface Adoption {
+interface Adoption {
   readonly domain: string;
   /** `waits`: nothing is adopted yet; `adopted`: its keys sign or retire; `ignored`: what the fleet file says has no effect. */
   readonly state: 'waits' | 'adopted' | 'ignored';
@@ -24,7 +24,7 @@ export interface Adoption {
 const step = 'adopt';
 
 /** Undefined: nothing was, or is to be, adopted. */
-export const adoptionOf = (status: DomainStatus): Adoption | undefined => {
+const adoptionOf = (status: DomainStatus): Adoption | undefined => {
   const { domain, next, blockedBy, notes = [], nextRotation } = status;
   const keys = status.keys.flatMap(({ selector, state, adopted }) =>
     adopted === undefined ? [] : [{ selector, adopted, state }],

@@ -5,7 +5,7 @@ import { examplesOf } from '../../agent/commands/example.ts';
 import { ownOptions, walk } from '../tree.ts';
 
 /** As groff reads it: a backslash, a hyphen that is a minus sign, and what begins a request. */
-export const escaped = (text: string): string =>
+const escaped = (text: string): string =>
   text
     .replaceAll('\\', '\\e')
     .replaceAll('-', '\\-')
@@ -69,15 +69,15 @@ const commandLines = (command: Command, path: readonly string[]): readonly strin
 };
 
 /** Those that do something: what only holds others says nothing that they do not. */
-export const commandsText = (program: Command): string =>
+const commandsText = (program: Command): string =>
   walk(program)
     .filter(({ command, path }) => path.length > 1 && command.commands.length === 0)
     .flatMap(({ command, path }) => commandLines(command, path))
     .join('\n');
 
-export const optionsText = (program: Command): string => ownOptions(program).flatMap(optionLines).join('\n');
+const optionsText = (program: Command): string => ownOptions(program).flatMap(optionLines).join('\n');
 
-export const examplesText = (program: Command): string => exampleLines(program).join('\n');
+const examplesText = (program: Command): string => exampleLines(program).join('\n');
 
 /** @param frame the prose, with @COMMANDS@, @OPTIONS@, @EXAMPLES@ and @VERSION@ on lines of their own or within one */
 export const manualPage = (frame: string, program: Command): string =>
