@@ -40,7 +40,9 @@ it('says how to begin, what it waits for, what is adopted, and when that retires
     { domain, state: 'adopted', keys: [{ selector: 'mail', state: 'active' }], says: [] },
   ]);
   await world.run(days(10));
-  expect(await adopt()).toMatch(/mail {2}adopted 2024-01-28, now draining\n {2}- mail signed with mail drains until 2024-02-/);
+  expect(await adopt()).toMatch(
+    /mail {2}adopted 2024-01-28, now draining\n {2}- mail signed with mail drains until 2024-02-/,
+  );
 });
 
 it('where nothing is adopted, it says how that is done', async () => {

@@ -70,7 +70,7 @@ describe('bash', () => {
     expect(await bash('rotate', domain, '--reason', 'ro')).toEqual([]);
   });
 
-  it('asks the running Selkie for domains, selectors, hosts and zones', async () => {
+  it('asks the running Selkie for domains, selectors, hosts and zones', { timeout: 120_000 }, async () => {
     const at = ['--dir', api.dir];
     expect(await bash('rotate', ...at, 'exa')).toEqual([domain]);
     expect(await bash('rotate', ...at, domain, '')).toEqual([]);
@@ -82,7 +82,7 @@ describe('bash', () => {
     expect(selectors.length).toBeGreaterThan(0);
   });
 
-  it('offers nothing, and says nothing, where no Selkie answers', async () => {
+  it('offers nothing, and says nothing, where no Selkie answers', { timeout: 120_000 }, async () => {
     expect(await bash('rotate', '--dir', join(folder, 'nowhere'), '')).toEqual([]);
     const { stdout, stderr } = await selkie('names', 'domains', '--dir', join(folder, 'nowhere'));
     expect([stdout, stderr]).toEqual(['', '']);
@@ -98,11 +98,11 @@ describe('bash', () => {
     mute.closeAllConnections();
     mute.close();
     expect(ran).toEqual({ status: 0, stdout: '', stderr: '' });
-  }, 15_000);
+  }, 60_000);
 });
 
 describeWith(['python3'], 'bash, with a Tab', () => {
-  it('finishes words on the line', async () => {
+  it('finishes words on the line', { timeout: 120_000 }, async () => {
     const ran = await onTerminal(
       ['bash', '--norc', '-i'],
       [
@@ -111,7 +111,7 @@ describeWith(['python3'], 'bash, with a Tab', () => {
         ['selkie rotate ', `--dir=${api.dir} exa\t`],
         [domain, '\x15exit\r'],
       ],
-      { env: { ...env, PS1: '$ ' } },
+      { env: { ...env, PS1: '$ ' }, seconds: 100 },
     );
     expect(ran.left).toEqual([]);
   });
@@ -125,7 +125,7 @@ describeWith(['fish'], 'fish', () => {
   };
   const wordsOf = async (line: string) => (await fish(line)).map((each) => each.split('\t')[0]);
 
-  it('completes commands with what they do, options and names', async () => {
+  it('completes commands with what they do, options and names', { timeout: 120_000 }, async () => {
     expect(await fish('selkie rot')).toEqual(['rotate\trotate the keys of a domain now']);
     expect(await wordsOf('selkie host ')).toEqual(['exclude', 'list', 'return']);
     expect(await wordsOf('selkie rotate --comp')).toEqual(['--compromised']);
@@ -138,7 +138,7 @@ describeWith(['fish'], 'fish', () => {
 });
 
 describeWith(['zsh', 'python3'], 'zsh', () => {
-  it('finishes commands, options and names on the line', async () => {
+  it('finishes commands, options and names on the line', { timeout: 120_000 }, async () => {
     const next = '\x15';
     const ran = await onTerminal(
       ['zsh', '-f', '-i'],
@@ -152,7 +152,7 @@ describeWith(['zsh', 'python3'], 'zsh', () => {
         [domain, `${next}selkie compromise --dir ${api.dir} ${domain} \t`],
         [selectors[0] ?? 'no selector', `${next}exit\r`],
       ],
-      { env: { ...env, PS1: 'ready> ' } },
+      { env: { ...env, PS1: 'ready> ' }, seconds: 100 },
     );
     expect(ran.left, ran.seen).toEqual([]);
   });

@@ -4,7 +4,7 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { CreateHostedZoneCommand, Route53Client } from '@aws-sdk/client-route-53';
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it, vi } from 'vitest';
 import type { Exec } from '../../agent/postfix/exec.ts';
 import { parseRotateEvery, parseZones } from '../../cli/init/answers.ts';
 import { fleetText } from '../../cli/init/fleet-text.ts';
@@ -16,6 +16,9 @@ import { type Moto, motoClient, motoEnv, startMoto } from '../tools/moto.ts';
 import { type Ran, selkieIn } from '../tools/selkie.ts';
 import { temporaryFolder } from '../tools/temporary-folder.ts';
 import { selkieOnTerminal } from '../tools/terminal.ts';
+
+// Each starts processes, some of them several.
+vi.setConfig({ testTimeout: 120_000 });
 
 const init = (file: string, ...args: string[]): Promise<Ran> =>
   selkieIn(process.env, 'init', '--fleet', file, ...args);

@@ -28,7 +28,7 @@ export const onTerminal = (
     child.stdout.setEncoding('utf8').on('data', (text: string) => (out += text));
     child.once('error', reject);
     child.once('close', () => resolve(JSON.parse(out) as OnTerminal));
-    const { env = process.env, cwd = root, columns = 80, seconds = 20 } = more;
+    const { env = process.env, cwd = root, columns = 80, seconds = 100 } = more;
     child.stdin.end(
       JSON.stringify({ argv, env: { TERM: 'xterm', ...env }, cwd, columns, rows: 24, steps, seconds }),
     );
