@@ -13,6 +13,10 @@ import { makeFolder } from '../tools/temporary-folder.ts';
 import { type Simulation, simulate } from '../world/world.ts';
 
 const nowhere = `${makeFolder()}/nowhere`;
+/** What they print is a file for another program; or they run until they are stopped. */
+const printsFiles = ['completion', 'import', 'console'];
+/** What they are told only narrows what is shown, so that a stranger leaves nothing. */
+const narrows = ['paste'];
 const isLeaf = ({ command }: Node): boolean => command.commands.length === 0;
 const leaves = walk(createProgram()).filter(isLeaf);
 const everyCommand = [...walk(createProgram()), ...walk(createAgentProgram())];
@@ -100,6 +104,7 @@ describe('every command of selkie', () => {
       expect(option.status).toBe(2);
       expect(option.says).toMatch(/^selkie: unknown option '--sideways'\n/);
       expect(option.says).toContain(`(${path.join(' ')} --help tells more)`);
+      if (command.registeredArguments.some((one) => one.variadic)) return;
       const more = await ends([...path.slice(1), ...args, 'one', 'more']);
       expect([more.status, more.says]).toEqual([2, expect.stringMatching(/^selkie: too many arguments/)]);
     },
@@ -120,7 +125,7 @@ describe('every command of selkie', () => {
     '%s takes --json, unless it prints what is read as it is',
     (_, { command, path }) => {
       const longs = command.options.map(({ long }) => long);
-      if (!['completion', 'console'].includes(path[1] ?? '')) expect(longs).toContain('--json');
+      if (!printsFiles.includes(path[1] ?? '')) expect(longs).toContain('--json');
     },
   );
 
@@ -172,17 +177,20 @@ describe('what speaks to a Selkie', () => {
     });
   });
 
-  it.each(named(speaking.filter(({ command }) => command.registeredArguments.length > 0)))(
-    '%s says that there is no such domain or host: 1, in one sentence',
-    async (_, node) => {
-      const { status, says } = await ends([...node.path.slice(1), ...argumentsOf(node), '--dir', api.dir]);
-      expect(status).toBe(1);
-      expect(says).toMatch(
-        /^selkie: (nowhere\.example\.com is not in fleet\.yaml|host mx9\.example\.com is not one of)/,
-      );
-      expect(says).not.toContain('\n');
-    },
-  );
+  it.each(
+    named(
+      speaking.filter(
+        ({ command, path }) => command.registeredArguments.length > 0 && !narrows.includes(path[1] ?? ''),
+      ),
+    ),
+  )('%s says that there is no such domain or host: 1, in one sentence', async (_, node) => {
+    const { status, says } = await ends([...node.path.slice(1), ...argumentsOf(node), '--dir', api.dir]);
+    expect(status).toBe(1);
+    expect(says).toMatch(
+      /^selkie: (nowhere\.example\.com is not in fleet\.yaml|host mx9\.example\.com is not one of)/,
+    );
+    expect(says).not.toContain('\n');
+  });
 
   it('says which selectors there are', async () => {
     const ended = await ends(['compromise', 'example.com', '990101', '--dir', api.dir]);
