@@ -44,6 +44,12 @@ const isAws = ({ api, stage, stack, profile, region }: Where): boolean =>
 export const goesToAws = (where: Where): boolean =>
   isAws(where) || (where.dir === undefined && (process.env.SELKIE_API ?? '') !== '');
 
+/** For a command that does not ask an API.  @param why a sentence's beginning  @throws invalid: an option of AWS was given */
+export const stayHere = (command: Command, why: string): void => {
+  if (isAws(command.optsWithGlobals()))
+    throw new SelkieError('invalid', `${why}: leave --stage, --stack, --api, --profile and --region out`);
+};
+
 /** The state folder of this machine's Selkie. */
 export const folderOf = ({ dir }: Where): string => dir ?? '.selkie';
 

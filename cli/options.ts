@@ -2,6 +2,8 @@
 
 import { type Command, InvalidArgumentError, Option } from 'commander';
 
+export { example } from '../agent/commands/example.ts';
+
 export const wholeNumber =
   (least: number, most: number, what: string) =>
   (text: string): number => {
@@ -34,7 +36,3 @@ export const reading = (command: Command): Command => command.addOption(dirOptio
 /** A command that orders something. */
 export const ordering = (command: Command): Command =>
   reading(command).addOption(reasonOption()).addOption(idempotencyOption());
-
-/** Shown below a command's help. */
-export const example = (command: Command, ...lines: readonly string[]): Command =>
-  command.addHelpText('after', `\nExample:\n${lines.map((line) => `  ${line}`).join('\n')}`);

@@ -1,11 +1,10 @@
 // What the commands print for people: lines that fit 80 columns where the names do.
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { AuditEvent, Json } from '../core/audit.ts';
-import { SelkieError } from '../core/errors.ts';
 import type { driftStatus } from '../engine/drift.ts';
 import type { DomainStatus } from '../engine/status.ts';
+import { paint } from './colour.ts';
+import { joined, type Say, table } from './out.ts';
 
-type Say = (text: string) => void;
 type PolicyRecordStatus = NonNullable<DomainStatus['records']>[number];
 
 const minute = (iso: string | undefined): string =>
@@ -19,20 +18,66 @@ const policyLine = ({ kind, state, record, proved, lookups, value }: PolicyRecor
     ...(kind === 'dmarc' && value !== undefined ? [/p=\w+/.exec(value)?.[0] ?? ''] : []),
     ...(kind === 'report' ? [`to ${record.split('._report._dmarc.')[1] ?? record}`] : []),
   ];
-  return `  ${kind.padEnd(12)} ${state.padEnd(10)} ${about.join(', ')}`.trimEnd();
+  return joined([`  ${kind.padEnd(12)} ${state.padEnd(9)}`, about.join(', ')], 6).trimEnd();
+};
+
+const keyRow = (key: DomainStatus['keys'][number]): readonly string[] => {
+  const since =
+    key.active === undefined
+      ? ''
+      : `${key.state === 'active' ? 'signs' : 'signed'} since ${minute(key.active)}`;
+  return [
+    key.selector,
+    key.algorithm,
+    key.state === 'active' ? paint('good', key.state) : key.state,
+    since,
+    ...(key.compromised === undefined ? [] : [paint('bad', 'COMPROMISED')]),
+  ];
 };
 
 export const printStatus = (status: DomainStatus, say: Say): void => {
-  say(`${status.domain}  (zone ${status.zone}, pool ${status.pool}${status.leaving ? ', leaving' : ''})`);
-  for (const key of status.keys)
-    say(
-      `  ${key.selector.padEnd(12)} ${key.algorithm.padEnd(8)} ${key.state.padEnd(10)} ${key.active === undefined ? '' : `${key.state === 'active' ? 'signs' : 'signed'} since ${minute(key.active)}`}${key.compromised === undefined ? '' : ' COMPROMISED'}${key.abandoned === undefined ? '' : ` given up: ${key.abandoned}`}`,
-    );
+  const { domain, zone, pool, leaving, keys, blockedBy, taken, nextRotation } = status;
+  const place = `(zone ${zone}, pool ${pool}${leaving ? ', leaving' : ''})`;
+  say(joined([paint('title', domain), place], 2));
+  for (const line of table(keys.map(keyRow), 2)) say(line);
+  for (const { selector, abandoned } of keys)
+    if (abandoned !== undefined) say(`  - ${selector} is given up: ${abandoned}`);
   for (const record of status.records ?? []) say(policyLine(record));
-  for (const { says } of status.blockedBy) say(`  - ${says}`);
+  for (const { says } of blockedBy) say(`  - ${says}`);
   for (const note of status.notes ?? []) say(`  - ${note}`);
-  for (const { selector, reason } of status.taken) say(`  - ${selector} passed over: ${reason}`);
-  if (status.nextRotation !== undefined) say(`  next rotation ${minute(status.nextRotation)}`);
+  for (const { selector, reason } of taken) say(`  - ${selector} passed over: ${reason}`);
+  if (nextRotation !== undefined) say(`  next rotation ${minute(nextRotation)}`);
+};
+
+/** Waits that end by themselves are how it should be. */
+const isTrouble = ({ by }: DomainStatus['blockedBy'][number]): boolean => by !== 'wait' && by !== 'dns';
+
+const standingOf = (status: DomainStatus): string => {
+  if (status.blockedBy.some(isTrouble)) return paint('bad', 'waits');
+  if (status.leaving) return paint('busy', 'leaving');
+  const last = status.rotations.at(-1);
+  if (last !== undefined && last.state !== 'done' && last.state !== 'aborted')
+    return paint('busy', 'rotating');
+  return status.keys.some(({ state }) => state === 'active')
+    ? paint('good', 'healthy')
+    : paint('busy', 'no key');
+};
+
+/** One line a domain, and below them all what stands in the way. */
+export const printOverview = (found: readonly DomainStatus[], say: Say): void => {
+  const head = ['DOMAIN', 'STATE', 'SIGNS WITH', 'NEXT ROTATION'];
+  const rows = found.map((status) => [
+    status.domain,
+    standingOf(status),
+    status.keys.flatMap(({ state, selector }) => (state === 'active' ? selector : [])).join(' + ') || '-',
+    minute(status.nextRotation) || '-',
+  ]);
+  for (const line of table([head, ...rows])) say(line);
+  const waiting = found.flatMap(({ domain, blockedBy }) =>
+    blockedBy.filter(isTrouble).map(({ says }) => `${domain}: ${says}`),
+  );
+  for (const text of waiting) say(`- ${text}`);
+  say(`selkie status DOMAIN shows one of them closer, selkie forecast what comes.`);
 };
 
 export interface PrintedHost {
@@ -57,15 +102,16 @@ export const printHost = (host: PrintedHost, say: Say): void => {
         : host.ready
           ? 'ready'
           : 'not ready';
-  const seen = host.lastSeen === undefined ? '' : `  seen ${minute(host.lastSeen)}`;
-  say(`${host.host}  (pool ${host.pool})  ${standing}${seen}`);
+  const seen = host.lastSeen === undefined ? '' : `seen ${minute(host.lastSeen)}`;
+  const colour = host.ready && standing === 'ready' ? 'good' : 'busy';
+  say(joined([paint('title', host.host), `(pool ${host.pool})`, paint(colour, standing), seen]));
   for (const why of [host.excluded, host.fenced, host.trouble]) if (why !== undefined) say(`  - ${why}`);
   for (const [key, why] of Object.entries(host.failed)) say(`  - cannot use ${key}: ${why}`);
   for (const key of host.trusts ?? []) say(`  trusts ${key}`);
 };
 
 export const printPlan = (status: DomainStatus, say: Say): void => {
-  say(status.domain);
+  say(paint('title', status.domain));
   for (const step of status.next) say(`  now: ${step}`);
   for (const { says } of status.blockedBy) say(`  - ${says}`);
   if (status.next.length === 0 && status.blockedBy.length === 0) say('  nothing to do');
@@ -79,7 +125,7 @@ export const printForecast = (
   },
   say: Say,
 ): void => {
-  say(forecast.domain);
+  say(paint('title', forecast.domain));
   for (const { at, does } of forecast.events) say(`  ${minute(at)}  ${does}`);
   if (forecast.events.length === 0) say('  nothing in that time');
 };
@@ -104,7 +150,7 @@ export const differences = (
 };
 
 export const printEvent = ({ n, at, who, what, why, before, after }: AuditEvent, say: Say): void => {
-  say(`${String(n).padStart(4)}  ${minute(at)}  ${what}  by ${who}`);
+  say(joined([String(n).padStart(4), minute(at), what, `by ${who}`], 6));
   if (why !== undefined) say(`      ${why}`);
   for (const change of differences(before, after)) say(`      ${change}`);
 };
@@ -116,43 +162,13 @@ const auditName = (subject: string): string => subject.replace('/', ' ');
 export const printAudit = (audit: Audit, say: Say): void => {
   const { subject, at, complete, compared, found, findings } = audit;
   const state = complete ? `audited ${minute(at)}` : `under way since ${minute(audit.begun)}`;
-  say(`${auditName(subject)}  ${state}: ${compared} compared, ${found === 0 ? 'nothing' : found} found`);
+  const count = `${state}: ${compared} compared, ${found === 0 ? 'nothing' : found} found`;
+  say(joined([paint('title', auditName(subject)), count], 2));
   for (const { level, says, since, command, mended } of findings) {
     const until =
       mended === undefined ? '' : mended.shown === undefined ? '; put back' : '; put back, and seen';
-    say(`  ${level === 'alarm' ? '!' : '-'} ${says} (since ${minute(since)}${until})`);
+    say(`  ${level === 'alarm' ? paint('bad', '!') : '-'} ${says} (since ${minute(since)}${until})`);
     if (command !== undefined) say(`    ${command}`);
   }
   if (found > findings.length) say(`  and ${found - findings.length} more`);
-};
-
-/**
- * Prints what a rotation waits for, as it changes, until it is done. Ctrl-C leaves the work running.
- * @param lookEvery milliseconds  @throws conflict: it was aborted
- */
-export const followRotation = async (
-  status: () => Promise<DomainStatus>,
-  id: string,
-  say: Say,
-  lookEvery: number,
-): Promise<void> => {
-  let shown = '';
-  for (;;) {
-    const now = await status();
-    const rotation = now.rotations.find((each) => each.id === id);
-    if (rotation === undefined || rotation.state === 'aborted')
-      throw new SelkieError(
-        'conflict',
-        `rotation ${id} was aborted${rotation?.aborted === undefined ? '' : `: ${rotation.aborted}`}`,
-      );
-    if (rotation.state === 'done')
-      return say(`done: ${now.domain} signs with ${rotation.selectors.join(' + ')}`);
-    const ours = now.blockedBy.filter(
-      ({ selector }) => selector === undefined || rotation.selectors.includes(selector),
-    );
-    const text = ours.map(({ says }) => `  ${says}`).join('\n');
-    if (text !== '' && text !== shown) say(text);
-    shown = text;
-    await sleep(lookEvery);
-  }
 };

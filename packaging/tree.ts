@@ -45,11 +45,12 @@ export const gzip = (text: string): Buffer => gzipSync(text, { level: 9 });
 
 const packagedFile = (name: string): string => readFileSync(join(import.meta.dirname, 'files', name), 'utf8');
 
-/** @param epoch seconds since 1970 */
+/** `npm run man` writes it, without a date.  @param epoch seconds since 1970 */
 const manualPage = (epoch: number): string =>
-  packagedFile('selkie-agent.8')
-    .replace('@DATE@', new Date(epoch * 1000).toISOString().slice(0, 10))
-    .replace('@VERSION@', version);
+  readFileSync(join(repository, 'docs/man/selkie-agent.8'), 'utf8').replace(
+    '8 ""',
+    `8 "${new Date(epoch * 1000).toISOString().slice(0, 10)}"`,
+  );
 
 /** @param epoch seconds since 1970: SOURCE_DATE_EPOCH */
 const contents = (

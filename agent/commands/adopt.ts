@@ -11,6 +11,7 @@ import { isAdoptable, reportLines } from '../adopt/report.ts';
 import { type Taken, takeKeys } from '../adopt/take.ts';
 import { defaultConfigFile, loadConfig } from '../config.ts';
 import { readConf } from '../opendkim/conf.ts';
+import { example } from './example.ts';
 import { several } from './postfix-options.ts';
 import { defaultStateFolder, say } from './terminal.ts';
 
@@ -85,7 +86,7 @@ const adopt = async (options: AdoptOptions): Promise<void> => {
 };
 
 export const addAdopt = (program: Command): void => {
-  program
+  const command = program
     .command('adopt')
     .description("take over an OpenDKIM's keys on this host; shows what it would do")
     .option('--apply', "do it: take the private keys into this host's key store")
@@ -101,4 +102,5 @@ export const addAdopt = (program: Command): void => {
     )
     .option('--resolver <address>', 'learn the name servers from here (repeatable)', several, [])
     .action(adopt);
+  example(command, 'selkie-agent adopt', 'selkie-agent adopt --apply');
 };

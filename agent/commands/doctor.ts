@@ -4,6 +4,7 @@ import { defaultConfigFile } from '../config.ts';
 import { linesOf, type Result, runChecks, summary } from '../doctor/check.ts';
 import { doctorChecks } from '../doctor/doctor.ts';
 import { systemExec } from '../postfix/exec.ts';
+import { example } from './example.ts';
 import { several } from './postfix-options.ts';
 import { defaultStateFolder, say } from './terminal.ts';
 
@@ -37,7 +38,7 @@ const doctor = async (options: DoctorCommandOptions): Promise<void> => {
 };
 
 export const addDoctor = (program: Command): void => {
-  program
+  const command = program
     .command('doctor')
     .description('find what is wrong with signing on this host, and what mends it; exit 1 where anything is')
     .option('--dir <folder>', 'state folder', defaultStateFolder)
@@ -53,4 +54,5 @@ export const addDoctor = (program: Command): void => {
     )
     .option('--json', 'for programs: { ok, checks: [{ name, findings: [{ problem, mends }] }] }')
     .action(doctor);
+  example(command, 'selkie-agent doctor');
 };

@@ -7,6 +7,7 @@ import { keyTypesOf } from '../drivers/key-types.ts';
 import { fleetEntry, fleetYaml, loadOrMakeIdentity } from '../identity.ts';
 import { type Settings, saveSettings } from '../settings.ts';
 import { findBundleKeys, trust } from '../trust.ts';
+import { example } from './example.ts';
 import { defaultStateFolder, say } from './terminal.ts';
 
 const portNumber = (text: string): number => {
@@ -49,7 +50,7 @@ const enrol = async (options: EnrolOptions): Promise<void> => {
 };
 
 export const addEnrol = (program: Command): void => {
-  program
+  const command = program
     .command('enrol')
     .description("make this host's keys, pin the bundle key, and print the host's entry for fleet.yaml")
     .requiredOption('--name <name>', 'the name of this host in the fleet file')
@@ -68,4 +69,5 @@ export const addEnrol = (program: Command): void => {
     .option('--control-plane <url>', 'pull from here as well, each 60 seconds')
     .option('--pool <pool>', 'the pool of this host; default: the only one')
     .action(enrol);
+  example(command, 'selkie-agent enrol --name mx1.example.jp --bundle-key bundle-key.jwk');
 };

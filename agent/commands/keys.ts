@@ -13,6 +13,7 @@ import {
   places,
 } from '../identity.ts';
 import { loadSettings } from '../settings.ts';
+import { example } from './example.ts';
 import { defaultStateFolder, say } from './terminal.ts';
 
 interface KeysOptions {
@@ -76,11 +77,14 @@ export const addKeys = (program: Command): void => {
       "show or roll this host's own keys: what bundles are sealed to, and what it signs its answers with",
     );
   const add = (name: string, description: string, action: (options: KeysOptions) => Promise<void>): Command =>
-    keys
-      .command(name)
-      .description(description)
-      .option('--dir <folder>', 'state folder', defaultStateFolder)
-      .action(action);
+    example(
+      keys
+        .command(name)
+        .description(description)
+        .option('--dir <folder>', 'state folder', defaultStateFolder)
+        .action(action),
+      `selkie-agent keys ${name}`,
+    );
   add('show', 'show their public halves', show);
   add(
     'roll',

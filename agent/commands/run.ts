@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import { describe } from '../../core/errors.ts';
 import { defaultConfigFile } from '../config.ts';
 import { type DaemonOptions, startDaemon } from '../daemon.ts';
+import { example } from './example.ts';
 import { defaultStateFolder } from './terminal.ts';
 
 const run = async (options: DaemonOptions): Promise<void> => {
@@ -26,7 +27,7 @@ const run = async (options: DaemonOptions): Promise<void> => {
 };
 
 export const addRun = (program: Command): void => {
-  program
+  const command = program
     .command('run')
     .description('run the agent: its signer, push server and pulls')
     .option('--dir <folder>', 'state folder', defaultStateFolder)
@@ -36,4 +37,5 @@ export const addRun = (program: Command): void => {
       'where the milter listens, whatever the configuration says: inet:PORT@ADDRESS or unix:/PATH',
     )
     .action(run);
+  example(command, 'selkie-agent run');
 };

@@ -10,6 +10,7 @@ import { type Exec, systemExec } from '../postfix/exec.ts';
 import { type Plan, planInstance } from '../postfix/plan.ts';
 import { readInstances } from '../postfix/read.ts';
 import { chosen, wishOf } from '../postfix/wish.ts';
+import { example } from './example.ts';
 import { several } from './postfix-options.ts';
 import { say } from './terminal.ts';
 
@@ -104,7 +105,7 @@ const setup = async (options: SetupOptions): Promise<void> => {
 };
 
 export const addSetup = (program: Command): void => {
-  program
+  const command = program
     .command('setup')
     .description('have Postfix send its mail through the signer; shows what it would do')
     .option('--apply', 'do it: with copies of the files, postfix check, and a reload')
@@ -120,4 +121,5 @@ export const addSetup = (program: Command): void => {
     .option('--postfix <folder>', "Postfix's configuration folder (repeatable)", several, [])
     .option('--force', 'apply although the signer does not answer')
     .action(setup);
+  example(command, 'selkie-agent setup', 'selkie-agent setup --apply');
 };

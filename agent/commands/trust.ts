@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { SelkieError } from '../../core/errors.ts';
 import { loadSettings } from '../settings.ts';
 import { distrust, findBundleKeys, thumbprints, trust, trustedKeys } from '../trust.ts';
+import { example } from './example.ts';
 import { defaultStateFolder, say } from './terminal.ts';
 
 interface TrustOptions {
@@ -27,7 +28,7 @@ const change = async ({ dir, list, add, remove }: TrustOptions): Promise<void> =
 };
 
 export const addTrust = (program: Command): void => {
-  program
+  const command = program
     .command('trust')
     .description('show or change the bundle keys that this host trusts; a running agent takes it up at once')
     .option('--list', 'show them, as without any option')
@@ -38,4 +39,5 @@ export const addTrust = (program: Command): void => {
     .option('--remove <thumbprint>', 'trust this one no more')
     .option('--dir <folder>', 'state folder', defaultStateFolder)
     .action(change);
+  example(command, 'selkie-agent trust --list');
 };

@@ -10,6 +10,7 @@ import { readJournal } from '../postfix/journal.ts';
 import { readInstances } from '../postfix/read.ts';
 import { applyRemoval, planRemoval, type Removal } from '../postfix/uninstall.ts';
 import { chosen } from '../postfix/wish.ts';
+import { example } from './example.ts';
 import { several } from './postfix-options.ts';
 import { say } from './terminal.ts';
 
@@ -93,7 +94,7 @@ const uninstall = async (options: UninstallOptions): Promise<void> => {
 };
 
 export const addUninstall = (program: Command): void => {
-  program
+  const command = program
     .command('uninstall')
     .description('put back what setup changed in Postfix; shows what it would do')
     .option('--apply', 'do it: with copies of the files, postfix check, and a reload')
@@ -102,4 +103,5 @@ export const addUninstall = (program: Command): void => {
     .option('--postfix <folder>', "Postfix's configuration folder (repeatable)", several, [])
     .option('--force', 'apply although a milter that comes back into use does not answer')
     .action(uninstall);
+  example(command, 'selkie-agent uninstall --apply');
 };

@@ -4,6 +4,7 @@ import { type Command, Option } from 'commander';
 import { SelkieError } from '../../core/errors.ts';
 import { defaultVault, type VaultLayout } from '../../core/policy.ts';
 import { readFleet } from '../../fleet/read.ts';
+import { stayHere } from '../connection.ts';
 import { type Estimate, estimate } from '../cost/estimate.ts';
 import { prices, pricesOf } from '../cost/prices.ts';
 import { example, jsonOption } from '../options.ts';
@@ -71,7 +72,8 @@ export const addCost = (program: Command): void => {
       ).choices(['per-key', 'sharded']),
     )
     .addOption(jsonOption())
-    .action((options: { fleet: string; layout?: VaultLayout; json?: boolean }) => {
+    .action((options: { fleet: string; layout?: VaultLayout; json?: boolean }, self: Command) => {
+      stayHere(self, 'cost reckons from the fleet file, and asks no account');
       const fleet = readFleet(options.fleet);
       const layout = options.layout ?? (fleet.vault ?? defaultVault).layout;
       const found = estimate(fleet, layout);

@@ -5,7 +5,7 @@ import type { Foreseen } from '../../engine/forecast.ts';
 import { connect } from '../connection.ts';
 import { example, reading, wholeNumber } from '../options.ts';
 import { say, sayJson } from '../out.ts';
-import { printForecast, printPlan, printStatus } from '../print.ts';
+import { printForecast, printOverview, printPlan, printStatus } from '../print.ts';
 import { domainPath, statuses } from './paths.ts';
 
 interface Forecast {
@@ -22,6 +22,7 @@ export const addStatus = (program: Command): void => {
   ).action(async (domain: string | undefined, options, self: Command) => {
     const found = await statuses(await connect(self), domain);
     if (options.json === true) sayJson(domain === undefined ? { domains: found } : found[0]);
+    else if (found.length > 1) printOverview(found, say);
     else for (const status of found) printStatus(status, say);
   });
   example(command, 'selkie status example.jp', 'selkie status --json --stage test');

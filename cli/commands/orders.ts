@@ -5,15 +5,16 @@ import { SelkieError } from '../../core/errors.ts';
 import type { DomainStatus } from '../../engine/status.ts';
 import type { Api } from '../client.ts';
 import { connect } from '../connection.ts';
+import { followRotation } from '../follow.ts';
 import { example, ordering } from '../options.ts';
 import { say, sayJson } from '../out.ts';
-import { followRotation } from '../print.ts';
+import { openProgress, silentProgress } from '../progress.ts';
 import { domainPath } from './paths.ts';
 
 interface Ordered {
   readonly domain: string;
   readonly joined?: boolean;
-  readonly rotation: { readonly id: string; readonly kind: string };
+  readonly rotation: { readonly id: string; readonly kind: string; readonly state: string };
 }
 
 const lookAgain = (domain: string): string => `look again with: selkie status ${domain}`;
@@ -24,6 +25,9 @@ const waitOption = (): Option =>
 const reasonOf = ({ reason }: { reason?: string }): { reason?: string } =>
   reason === undefined ? {} : { reason };
 
+const whatOf = ({ kind }: Ordered['rotation']): string =>
+  kind === 'emergency' ? 'emergency rotation' : kind === 'rollback' ? 'rollback' : 'rotation';
+
 /** Says what became of the order, and waits for its end where that is wanted. */
 const follow = async (
   api: Api,
@@ -32,13 +36,15 @@ const follow = async (
   options: { readonly wait?: boolean; readonly json?: boolean },
 ): Promise<void> => {
   const status = (): Promise<DomainStatus> => api.call<DomainStatus>('GET', domainPath(domain));
+  const followed = { domain, rotation: rotation.id, status, lookEvery: api.lookEvery };
   if (options.json === true) {
-    if (options.wait === true) await followRotation(status, rotation.id, () => {}, api.lookEvery);
+    if (options.wait === true) await followRotation(followed, silentProgress);
     return sayJson({ ...rest, ...(joined === undefined ? {} : { joined }), rotation });
   }
-  const what = rotation.kind === 'emergency' ? 'emergency rotation' : 'rotation';
-  say(`${joined === true ? `joined the ${what} under way` : `${what} requested`}: ${rotation.id}`);
-  if (options.wait === true) await followRotation(status, rotation.id, say, api.lookEvery);
+  say(
+    `${joined === true ? `joined the ${whatOf(rotation)} under way` : `${whatOf(rotation)} requested`}: ${rotation.id}`,
+  );
+  if (options.wait === true) say(await followRotation(followed, openProgress()));
   else say(lookAgain(domain));
 };
 
@@ -116,25 +122,39 @@ export const addCompromise = (program: Command): void => {
   example(command, 'selkie compromise example.jp 240128 --reason "found in a backup"');
 };
 
-const addWayBack = (program: Command, verb: 'rollback' | 'abort', what: string): void => {
-  const command = ordering(program.command(verb).description(what).argument('<domain>')).action(
-    async (domain: string, options, self: Command) => {
-      const api = await connect(self);
-      const answer = await api.call<Ordered>('POST', `${domainPath(domain)}/${verb}`, reasonOf(options));
-      if (options.json === true) return sayJson(answer);
-      const { id, kind } = answer.rotation;
-      say(`${verb}: rotation ${id} (${kind}); ${lookAgain(domain)}`);
-    },
-  );
-  example(command, `selkie ${verb} example.jp --reason "mail of 240128 fails at a partner"`);
+const givenUp = (domain: string, answer: Ordered, options: { readonly json?: boolean }): void => {
+  const { id, kind } = answer.rotation;
+  if (options.json === true) sayJson(answer);
+  else say(`rotation ${id} (${kind}) is given up; ${lookAgain(domain)}`);
 };
 
-export const addRollback = (program: Command): void =>
-  addWayBack(
-    program,
-    'rollback',
-    'go back to the key set before, or give up a rotation that has not switched',
-  );
+export const addRollback = (program: Command): void => {
+  const command = ordering(
+    program
+      .command('rollback')
+      .description('go back to the key set before, or give up a rotation that has not switched')
+      .argument('<domain>')
+      .addOption(waitOption()),
+  ).action(async (domain: string, options, self: Command) => {
+    const api = await connect(self);
+    const answer = await api.call<Ordered>('POST', `${domainPath(domain)}/rollback`, reasonOf(options));
+    // What has not switched is given up, and there is nothing to wait for.
+    if (answer.rotation.state !== 'aborted') return follow(api, domain, answer, options);
+    givenUp(domain, answer, options);
+  });
+  example(command, 'selkie rollback example.jp --reason "mail fails at a partner" --wait');
+};
 
-export const addAbort = (program: Command): void =>
-  addWayBack(program, 'abort', 'give up the rotation under way');
+export const addAbort = (program: Command): void => {
+  const command = ordering(
+    program.command('abort').description('give up the rotation under way').argument('<domain>'),
+  ).action(async (domain: string, options, self: Command) => {
+    const api = await connect(self);
+    givenUp(
+      domain,
+      await api.call<Ordered>('POST', `${domainPath(domain)}/abort`, reasonOf(options)),
+      options,
+    );
+  });
+  example(command, 'selkie abort example.jp --reason "asked for the wrong domain"');
+};

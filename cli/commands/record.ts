@@ -3,7 +3,8 @@
 import { type Command, Option } from 'commander';
 import { SelkieError } from '../../core/errors.ts';
 import { folderOf, goesToAws, type Where } from '../connection.ts';
-import { dirOption, example } from '../options.ts';
+import { dirOption, example, jsonOption } from '../options.ts';
+import { sayJson } from '../out.ts';
 import { lookUpRecord } from '../record.ts';
 import { type ShownFormat, shownFormats, showRecord } from '../record-formats.ts';
 
@@ -17,29 +18,35 @@ export const addRecord = (program: Command): void => {
     .argument('<domain>')
     .argument('<selector>', 'of a key; or spf, or dmarc')
     .addOption(dirOption())
+    .addOption(jsonOption())
     .addOption(
       new Option(
         '--format <format>',
         `${shownFormats.join(', ')} (opendkim: as opendkim-genkey writes it)`,
       ).default('zone' satisfies ShownFormat),
     )
-    .action(async (domain: string, selector: string, options: { format: string }, self: Command) => {
-      const format = shownFormats.find((one) => one === options.format);
-      if (format === undefined)
-        throw new SelkieError(
-          'invalid',
-          `--format is one of ${shownFormats.join(', ')}, not "${options.format}"`,
-        );
-      if (format === 'opendkim' && (selector === 'spf' || selector === 'dmarc'))
-        throw new SelkieError('invalid', `--format opendkim is for key records; ${selector} takes zone`);
-      const where: Where = self.optsWithGlobals();
-      if (goesToAws(where))
-        throw new SelkieError(
-          'invalid',
-          `record reads the ledger of this machine; on AWS, ask DNS: dig +short TXT ${placeOf(domain, selector)}`,
-        );
-      process.stdout.write(`${showRecord(await lookUpRecord(folderOf(where), domain, selector), format)}\n`);
-    });
+    .action(
+      async (domain: string, selector: string, options: { format: string; json?: true }, self: Command) => {
+        const format = shownFormats.find((one) => one === options.format);
+        if (format === undefined)
+          throw new SelkieError(
+            'invalid',
+            `--format is one of ${shownFormats.join(', ')}, not "${options.format}"`,
+          );
+        if (format === 'opendkim' && (selector === 'spf' || selector === 'dmarc'))
+          throw new SelkieError('invalid', `--format opendkim is for key records; ${selector} takes zone`);
+        const where: Where = self.optsWithGlobals();
+        if (goesToAws(where))
+          throw new SelkieError(
+            'invalid',
+            `record reads the ledger of this machine; on AWS, ask DNS: dig +short TXT ${placeOf(domain, selector)}`,
+          );
+        const found = await lookUpRecord(folderOf(where), domain, selector);
+        if (options.json === true)
+          return sayJson({ domain, selector, record: found.name, value: found.value });
+        process.stdout.write(`${showRecord(found, format)}\n`);
+      },
+    );
   example(
     command,
     'selkie record example.jp 240128 --format panel',

@@ -4,6 +4,7 @@ import type { Command } from 'commander';
 import { SelkieError } from '../../core/errors.ts';
 import { forced } from '../../core/fleet-change.ts';
 import { readFleet } from '../../fleet/read.ts';
+import { stayHere } from '../connection.ts';
 import { type OnceReport, once } from '../once.ts';
 import { example, wholeNumber } from '../options.ts';
 import { say, sayJson } from '../out.ts';
@@ -35,7 +36,8 @@ export const addUp = (program: Command): void => {
     .option('--once', 'provision and rotate each domain once on free ports, verify messages, report, exit')
     .option('--json', 'with --once: the report as one JSON object')
     .option('--force <reason>', 'install a fleet that would be refused, since it loses keys or records')
-    .action(async (options) => {
+    .action(async (options, self: Command) => {
+      stayHere(self, 'up runs on this machine');
       if (options.json === true && options.once !== true)
         throw new SelkieError('invalid', '--json goes with --once');
       const file = readFleet(options.fleet);

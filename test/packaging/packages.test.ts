@@ -41,42 +41,6 @@ describe('the bundle', () => {
   });
 });
 
-describe('the manual page', () => {
-  const page = readFileSync(join(import.meta.dirname, '../../packaging/files/selkie-agent.8'), 'utf8');
-  const program = join(import.meta.dirname, '../../agent/main.ts');
-
-  it('names every command', () => {
-    const help = run(process.execPath, program, '--help');
-    const commands = [...help.slice(help.indexOf('Commands:')).matchAll(/^ {2}([a-z]+) /gm)].map(
-      ([, name = '']) => name,
-    );
-    expect(commands).toContain('run');
-    for (const name of commands.filter((one) => one !== 'help'))
-      expect(page).toMatch(new RegExp(`^\\.B ${name}$`, 'm'));
-  });
-
-  it('names no option that there is not', () => {
-    const help = ['adopt', 'enrol', 'setup', 'trust', 'uninstall']
-      .map((name) => run(process.execPath, program, name, '--help'))
-      .join('');
-    const options = page.replaceAll('\\-', '-').match(/--[a-z][a-z-]+/g) ?? [];
-    const ours = options.filter((option) => !['--help', '--now'].includes(option));
-    expect(ours.length).toBeGreaterThan(3);
-    for (const option of ours) expect(help).toContain(option);
-  });
-});
-
-describeWith(['groff'], 'the manual page', () => {
-  it('has no mistake that groff finds', () => {
-    const file = join(import.meta.dirname, '../../packaging/files/selkie-agent.8');
-    const text = execFileSync('sh', ['-c', `groff -man -Tutf8 -ww -P-c "${file}" 2>&1`], {
-      encoding: 'utf8',
-    });
-    expect(text).not.toMatch(/warning|error/);
-    expect(text).toContain('selkie-agent setup --apply');
-  });
-});
-
 describeWith(['dpkg-deb'], 'the .deb', () => {
   const out = makeFolder();
   const root = join(out, 'root');

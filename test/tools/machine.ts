@@ -55,6 +55,8 @@ export const tools = {
   'systemd-analyze': { from: 'apt: systemd', here: () => program('systemd-analyze') !== undefined },
   'dpkg-deb': { from: 'apt: dpkg', here: () => program('dpkg-deb') !== undefined },
   groff: { from: 'apt: groff-base', here: () => program('groff') !== undefined },
+  zsh: { from: 'apt: zsh', here: () => program('zsh') !== undefined },
+  fish: { from: 'apt: fish', here: () => program('fish') !== undefined },
   rpmbuild: { from: 'apt: rpm', here: () => program('rpmbuild') !== undefined },
   /** Changes to its own user, as root only. */
   rspamd: {
