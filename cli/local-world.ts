@@ -65,6 +65,9 @@ export interface LocalWorld {
 export interface ApiAddress {
   readonly url: string;
   readonly token: string;
+  /** `address:port` of the name server and of the milter; absent in a folder of an older version. */
+  readonly dns?: string;
+  readonly milter?: string;
 }
 
 const vaultFolder = (dir: string): string => join(dir, 'vault');
@@ -171,7 +174,13 @@ const isToken = (given: string, token: string): boolean => {
   return a.length === b.length && timingSafeEqual(a, b);
 };
 
-const startApi = async (world: World, dir: string, port: number, log: (line: string) => void) => {
+const startApi = async (
+  world: World,
+  dir: string,
+  port: number,
+  places: Pick<ApiAddress, 'dns' | 'milter'>,
+  log: (line: string) => void,
+) => {
   const token = tokenOf(dir);
   const app = createApi(world, log);
   const fetch = (request: Request): Response | Promise<Response> => {
@@ -190,7 +199,7 @@ const startApi = async (world: World, dir: string, port: number, log: (line: str
   return new Promise<{ port: number; close(): Promise<void> }>((resolve, reject) => {
     const server = serve({ fetch, port, hostname: loopback }, ({ port: bound }) => {
       try {
-        writeApiAddress(dir, { url: `http://${loopback}:${bound}`, token });
+        writeApiAddress(dir, { url: `http://${loopback}:${bound}`, token, ...places });
       } catch (cause) {
         server.close();
         return reject(
@@ -276,7 +285,11 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       worker: hostName,
       fleet: served,
     };
-    const api = await startApi(world, dir, ports.api, log);
+    const places = {
+      dns: `${loopback}:${dns.port}`,
+      milter: `${loopback}:${agent.ports.milter ?? ports.milter}`,
+    };
+    const api = await startApi(world, dir, ports.api, places, log);
     closers.push(() => api.close());
     await queue.send([{ kind: 'host', host: hostName }]);
     const sweep = () => tick(world);
