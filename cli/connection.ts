@@ -47,6 +47,12 @@ export const goesToAws = (where: Where): boolean =>
 /** The state folder of this machine's Selkie. */
 export const folderOf = ({ dir }: Where): string => dir ?? '.selkie';
 
+/** Options that make another command go to the same place: ` --stage test`. For commands that are shown to be pasted. */
+export const wayTo = (where: Where): string =>
+  (['stage', 'stack', 'api', 'profile', 'region', 'dir'] as const)
+    .flatMap((name) => (where[name] === undefined ? [] : [` --${name} ${where[name]}`]))
+    .join('');
+
 /** @throws invalid, not-found, denied, unavailable: with what to do */
 export const connect = async (command: Command): Promise<Api> => {
   const where: Where = command.optsWithGlobals();

@@ -13,6 +13,7 @@ import { addAbort, addCompromise, addEmergency, addRollback, addRotate } from '.
 import { addPaste } from './commands/paste.ts';
 import { addRecord } from './commands/record.ts';
 import { addUp } from './commands/up.ts';
+import { addVerify } from './commands/verify.ts';
 import { connectionOptions } from './connection.ts';
 
 leaveWhenUnread();
@@ -46,6 +47,7 @@ Examples:
 for (const add of [
   addUp,
   addStatus,
+  addVerify,
   addPlan,
   addForecast,
   addRotate,

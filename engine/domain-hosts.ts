@@ -4,6 +4,7 @@
 import { hostKeyName } from '../core/key/evidence.ts';
 import { hasApplied } from '../core/key/gate.ts';
 import { dutyTurn, isServing } from '../core/key/state.ts';
+import { canSign } from '../core/policy.ts';
 import { formatInstant, type Instant } from '../core/time.ts';
 import { openDomain } from './commands.ts';
 import { silence } from './health.ts';
@@ -29,6 +30,9 @@ export const domainHosts = async (world: World, session: Session, domain: string
     const silent = silence(host, session.now(), session.now());
     return {
       host: host.name,
+      signs: serving
+        .filter(({ algorithm }) => canSign(world.fleet.hosts.get(host.name) ?? {}, algorithm))
+        .map(({ selector }) => selector),
       ready: view.ready,
       current: told.every((place) => hasApplied(view, place, session.head.epoch)),
       failed: Object.fromEntries(ofDomain(host.failed, domain, selectors)),

@@ -188,6 +188,7 @@ export const domainHosts = z.strictObject({
   hosts: z.array(
     z.strictObject({
       host: z.string(),
+      signs: z.array(z.string()).check(z.describe('Those of them whose key type its signer knows')),
       ready: z.boolean().check(z.describe('Whether rotations wait for it')),
       current: z.boolean().check(z.describe('Whether it confirmed that it signs with these selectors')),
       failed: z.record(z.string(), z.string()).check(z.describe('selector, and why it cannot be used')),
