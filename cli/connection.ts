@@ -47,6 +47,18 @@ export const goesToAws = (where: Where): boolean =>
 /** The state folder of this machine's Selkie. */
 export const folderOf = ({ dir }: Where): string => dir ?? '.selkie';
 
+/** The deployment on AWS, where its stack is known. */
+export const deploymentOf = (
+  where: Where,
+):
+  | { readonly stack: string; readonly profile?: string | undefined; readonly region?: string | undefined }
+  | undefined => {
+  const isNamed = where.stage !== undefined || where.stack !== undefined;
+  const byUrl = where.api !== undefined || (process.env.SELKIE_API ?? '') !== '';
+  if (!goesToAws(where) || (byUrl && !isNamed)) return undefined;
+  return { stack: stackOf(where), profile: where.profile, region: where.region };
+};
+
 /** Options that make another command go to the same place: ` --stage test`. For commands that are shown to be pasted. */
 export const wayTo = (where: Where): string =>
   (['stage', 'stack', 'api', 'profile', 'region', 'dir'] as const)

@@ -5,6 +5,7 @@ import { leaveWhenUnread } from '../agent/commands/terminal.ts';
 import { describe } from '../core/errors.ts';
 import { addAudit } from './commands/audit.ts';
 import { addCost } from './commands/cost.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addForecast, addPlan, addStatus } from './commands/domains.ts';
 import { addDrift } from './commands/drift.ts';
 import { addHost } from './commands/hosts.ts';
@@ -62,6 +63,7 @@ for (const add of [
   addRecord,
   addImport,
   addCost,
+  addDoctor,
 ])
   add(program);
 

@@ -1,8 +1,8 @@
 // What the checks of `verify` and `doctor` print: for people a line each, as they end; for programs one object.
 
 import { styleText } from 'node:util';
-import { type Check, linesOf, type Result, runChecks, summary } from '../../agent/doctor/check.ts';
-import { say, sayJson } from '../out.ts';
+import { type Check, linesOf, type Result, runChecks, summary } from '../agent/doctor/check.ts';
+import { say, sayJson } from './out.ts';
 
 const colours = { '✓': 'green', '✗': 'red', '-': 'dim' } as const;
 
