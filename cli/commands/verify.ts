@@ -9,7 +9,6 @@ import { describe } from '../../core/errors.ts';
 import { connect, folderOf, goesToAws, type Where, wayTo } from '../connection.ts';
 import { readApiAddress } from '../local-world.ts';
 import { example, reading, wholeNumber } from '../options.ts';
-import { verify } from '../verify/verify.ts';
 
 const parts = ['dns', 'spf', 'dmarc', 'hosts', 'canary'] as const;
 type Part = (typeof parts)[number];
@@ -127,6 +126,8 @@ export const addVerify = (program: Command): void => {
       self.error('error: --sink waits for a canary, and --smtp HOST says who sends it', { exitCode: 2 });
     const where: Where = self.optsWithGlobals();
     const api = await connect(self);
+    // Only here: the verifier takes longer to load than all else.
+    const { verify } = await import('../verify/verify.ts');
     const ok = await verify({
       api,
       domain,

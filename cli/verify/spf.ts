@@ -68,11 +68,14 @@ const judgeAnswers = (answers: readonly ServerAnswer[], domain: string, facts: F
   return problems.findings();
 };
 
-/** One record with the terms of several; of what they end with, the first. */
+const endings = ['?all', '~all', '-all'] as const;
+
+/** One record with the terms of several, and the mildest of their ends: what passes a receiver now goes on to. */
 const merged = (records: readonly string[]): string => {
   const terms = [...new Set(records.flatMap((record) => record.split(/ +/).slice(1)))].filter(Boolean);
   const isAll = (term: string): boolean => /^[-~?+]?all$/i.test(term);
-  return ['v=spf1', ...terms.filter((term) => !isAll(term)), terms.find(isAll) ?? '-all'].join(' ');
+  const end = endings.find((each) => terms.some((term) => term.toLowerCase() === each)) ?? '-all';
+  return ['v=spf1', ...terms.filter((term) => !isAll(term)), end].join(' ');
 };
 
 /** @param seenAs addresses from which the hosts' mail is seen to come */

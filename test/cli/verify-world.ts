@@ -1,6 +1,6 @@
 // A world to verify: the real engine with its agent on this machine, and its zone on two real BINDs of their own and a third that
 // has it as a resolver would. Each may show something else than it should.
-import { mkdirSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type LocalWorld, startLocalWorld } from '../../cli/local-world.ts';
@@ -13,7 +13,7 @@ import { freePort } from '../tools/free-port.ts';
 import { startNamed } from '../tools/named.ts';
 import { type Ran, selkie } from '../tools/selkie.ts';
 import { type ServedApi, serveApi } from '../tools/served-api.ts';
-import { temporaryFolder } from '../tools/temporary-folder.ts';
+import { makeFolder } from '../tools/temporary-folder.ts';
 
 export const zone = 'dev.example.jp';
 export const domain = `mail.${zone}`;
@@ -73,7 +73,7 @@ const untilSigned = async (local: LocalWorld): Promise<readonly [string, string]
 };
 
 export const startVerifyWorld = async (): Promise<VerifyWorld> => {
-  const dir = temporaryFolder();
+  const dir = makeFolder();
   const local = await startLocalWorld({
     dir: join(dir, 'world'),
     fleet,
@@ -96,7 +96,6 @@ export const startVerifyWorld = async (): Promise<VerifyWorld> => {
   const world = { ...local.world, fleet: { ...local.world.fleet, zones } };
   const milter = `127.0.0.1:${local.ports.milter}`;
   const api: ServedApi = await serveApi(world, join(dir, 'api'), { milter });
-  mkdirSync(join(dir, 'files'));
 
   const serve: VerifyWorld['serve'] = async (changes = []) => {
     const running = await Promise.all(
@@ -132,6 +131,7 @@ export const startVerifyWorld = async (): Promise<VerifyWorld> => {
     async close() {
       await api.close();
       await local.close();
+      rmSync(dir, { recursive: true, force: true });
     },
   };
 };
