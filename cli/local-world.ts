@@ -85,22 +85,32 @@ export const readApiAddress = (dir: string): ApiAddress => {
   }
 };
 
+/** As `readApiAddress`; undefined where there is none that can be read. */
+const knownAddress = (dir: string): ApiAddress | undefined => {
+  try {
+    return readApiAddress(dir);
+  } catch {
+    return undefined;
+  }
+};
+
 const writeApiAddress = (dir: string, address: ApiAddress): void => {
   const file = addressFile(dir);
   const text = `${JSON.stringify(address)}\n`;
+  const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
   // The same as before, as a rule: then a disk without room does not keep the agent from its work.
-  if (existsSync(file) && readFileSync(file, 'utf8') === text) return;
-  writeFileSync(`${file}.new`, text, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
-};
-
-const tokenOf = (dir: string): string => {
+  if (before === text) return;
   try {
-    return readApiAddress(dir).token;
-  } catch {
-    return randomBytes(32).toString('base64url');
+    writeFileSync(`${file}.new`, text, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  } catch (error) {
+    // Nor where only the milter's or the name server's port is another: the API is still found.
+    const known = knownAddress(dir);
+    if (known?.url !== address.url || known.token !== address.token) throw error;
   }
 };
+
+const tokenOf = (dir: string): string => knownAddress(dir)?.token ?? randomBytes(32).toString('base64url');
 
 /** No role is taken on here: the zones are this machine's own. */
 const localZones = (fleet: Fleet): Fleet['zones'] =>

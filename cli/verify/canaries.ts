@@ -26,7 +26,7 @@ export interface CanaryOptions {
 }
 
 /** Where mail to the sink goes, whatever its port: RFC 2606 §2 keeps `.invalid` for this. */
-export const sinkDomain = 'selkie.invalid';
+const sinkDomain = 'selkie.invalid';
 
 /** Who takes canaries at a sink: at port 25 it is reached by its address, RFC 5321 §4.1.3. */
 export const sinkRecipient = (host: string, port: number): string => {

@@ -89,7 +89,7 @@ for (const [net, bits] of [
   inner.addSubnet(net, bits, 'ipv6');
 
 /** Whether a receiver elsewhere never sees this address. */
-export const isInner = (ip: string): boolean => {
+const isInner = (ip: string): boolean => {
   const version = isIP(ip);
   return version === 0 || inner.check(ip, version === 4 ? 'ipv4' : 'ipv6');
 };

@@ -3,7 +3,7 @@
 import { skipped, sound, wrong } from '../../agent/doctor/check.ts';
 import { type Check, type Facts, gather, type HostFacts, type Seen } from './facts.ts';
 
-export const minuteOf = (iso: string): string => `${iso.slice(0, 10)} ${iso.slice(11, 16)}Z`;
+const minuteOf = (iso: string): string => `${iso.slice(0, 10)} ${iso.slice(11, 16)}Z`;
 
 export const keysCheck = ({ domain, status, keys, standing, command }: Facts): Check => ({
   name: 'keys',

@@ -18,7 +18,7 @@ const leastBits = 1_024;
 type Wanted = 'key' | 'tombstone';
 
 /** What should stand at the key's name now; undefined: it is on its way in or out, and may be either. */
-export const wantedOf = ({ state, times, abandoned }: KeyFacts): Wanted | undefined => {
+const wantedOf = ({ state, times, abandoned }: KeyFacts): Wanted | undefined => {
   if (abandoned !== undefined || times.removalIntended !== undefined) return undefined;
   if (state === 'revoked') return 'tombstone';
   if (times.revocationIntended !== undefined) return undefined;
