@@ -30,7 +30,7 @@ const parseUrl = (text: string): URL => {
 };
 
 /** `https://ID.execute-api.REGION.amazonaws.com`: its id and region. A domain of one's own says neither. */
-const gatewayOf = (url: URL): { readonly id: string; readonly region: string } | undefined => {
+export const gatewayOf = (url: URL): { readonly id: string; readonly region: string } | undefined => {
   const found = /^([a-z0-9]+)\.execute-api\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$/.exec(url.hostname);
   return found?.[1] === undefined || found[2] === undefined ? undefined : { id: found[1], region: found[2] };
 };

@@ -53,6 +53,24 @@ export const stayHere = (command: Command, why: string): void => {
 /** The state folder of this machine's Selkie. */
 export const folderOf = ({ dir }: Where): string => dir ?? '.selkie';
 
+/** The deployment on AWS, where its stack is known. */
+export const deploymentOf = (
+  where: Where,
+):
+  | { readonly stack: string; readonly profile?: string | undefined; readonly region?: string | undefined }
+  | undefined => {
+  const isNamed = where.stage !== undefined || where.stack !== undefined;
+  const byUrl = where.api !== undefined || (process.env.SELKIE_API ?? '') !== '';
+  if (!goesToAws(where) || (byUrl && !isNamed)) return undefined;
+  return { stack: stackOf(where), profile: where.profile, region: where.region };
+};
+
+/** Options that make another command go to the same place: ` --stage test`. For commands that are shown to be pasted. */
+export const wayTo = (where: Where): string =>
+  (['stage', 'stack', 'api', 'profile', 'region', 'dir'] as const)
+    .flatMap((name) => (where[name] === undefined ? [] : [` --${name} ${where[name]}`]))
+    .join('');
+
 /** @throws invalid, not-found, denied, unavailable: with what to do */
 export const connect = async (command: Command): Promise<Api> => {
   const where: Where = command.optsWithGlobals();

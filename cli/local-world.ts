@@ -65,6 +65,9 @@ export interface LocalWorld {
 export interface ApiAddress {
   readonly url: string;
   readonly token: string;
+  /** `address:port` of the name server and of the milter; absent in a folder of an older version. */
+  readonly dns?: string;
+  readonly milter?: string;
 }
 
 const vaultFolder = (dir: string): string => join(dir, 'vault');
@@ -82,22 +85,32 @@ export const readApiAddress = (dir: string): ApiAddress => {
   }
 };
 
+/** As `readApiAddress`; undefined where there is none that can be read. */
+const knownAddress = (dir: string): ApiAddress | undefined => {
+  try {
+    return readApiAddress(dir);
+  } catch {
+    return undefined;
+  }
+};
+
 const writeApiAddress = (dir: string, address: ApiAddress): void => {
   const file = addressFile(dir);
   const text = `${JSON.stringify(address)}\n`;
+  const before = existsSync(file) ? readFileSync(file, 'utf8') : '';
   // The same as before, as a rule: then a disk without room does not keep the agent from its work.
-  if (existsSync(file) && readFileSync(file, 'utf8') === text) return;
-  writeFileSync(`${file}.new`, text, { mode: 0o600 });
-  renameSync(`${file}.new`, file);
-};
-
-const tokenOf = (dir: string): string => {
+  if (before === text) return;
   try {
-    return readApiAddress(dir).token;
-  } catch {
-    return randomBytes(32).toString('base64url');
+    writeFileSync(`${file}.new`, text, { mode: 0o600 });
+    renameSync(`${file}.new`, file);
+  } catch (error) {
+    // Nor where only the milter's or the name server's port is another: the API is still found.
+    const known = knownAddress(dir);
+    if (known?.url !== address.url || known.token !== address.token) throw error;
   }
 };
+
+const tokenOf = (dir: string): string => knownAddress(dir)?.token ?? randomBytes(32).toString('base64url');
 
 /** No role is taken on here: the zones are this machine's own. */
 const localZones = (fleet: Fleet): Fleet['zones'] =>
@@ -171,7 +184,13 @@ const isToken = (given: string, token: string): boolean => {
   return a.length === b.length && timingSafeEqual(a, b);
 };
 
-const startApi = async (world: World, dir: string, port: number, log: (line: string) => void) => {
+const startApi = async (
+  world: World,
+  dir: string,
+  port: number,
+  places: Pick<ApiAddress, 'dns' | 'milter'>,
+  log: (line: string) => void,
+) => {
   const token = tokenOf(dir);
   const app = createApi(world, log);
   const fetch = (request: Request): Response | Promise<Response> => {
@@ -190,7 +209,7 @@ const startApi = async (world: World, dir: string, port: number, log: (line: str
   return new Promise<{ port: number; close(): Promise<void> }>((resolve, reject) => {
     const server = serve({ fetch, port, hostname: loopback }, ({ port: bound }) => {
       try {
-        writeApiAddress(dir, { url: `http://${loopback}:${bound}`, token });
+        writeApiAddress(dir, { url: `http://${loopback}:${bound}`, token, ...places });
       } catch (cause) {
         server.close();
         return reject(
@@ -276,7 +295,11 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       worker: hostName,
       fleet: served,
     };
-    const api = await startApi(world, dir, ports.api, log);
+    const places = {
+      dns: `${loopback}:${dns.port}`,
+      milter: `${loopback}:${agent.ports.milter ?? ports.milter}`,
+    };
+    const api = await startApi(world, dir, ports.api, places, log);
     closers.push(() => api.close());
     await queue.send([{ kind: 'host', host: hostName }]);
     const sweep = () => tick(world);

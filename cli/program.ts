@@ -8,6 +8,7 @@ import { addAdopt } from './commands/adopt.ts';
 import { addAudit } from './commands/audit.ts';
 import { addCompletion, addNames } from './commands/completion.ts';
 import { addCost } from './commands/cost.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addForecast, addPlan, addStatus } from './commands/domains.ts';
 import { addDrift } from './commands/drift.ts';
 import { addHost } from './commands/hosts.ts';
@@ -17,6 +18,7 @@ import { addAbort, addCompromise, addEmergency, addRollback, addRotate } from '.
 import { addPaste } from './commands/paste.ts';
 import { addRecord } from './commands/record.ts';
 import { addUp } from './commands/up.ts';
+import { addVerify } from './commands/verify.ts';
 import { connectionOptions } from './connection.ts';
 import { Interrupted } from './interrupt.ts';
 import { walk } from './tree.ts';
@@ -25,6 +27,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addInit,
   addUp,
   addStatus,
+  addVerify,
   addPlan,
   addForecast,
   addRotate,
@@ -40,6 +43,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addRecord,
   addImport,
   addCost,
+  addDoctor,
   addCompletion,
   addNames,
 ];

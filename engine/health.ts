@@ -50,24 +50,43 @@ export const silence = (row: HostRow, now: Instant, since: Instant): string | un
     : undefined;
 };
 
-/** Counts silent hosts, and domains that nobody looked at in their turn: reads each host's row and one page of the due index. */
-export const countFleet = async (world: World, session: Session): Promise<void> => {
-  const { reporter, fleet, ledger } = world;
-  if (reporter.count === undefined) return;
-  const now = session.now();
+/** Why hosts of the fleet are silent, a sentence each: reads each host's row. */
+export const silentHosts = async ({ fleet, ledger }: World, now: Instant): Promise<readonly string[]> => {
   const rows = await Promise.all(
     [...fleet.hosts.values()].map(
       async ({ name, pool }) => (await ledger.host(name)) ?? newHostRow(name, pool),
     ),
   );
-  const silent = rows.flatMap((row) => silence(row, now, instant(fleet.version)) ?? []);
-  const forgotten = await ledger.due(instant(now - dueGrace), mostCounted);
-  reporter.count('HostsSilent', silent.length, silent);
-  reporter.count(
-    'RotationsOverdue',
-    forgotten.length,
-    forgotten.map(({ domain }) => `${domain}: nobody has looked at it for a day`),
+  return rows.flatMap((row) => silence(row, now, instant(fleet.version)) ?? []);
+};
+
+/** Domains that nobody looked at in their turn: reads one page of the due index. */
+export const forgottenDomains = async ({ ledger }: World, now: Instant): Promise<readonly string[]> =>
+  (await ledger.due(instant(now - dueGrace), mostCounted)).map(
+    ({ domain }) => `${domain}: nobody has looked at it for a day`,
   );
+
+/** What is late of a domain, a sentence each. */
+export const lateWork = (s: Situation): readonly string[] => {
+  const waiting = overdue(s);
+  return [
+    ...(waiting === undefined ? [] : [waiting]),
+    ...pastDeadline(s).map(
+      ({ selector, phase, deadline }) => `${selector} was to ${phase} by ${formatInstant(deadline)}`,
+    ),
+    ...olderThanPolicy(s).map((selector) => `${selector} is older than its policy wants`),
+  ];
+};
+
+/** Counts silent hosts, and domains that nobody looked at in their turn. */
+export const countFleet = async (world: World, session: Session): Promise<void> => {
+  const { reporter } = world;
+  if (reporter.count === undefined) return;
+  const now = session.now();
+  const silent = await silentHosts(world, now);
+  const forgotten = await forgottenDomains(world, now);
+  reporter.count('HostsSilent', silent.length, silent);
+  reporter.count('RotationsOverdue', forgotten.length, forgotten);
   // None, unless something says otherwise: an alarm without data would not end.
   reporter.count('PhasesPastDeadline', 0);
   reporter.count('KeysOlderThanPolicy', 0);

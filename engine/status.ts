@@ -10,6 +10,7 @@ import { keyRecordName } from '../core/names.ts';
 import { policyStep } from '../core/policy-records/plan.ts';
 import { earliest, formatInstant, type Instant } from '../core/time.ts';
 import { openDomain } from './commands.ts';
+import { lateWork } from './health.ts';
 import { fleetHost, hostRow } from './hosts.ts';
 import { policyNotes, policyStatus } from './policies/status.ts';
 import { policyPlan } from './policies/work.ts';
@@ -67,6 +68,7 @@ const domainStatus = (work: Work) => {
   const policies = policyPlan(work);
   const wakeAt = earliest(planned.wakeAt, policies.wakeAt);
   const notes = [...(ignored === undefined ? [] : [ignored]), ...policyNotes(work)];
+  const late = lateWork(s);
   return {
     domain: row.domain,
     zone: row.zone,
@@ -79,6 +81,7 @@ const domainStatus = (work: Work) => {
     ...policyStatus(work),
     next: [...planned.actions.map(stepOf), ...policies.actions.map(policyStep)],
     blockedBy: [...planned.blockedBy, ...policies.blockedBy].map(blockedStatus),
+    ...(late.length === 0 ? {} : { late }),
     ...(nextRotation(s) === undefined ? {} : { nextRotation: time(nextRotation(s)).at }),
     ...(wakeAt === undefined ? {} : { wakeAt: time(wakeAt).at }),
   };

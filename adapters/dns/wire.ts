@@ -36,6 +36,10 @@ export interface Reply {
   readonly answers: readonly Answer[];
   readonly authorities: readonly Answer[];
   readonly additionals: readonly Answer[];
+  /** Of the whole message. */
+  readonly bytes: number;
+  /** By TCP where it did not fit, or was asked so. */
+  readonly transport: 'udp' | 'tcp';
 }
 
 /** `192.0.2.1#53`, as dig says it. */
@@ -44,7 +48,7 @@ export const formatEndpoint = ({ address, port }: Endpoint): string => `${addres
 const rcodeNames = ['NOERROR', 'FORMERR', 'SERVFAIL', 'NXDOMAIN', 'NOTIMP', 'REFUSED'];
 
 /** What every path carries without fragments; RSA-4096 records fit. */
-const udpSize = 1_232;
+export const udpSize = 1_232;
 
 /** @throws unavailable; the message is a clause: `no answer within 2 s` */
 export const ask = async (server: Endpoint, question: Question, options: AskOptions): Promise<Reply> => {
@@ -67,10 +71,16 @@ export const ask = async (server: Endpoint, question: Question, options: AskOpti
       },
     ],
   });
-  const read = (message: Buffer): Reply | 'truncated' => readReply(message, id, question);
-  const first = options.tcp === true ? 'truncated' : await askUdp(server, query, read, options.timeout);
+  const read =
+    (transport: Reply['transport']): Read =>
+    (message) => {
+      const found = readReply(message, id, question);
+      return found === 'truncated' ? found : { ...found, bytes: message.length, transport };
+    };
+  const first =
+    options.tcp === true ? 'truncated' : await askUdp(server, query, read('udp'), options.timeout);
   if (first !== 'truncated') return first;
-  const second = await askTcp(server, query, read, options.timeout);
+  const second = await askTcp(server, query, read('tcp'), options.timeout);
   if (second === 'truncated') throw failed('an answer by TCP that says it is truncated');
   return second;
 };
@@ -79,7 +89,11 @@ const failed = (why: string, cause?: unknown): SelkieError =>
   new SelkieError('unavailable', why, cause === undefined ? {} : { cause });
 
 /** @throws whatever says that this is no answer to our question */
-const readReply = (message: Buffer, id: number, question: Question): Reply | 'truncated' => {
+const readReply = (
+  message: Buffer,
+  id: number,
+  question: Question,
+): Omit<Reply, 'bytes' | 'transport'> | 'truncated' => {
   if (message.length < 12 || message.readUInt16BE(0) !== id) throw new Error('not our id');
   const flags = message.readUInt16BE(2);
   if ((flags & 0x8000) === 0) throw new Error('not an answer');

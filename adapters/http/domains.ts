@@ -26,6 +26,7 @@ import {
   rotationStatusOf,
   rotationsStatus,
 } from '../../engine/details.ts';
+import { domainHosts } from '../../engine/domain-hosts.ts';
 import { forecast } from '../../engine/forecast.ts';
 import { orderMany, type Which } from '../../engine/order-many.ts';
 import { rotationStatus, statusOf, statusOfAll } from '../../engine/status.ts';
@@ -88,6 +89,9 @@ const reading = (edge: Edge): Hono => {
     const horizon = wholeNumber(context.req.query('days'), 'days', days);
     return context.json(await forecast(world, await session(), domainIn(context), horizon));
   });
+  app.get('/v1/domains/:domain/hosts', async (context) =>
+    context.json(await domainHosts(world, await session(), domainIn(context))),
+  );
   app.get('/v1/domains/:domain/audit', async (context) => {
     const domain = domainIn(context);
     const trail = await domainTrail(world, await session(), domain, trailIn(context, domain));

@@ -4,6 +4,7 @@ import { Hono } from 'hono';
 import { parseBody, reasonRequest } from '../../contract/api.ts';
 import { hostSubject } from '../../core/audit.ts';
 import { hostTrail } from '../../engine/details.ts';
+import { fleetHealth } from '../../engine/fleet-health.ts';
 import { excludeHost, returnHost, takeAcknowledgement } from '../../engine/hosts.ts';
 import { answerPull } from '../../engine/reconcile-host.ts';
 import { hostStatusOf, hostsStatus } from '../../engine/status.ts';
@@ -15,6 +16,7 @@ const page = { usual: 500, most: 1_000 };
 const operators = (edge: Edge): Hono => {
   const { world, session } = edge;
   const app = new Hono();
+  app.get('/v1/health', async (context) => context.json(await fleetHealth(world)));
   app.get('/v1/hosts', async (context) => {
     const { next, ...found } = await hostsStatus(world, pageIn(context, 'hosts', page));
     return pageAnswer(context, 'hosts', found, next);

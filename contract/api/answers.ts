@@ -122,6 +122,7 @@ export const domain = z.strictObject({
   records: maybe(z.array(policyRecord)),
   next: z.array(z.string()).check(z.describe('Steps that would be done now')),
   blockedBy: z.array(blocked),
+  late: maybe(z.array(z.string()).check(z.describe('What should have been done by now'))),
   nextRotation: maybe(time),
   wakeAt: maybe(time),
 });
@@ -178,6 +179,44 @@ export const host = z.strictObject({
   trouble: maybe(z.string()),
 });
 export const hosts = z.strictObject({ hosts: z.array(host), next });
+export const domainHosts = z.strictObject({
+  domain: z.string(),
+  zone: says('The record zone'),
+  pool: z.string(),
+  nameServers: maybe(z.array(z.string()).check(z.describe("Where fleet.yaml names the zone's own"))),
+  signing: z.array(z.string()).check(z.describe('The selectors that hosts were told to sign with')),
+  hosts: z.array(
+    z.strictObject({
+      host: z.string(),
+      signs: z.array(z.string()).check(z.describe('Those of them whose key type its signer knows')),
+      ready: z.boolean().check(z.describe('Whether rotations wait for it')),
+      current: z.boolean().check(z.describe('Whether it confirmed that it signs with these selectors')),
+      failed: z.record(z.string(), z.string()).check(z.describe('selector, and why it cannot be used')),
+      lastUse: z.record(z.string(), time).check(z.describe('Of retired selectors: the last message')),
+      lastSeen: maybe(time),
+      silent: maybe(z.string()),
+      excluded: maybe(z.string()),
+      fenced: maybe(z.string()),
+      trouble: maybe(z.string()),
+    }),
+  ),
+});
+
+const count = z.int().check(z.minimum(0));
+export const health = z.strictObject({
+  ledger: z.strictObject({
+    at: time,
+    epoch: z.int(),
+    fleet: count.check(z.describe('The version that is installed: milliseconds since 1970')),
+  }),
+  skew: z.number().check(z.describe("Milliseconds between this process's clock and the ledger's")),
+  fleet: z
+    .strictObject({ version: count, domains: count, zones: count, hosts: count })
+    .check(z.describe('What this process carries')),
+  silent: z.array(z.string()).check(z.describe('Hosts that are not heard of, a sentence each')),
+  forgotten: z.array(z.string()).check(z.describe('Domains that nobody looked at in their turn')),
+});
+
 export const excluded = z.strictObject({ host: z.string(), excluded: maybe(z.string()) });
 export const returned = z.strictObject({ host: z.string(), ready: z.boolean() });
 

@@ -9,7 +9,7 @@ import { fenceDue, nextReminder, nextTelling } from './waits.ts';
 const readyHosts = (s: Situation): readonly HostView[] => s.hosts.filter((host) => host.ready);
 
 /** A full snapshot of a newer epoch holds whatever older epochs said, so only the present epoch's cursor counts. */
-const hasApplied = (host: HostView, place: Place, epoch: number): boolean =>
+export const hasApplied = (host: HostView, place: Place, epoch: number): boolean =>
   host.epoch === epoch && host.cursor >= place.n;
 
 const behindOf = (s: Situation, place: Place, hosts: readonly HostView[]): readonly HostView[] =>

@@ -61,6 +61,34 @@ it('rotates on request, shows it, and keeps its secrets to itself', async () => 
   expect(up.output()).not.toMatch(/PRIVATE|MII[A-Za-z0-9+/]{40}/);
 }, 60_000);
 
+it('verifies a domain and the control plane itself, which the folder leads to', async () => {
+  await start().prints('signs with');
+  const {
+    status: code,
+    stdout,
+    stderr,
+  } = await selkie(...['verify', domain, '--except', 'spf,dmarc', '--json', '--dir', dir]);
+  expect([code, stderr]).toEqual([0, '']);
+  const { ok, checks } = JSON.parse(stdout);
+  expect(ok).toBe(true);
+  expect(checks.map(({ name, result }: { name: string; result: string }) => `${name} ${result}`)).toEqual([
+    'keys pass',
+    expect.stringMatching(/^record \d{6} pass$/),
+    expect.stringMatching(/^record \d{6}e pass$/),
+    'resolver skipped',
+    'host this-machine pass',
+    'canary by the milter pass',
+  ]);
+  // Nothing of the kind was published.
+  const whole = await selkie('verify', domain, '--except', 'dmarc', '--dir', dir);
+  expect(whole.stdout).toMatch(/^✗ SPF: there is no SPF record at 127\.0\.0\.1:\d+$/m);
+  expect(whole.status).toBe(1);
+  const doctor = await selkie('doctor', '--dir', dir);
+  expect([doctor.status, doctor.stderr]).toEqual([0, '']);
+  expect(doctor.stdout).toContain('✓ clock: as the ledger has it');
+  expect(doctor.stdout).toMatch(/^5 checks, nothing wrong\.$/m);
+}, 60_000);
+
 it('answers bad requests with the field and the mend', async () => {
   await start().prints('signs with');
   const post = (name: string, body: string, headers: Record<string, string> = {}) =>
