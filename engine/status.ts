@@ -1,7 +1,8 @@
 // What people and programs are shown: rows in words, with what stands in the way. Reads, never writes.
 
-import { type Blocked, stepOf } from '../core/key/actions.ts';
+import { type Blocked, type Situation, stepOf } from '../core/key/actions.ts';
 import { adoptionIgnored } from '../core/key/adoption.ts';
+import { olderThanPolicy, overdue, pastDeadline } from '../core/key/deadlines.ts';
 import type { DomainRow, Key, Rotation } from '../core/key/evidence.ts';
 import { nextRotation, plan } from '../core/key/plan.ts';
 import { recordName } from '../core/key/row.ts';
@@ -59,6 +60,15 @@ export const rotationStatus = (row: DomainRow, rotation: Rotation) => ({
   ...(rotation.aborted === undefined ? {} : { aborted: rotation.aborted.reason }),
 });
 
+/** What a person should look at, by the same bounds as the alarms. */
+const lateOf = (s: Situation): readonly string[] => [
+  ...[overdue(s)].filter((why) => why !== undefined),
+  ...pastDeadline(s).map(
+    ({ selector, phase, deadline }) => `${selector} was to ${phase} by ${formatInstant(deadline)}`,
+  ),
+  ...olderThanPolicy(s).map((selector) => `${selector} signs for longer than the policy wants`),
+];
+
 const domainStatus = (work: Work) => {
   const { row } = work;
   const s = work.situation();
@@ -67,6 +77,7 @@ const domainStatus = (work: Work) => {
   const policies = policyPlan(work);
   const wakeAt = earliest(planned.wakeAt, policies.wakeAt);
   const notes = [...(ignored === undefined ? [] : [ignored]), ...policyNotes(work)];
+  const late = lateOf(s);
   return {
     domain: row.domain,
     zone: row.zone,
@@ -79,6 +90,7 @@ const domainStatus = (work: Work) => {
     ...policyStatus(work),
     next: [...planned.actions.map(stepOf), ...policies.actions.map(policyStep)],
     blockedBy: [...planned.blockedBy, ...policies.blockedBy].map(blockedStatus),
+    ...(late.length === 0 ? {} : { late }),
     ...(nextRotation(s) === undefined ? {} : { nextRotation: time(nextRotation(s)).at }),
     ...(wakeAt === undefined ? {} : { wakeAt: time(wakeAt).at }),
   };
