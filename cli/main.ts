@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import { leaveWhenUnread } from '../agent/commands/terminal.ts';
 import { describe } from '../core/errors.ts';
 import { addAudit } from './commands/audit.ts';
+import { addConsole } from './commands/console.ts';
 import { addCost } from './commands/cost.ts';
 import { addForecast, addPlan, addStatus } from './commands/domains.ts';
 import { addDrift } from './commands/drift.ts';
@@ -60,6 +61,7 @@ for (const add of [
   addRecord,
   addImport,
   addCost,
+  addConsole,
 ])
   add(program);
 

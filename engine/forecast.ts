@@ -17,8 +17,13 @@ import type { Session, World } from './world.ts';
 
 export interface Foreseen {
   readonly at: string;
+  /** For programs; `does` says it to people. */
+  readonly do: Action['do'];
   readonly does: string;
   readonly selector?: string;
+  /** Of a switch: the keys that begin to sign, and those that end. */
+  readonly begins?: readonly string[];
+  readonly ends?: readonly string[];
 }
 
 /** An order that nobody gave yet: a forecast shows what would come of it. */
@@ -221,6 +226,14 @@ const sentence = (action: Action, row: DomainRow): string => {
   }
 };
 
+const switched = (
+  row: DomainRow,
+  { rotation, stop }: Extract<Action, { do: 'switch' }>,
+): Pick<Foreseen, 'begins' | 'ends'> => ({
+  begins: row.rotations.find(({ id }) => id === rotation)?.selectors ?? [],
+  ends: stop,
+});
+
 /**
  * @param horizon days from now  @param supposed an order to be given at this moment
  * @throws not-found; conflict: the order could not be given
@@ -256,8 +269,10 @@ export const forecast = async (
       if (told.has(action.do))
         events.push({
           at: formatInstant(now),
+          do: action.do,
           does: sentence(action, row),
           ...('selector' in action ? { selector: action.selector } : {}),
+          ...(action.do === 'switch' ? switched(row, action) : {}),
         });
     }
     if (row !== before) continue;

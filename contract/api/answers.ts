@@ -149,7 +149,18 @@ export const plan = z.strictObject({
 
 export const forecast = z.strictObject({
   domain: z.string(),
-  events: z.array(z.strictObject({ at: time, does: z.string(), selector: maybe(z.string()) })),
+  events: z.array(
+    z.strictObject({
+      at: time,
+      do: z.enum(['start', 'adopt', 'publish', 'switch', 'revoke', 'remove', 'destroy']),
+      does: says('The same for people'),
+      selector: maybe(z.string()),
+      begins: maybe(z.array(z.string()).check(z.describe('Of a switch: the keys that begin to sign'))),
+      ends: maybe(
+        z.array(z.string()).check(z.describe('Of a switch: the keys that hosts stop signing with')),
+      ),
+    }),
+  ),
 });
 
 export const ordered = z.strictObject({
