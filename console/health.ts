@@ -21,7 +21,7 @@ export const underWay = (domain: Domain) =>
   domain.rotations.find(({ state }) => state === 'under-way' || state === 'switching');
 
 /** Why a person should look; undefined: nobody need. */
-export const troubleOf = (domain: Domain): string | undefined => {
+const troubleOf = (domain: Domain): string | undefined => {
   const [late] = domain.late ?? [];
   if (late !== undefined) return late;
   const blocked = domain.blockedBy.find(({ by }) => serious.has(by));
@@ -37,7 +37,7 @@ export const healthOf = (domain: Domain): Health => {
 };
 
 /** What is waited for first, of the rotation under way where there is one. */
-export const waitOf = (domain: Domain): Blocked | undefined => {
+const waitOf = (domain: Domain): Blocked | undefined => {
   const ours = underWay(domain)?.selectors;
   return domain.blockedBy.find(
     ({ selector }) => ours === undefined || selector === undefined || ours.includes(selector),

@@ -16,4 +16,3 @@ export type Hosts = z.infer<typeof answers.hosts>;
 export type AuditEvent = z.infer<typeof answers.auditEvent>;
 export type Trail = z.infer<typeof answers.domainAudit>;
 export type Drift = z.infer<typeof answers.drift>;
-export type State = KeyDetail['state'];

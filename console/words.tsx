@@ -22,7 +22,7 @@ export const timeZone = new Intl.DateTimeFormat().resolvedOptions().timeZone;
 const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
 
 /** How long: the two largest units where the larger is small. */
-export const length = (ms: number): string => {
+const length = (ms: number): string => {
   if (ms < second) return 'less than a second';
   if (ms < minute) return count(Math.round(ms / second), 'second');
   if (ms < hour) return `${Math.round(ms / minute)} min`;
@@ -34,7 +34,7 @@ export const length = (ms: number): string => {
   return count(Math.round(ms / day), 'day');
 };
 
-export const relative = (at: number, now: number): string => {
+const relative = (at: number, now: number): string => {
   if (Math.abs(at - now) < second) return 'now';
   return at > now ? `in ${length(at - now)}` : `${length(now - at)} ago`;
 };

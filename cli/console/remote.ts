@@ -23,7 +23,7 @@ const problem = (error: SelkieError): Response => {
 const shown = ['content-type', 'etag', 'retry-after', 'location'];
 
 /** Sends a request through a door, signed. */
-export const through =
+const through =
   (door: Door) =>
   async (request: Request): Promise<Response> => {
     const { pathname, search } = new URL(request.url);
