@@ -26,6 +26,8 @@ const troubleOf = (domain: Domain): string | undefined => {
   if (late !== undefined) return late;
   const blocked = domain.blockedBy.find(({ by }) => serious.has(by));
   if (blocked !== undefined) return blocked.says;
+  const refused = domain.records?.find((record) => record.refused !== undefined);
+  if (refused !== undefined) return `${refused.record} is not written: ${refused.refused}`;
   if (domain.leaving || underWay(domain) !== undefined || domain.next.length > 0) return undefined;
   return signingKeys(domain).length === 0 ? 'no key signs, and no rotation is under way' : undefined;
 };

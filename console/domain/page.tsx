@@ -10,6 +10,7 @@ import { Foresight } from './foresight.tsx';
 import { Gates } from './gates.tsx';
 import { Lanes } from './lanes.tsx';
 import { OrderDialog, type Wanted } from './orders.tsx';
+import { Records } from './records.tsx';
 import { type KeySet, nameOf, setsOf, stateOf } from './sets.ts';
 import { Trail } from './trail.tsx';
 
@@ -317,6 +318,11 @@ export const DomainPage = ({ name }: { name: string }) => {
           <Foresight events={events} now={now} far />
         )}
       </Card>
+      {data.records === undefined ? null : (
+        <Card title="SPF and DMARC">
+          <Records records={data.records} />
+        </Card>
+      )}
       <div class="side-by-side">
         <Card title={`Hosts of pool ${data.pool}`}>
           <PoolHosts pool={data.pool} />
