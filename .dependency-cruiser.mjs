@@ -9,6 +9,7 @@ const floors = {
   agent: ['core', 'contract', 'adapters'],
   cli: ['core', 'contract', 'engine', 'adapters', 'fleet', 'agent'],
   infra: ['core', 'fleet'],
+  console: ['contract'],
 };
 const all = Object.keys(floors);
 
@@ -45,6 +46,13 @@ export default {
       to: { dependencyTypes: ['core'] },
     },
     {
+      name: 'console-has-types-only',
+      comment: 'the page speaks to the API: of the contract it takes types, and no code',
+      severity: 'error',
+      from: { path: '^console/' },
+      to: { path: '^(contract|node_modules/zod)/', dependencyTypesNot: ['type-only'] },
+    },
+    {
       name: 'milter-wire-is-pure',
       severity: 'error',
       from: { path: '^agent/milter/(wire|session)' },
@@ -56,7 +64,7 @@ export default {
     tsConfig: { fileName: 'tsconfig.json' },
     tsPreCompilationDeps: true,
     enhancedResolveOptions: {
-      extensions: ['.ts', '.js', '.json'],
+      extensions: ['.ts', '.tsx', '.js', '.json'],
       exportsFields: ['exports'],
       conditionNames: ['import', 'node', 'types', 'default'],
     },

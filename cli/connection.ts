@@ -2,7 +2,7 @@
 
 import { type Command, Option } from 'commander';
 import { SelkieError } from '../core/errors.ts';
-import { type Api, localDoor, openApi } from './client.ts';
+import { type Api, type Door, localDoor, openApi } from './client.ts';
 
 /** Where a command is told to go. */
 export interface Where {
@@ -71,10 +71,9 @@ export const wayTo = (where: Where): string =>
     .flatMap((name) => (where[name] === undefined ? [] : [` --${name} ${where[name]}`]))
     .join('');
 
-/** @throws invalid, not-found, denied, unavailable: with what to do */
-export const connect = async (command: Command): Promise<Api> => {
-  const where: Where = command.optsWithGlobals();
-  if (!goesToAws(where)) return openApi(localDoor(folderOf(where)), where.idempotencyKey);
+/** The way to where the options lead. @throws invalid, not-found, denied, unavailable: with what to do */
+export const connectionDoor = async (where: Where): Promise<Door> => {
+  if (!goesToAws(where)) return localDoor(folderOf(where));
   if (where.dir !== undefined)
     throw new SelkieError('invalid', '--dir is of this machine, and the other options of AWS: leave one out');
   const stack = stackOf(where);
@@ -84,11 +83,16 @@ export const connect = async (command: Command): Promise<Api> => {
   const api = where.api ?? (named === undefined ? process.env.SELKIE_API : undefined);
   // Only here: it takes longer to load than all else.
   const { awsDoor } = await import('./aws-client.ts');
-  const door = await awsDoor({
+  return awsDoor({
     stack,
     api: api === '' ? undefined : api,
     profile: where.profile,
     region: where.region,
   });
-  return openApi(door, where.idempotencyKey);
+};
+
+/** @throws invalid, not-found, denied, unavailable: with what to do */
+export const connect = async (command: Command): Promise<Api> => {
+  const where: Where = command.optsWithGlobals();
+  return openApi(await connectionDoor(where), where.idempotencyKey);
 };

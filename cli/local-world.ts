@@ -31,6 +31,8 @@ import { examineFleet } from '../engine/fleet-guard.ts';
 import type { Happening, Ledger } from '../engine/ports.ts';
 import { tick, workOn } from '../engine/tick.ts';
 import type { World } from '../engine/world.ts';
+import { consoleFiles } from './console/build.ts';
+import { createConsole } from './console/serve.ts';
 
 /** The name of the one host, and of its pool, whatever pools the fleet file names. */
 const hostName = 'this-machine';
@@ -56,6 +58,8 @@ export interface LocalOptions {
 export interface LocalWorld {
   readonly world: World;
   readonly ports: LocalOptions['ports'];
+  /** An address that opens the console in a browser, once. */
+  consoleLink(): string;
   /** Does what is due at once, instead of at the next sweep. */
   sweep(): Promise<void>;
   close(): Promise<void>;
@@ -193,9 +197,28 @@ const startApi = async (
 ) => {
   const token = tokenOf(dir);
   const app = createApi(world, log);
+  let origin = '';
+  const console = createConsole({
+    origin: () => origin,
+    api: app.fetch,
+    files: consoleFiles,
+    place: 'this machine',
+    lookEvery: 1_000,
+  });
+  const answer = (request: Request): Response | Promise<Response> => {
+    const { pathname } = new URL(request.url);
+    if (request.method === 'POST' && pathname === '/console/links')
+      return Response.json(
+        { url: console.link() },
+        { status: 201, headers: { 'cache-control': 'no-store' } },
+      );
+    return app.fetch(request);
+  };
   const fetch = (request: Request): Response | Promise<Response> => {
     const given = request.headers.get('authorization')?.replace(/^Bearer /, '') ?? '';
-    if (isToken(given, token)) return app.fetch(request);
+    if (isToken(given, token)) return answer(request);
+    const page = console.answer(request);
+    if (page !== undefined) return page;
     return Response.json(
       {
         type: 'about:blank',
@@ -206,10 +229,11 @@ const startApi = async (
       { status: 401, headers: { 'content-type': 'application/problem+json', 'www-authenticate': 'Bearer' } },
     );
   };
-  return new Promise<{ port: number; close(): Promise<void> }>((resolve, reject) => {
+  return new Promise<{ port: number; link(): string; close(): Promise<void> }>((resolve, reject) => {
     const server = serve({ fetch, port, hostname: loopback }, ({ port: bound }) => {
+      origin = `http://${loopback}:${bound}`;
       try {
-        writeApiAddress(dir, { url: `http://${loopback}:${bound}`, token, ...places });
+        writeApiAddress(dir, { url: origin, token, ...places });
       } catch (cause) {
         server.close();
         return reject(
@@ -220,6 +244,7 @@ const startApi = async (
       }
       resolve({
         port: bound,
+        link: console.link,
         close: () => new Promise((closed) => void server.close(() => closed())),
       });
     });
@@ -329,6 +354,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
         push: agent.ports.push ?? ports.push,
         milter: agent.ports.milter ?? ports.milter,
       },
+      consoleLink: api.link,
       sweep,
       close,
     };

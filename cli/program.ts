@@ -7,6 +7,7 @@ import manifest from '../package.json' with { type: 'json' };
 import { addAdopt } from './commands/adopt.ts';
 import { addAudit } from './commands/audit.ts';
 import { addCompletion, addNames } from './commands/completion.ts';
+import { addConsole } from './commands/console.ts';
 import { addCost } from './commands/cost.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addForecast, addPlan, addStatus } from './commands/domains.ts';
@@ -44,6 +45,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addImport,
   addCost,
   addDoctor,
+  addConsole,
   addCompletion,
   addNames,
 ];

@@ -92,6 +92,12 @@ export const up = async (options: {
   say(
     `selkie is up: DNS 127.0.0.1:${ports.dns} (UDP and TCP), API http://127.0.0.1:${ports.api} (token in ${options.dir}/api.json), milter inet:${ports.milter}@127.0.0.1, push 127.0.0.1:${ports.push}`,
   );
+  // Whoever reads a log later is not to have it: a terminal alone shows the link that opens it.
+  say(
+    process.stdout.isTTY
+      ? `console (opens once; npm run selkie -- console prints another): ${local.consoleLink()}`
+      : 'console: npm run selkie -- console prints a link that opens it',
+  );
   const domains = [...options.fleet.domains.values()]
     .filter(({ leaving }) => !leaving)
     .map(({ domain }) => domain);

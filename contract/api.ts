@@ -84,6 +84,10 @@ export const reasonRequest: z.ZodMiniType<ReasonRequest> = z.strictObject({
   reason: z.exactOptional(reason),
 });
 
+/** GET /v1/domains/{domain}/forecast?order=…: what would come of an order. */
+export const supposedOrders = ['rotate', 'emergency', 'compromise', 'rollback', 'abort'] as const;
+export type SupposedOrder = (typeof supposedOrders)[number];
+
 /** Characters of a request's body. */
 const longest = 16_384;
 

@@ -2,48 +2,19 @@
 // row, together with the request that it answers and its event of the audit trail, and wakes the domain's unit at once.
 
 import { hasCode, SelkieError } from '../core/errors.ts';
-import { adoptable } from '../core/key/adoption.ts';
 import type { DomainRow, Rotation } from '../core/key/evidence.ts';
-import { keyOf, withEvidence, withNewTurn } from '../core/key/row.ts';
-import {
-  dutyTurn,
-  isServing,
-  keysOf,
-  pendingRotation,
-  servingKeys,
-  servingRotation,
-} from '../core/key/state.ts';
 import { auditedDomain, type Order } from './audit.ts';
-import { abandoned } from './perform.ts';
+import {
+  type CompromiseOrder,
+  considerCompromise,
+  considerReturn,
+  considerRotation,
+  type ReturnOrder,
+  type RotationOrder,
+} from './orders.ts';
 import type { Commit } from './ports.ts';
 import { hostCache, openWork, type Work } from './work.ts';
 import type { Session, World } from './world.ts';
-
-export interface RotationOrder {
-  readonly kind?: 'requested' | 'emergency';
-  readonly reason?: string;
-  readonly by?: string;
-  /** With `emergency`; whatever signs now where absent. */
-  readonly compromised?: string;
-  readonly unsigned?: boolean;
-  readonly idempotencyKey?: string;
-}
-
-/** What an operator says of a key that others may hold. */
-export interface CompromiseOrder {
-  readonly reason?: string;
-  readonly by?: string;
-  /** Stop and revoke at once, though mail then goes unsigned until a successor signs. */
-  readonly unsigned?: boolean;
-  readonly idempotencyKey?: string;
-}
-
-/** What an operator says when going back or giving up. */
-export interface ReturnOrder {
-  readonly reason?: string;
-  readonly by?: string;
-  readonly idempotencyKey?: string;
-}
 
 export interface Ordered {
   readonly rotation: Rotation;
@@ -174,78 +145,6 @@ const answering = (
         },
       };
 
-/** Declares keys compromised; those that never signed are given up with their rotation. */
-const declare = (work: Work, selectors: readonly string[], order: RotationOrder): DomainRow => {
-  const at = work.now();
-  const facts = {
-    compromised: { at, reason: order.reason ?? 'declared compromised' },
-    ...(order.unsigned === true ? { unsigned: { at } } : {}),
-  };
-  return selectors.reduce((row, selector) => withEvidence(row, selector, facts), work.row);
-};
-
-const begin = (
-  work: Work,
-  row: DomainRow,
-  rotation: Omit<Rotation, 'at'>,
-  order: Pick<RotationOrder, 'by' | 'reason'>,
-): DomainRow => ({
-  ...row,
-  rotations: [
-    ...row.rotations,
-    {
-      ...rotation,
-      at: work.now(),
-      ...(order.by === undefined ? {} : { by: order.by }),
-      ...(order.reason === undefined ? {} : { reason: order.reason }),
-    },
-  ],
-});
-
-/** The beginning of a new key set. */
-const beginNew = (work: Work, row: DomainRow, order: RotationOrder, id: string): DomainRow =>
-  begin(
-    work,
-    row,
-    {
-      id,
-      kind: order.kind ?? 'requested',
-      algorithms: work.policy.algorithms,
-      selectors: [],
-      ...(order.unsigned === true ? { unsigned: true as const } : {}),
-    },
-    order,
-  );
-
-/** What the row becomes by an emergency: a successor that hurries, and the compromised keys marked. */
-const emergency = (work: Work, order: RotationOrder, id: string): DomainRow => {
-  const { row } = work;
-  const selectors =
-    order.compromised === undefined ? servingKeys(row).map((key) => key.selector) : [order.compromised];
-  for (const selector of selectors)
-    if (keyOf(row, selector) === undefined)
-      throw new SelkieError('not-found', `${selector} is not a key of ${row.domain}`, {
-        field: 'compromised',
-      });
-  if (selectors.length === 0)
-    throw new SelkieError('conflict', `${row.domain} signs with no key yet: name the compromised selector`, {
-      field: 'compromised',
-    });
-  const declared = declare(work, selectors, order);
-  const pending = pendingRotation(declared);
-  const freed =
-    pending === undefined
-      ? declared
-      : abandoned(declared, pending.id, work.now(), 'an emergency takes its place', 'compromised');
-  return beginNew(work, freed, order, id);
-};
-
-/** Whether the rotation under way is the answer to this very emergency: one request, one successor. */
-const isAnswering = (row: DomainRow, pending: Rotation, order: RotationOrder): boolean =>
-  pending.kind === 'emergency' &&
-  pending.unsigned === (order.unsigned === true ? true : undefined) &&
-  (order.compromised === undefined || keyOf(row, order.compromised)?.evidence.compromised !== undefined);
-
 /**
  * Asks for a rotation now. One that is under way is joined; an emergency takes the place of one that has not switched.
  * @throws not-found; conflict: something else is under way, the domain leaves, or the Idempotency-Key was used for another request
@@ -261,42 +160,28 @@ export const requestRotation = async (
     const content = contentOf(order);
     const before = await answeredBefore(work, order, content);
     if (before !== undefined) return before;
-    const { row } = work;
-    if (work.situation().leaving)
-      throw new SelkieError('conflict', `${domain} is leaving the fleet: it gets no new keys`);
-    const { adopted = [] } = work.situation();
-    if (adopted.length > 0 && adoptable(row))
-      throw new SelkieError(
-        'conflict',
-        `${adopted.map(({ selector }) => selector).join(' and ')} of ${domain} ${adopted.length === 1 ? 'is' : 'are'} not adopted yet, and what Selkie does not own it cannot retire: see selkie status ${domain} for what adoption waits for`,
-      );
-    const pending = pendingRotation(row);
     const urgent = order.kind === 'emergency';
-    const joins = pending !== undefined && (!urgent || isAnswering(row, pending, order));
-    if (joins && pending.kind === 'rollback')
-      throw new SelkieError('conflict', `a rollback of ${domain} is under way: wait for it, or abort it`);
-
-    const id = joins ? pending.id : world.randomness.id();
-    const next = joins ? row : urgent ? emergency(work, order, id) : beginNew(work, row, order, id);
-    if (!joins || order.idempotencyKey !== undefined)
+    const considered = considerRotation(work, order);
+    const { joined, rotation: id = '' } = considered;
+    if (!joined || order.idempotencyKey !== undefined)
       await saveOrder(
         work,
         said(urgent ? 'emergency' : 'rotate', order),
-        next,
+        considered.row,
         answering(work, order, content, id),
         {
           rotation: id,
-          ...(joins ? { joined: true } : {}),
+          ...(joined ? { joined: true } : {}),
           ...(order.unsigned === true ? { unsigned: true } : {}),
         },
       );
     await wake(work);
-    if (!joins)
+    if (!joined)
       work.report(
         'step',
         `${urgent ? 'emergency ' : ''}rotation requested${order.reason === undefined ? '' : `: ${order.reason}`}`,
       );
-    return { rotation: rotationOf(work.row, id), joined: joins, row: work.row };
+    return { rotation: rotationOf(work.row, id), joined, row: work.row };
   });
 };
 
@@ -314,38 +199,14 @@ export const declareCompromised = async (
   order: CompromiseOrder,
 ): Promise<Declared> => {
   const work = await openDomain(world, session, domain);
-  const emergencyOrder: RotationOrder = { ...order, kind: 'emergency', compromised: selector };
   const content = JSON.stringify(['compromise', selector, order.unsigned ?? false]);
   return retried(work, async () => {
     const before = await answerBefore(work, order, content);
     if (before !== undefined) return before;
-    const { row } = work;
-    const key = keyOf(row, selector);
-    if (key === undefined)
-      throw new SelkieError(
-        'not-found',
-        `${selector} is not a key of ${domain}: see selkie status ${domain}`,
-        {
-          field: 'selector',
-        },
-      );
-    const pending = pendingRotation(row);
-    const needed = isServing(key) || pending?.selectors.includes(selector) === true;
-    const successor = needed && !work.situation().leaving;
-    const answers = successor && pending !== undefined && isAnswering(row, pending, emergencyOrder);
-    const news =
-      key.evidence.compromised === undefined ||
-      (order.unsigned === true && key.evidence.unsigned === undefined);
-    const joined = successor ? answers : !news;
-
-    const id = answers ? pending.id : successor ? world.randomness.id() : '';
-    const next = joined
-      ? row
-      : successor
-        ? emergency(work, emergencyOrder, id)
-        : declare(work, [selector], emergencyOrder);
+    const considered = considerCompromise(work, selector, order);
+    const { joined, rotation: id = '' } = considered;
     if (!joined || order.idempotencyKey !== undefined)
-      await saveOrder(work, said('compromise', order), next, answering(work, order, content, id), {
+      await saveOrder(work, said('compromise', order), considered.row, answering(work, order, content, id), {
         selector,
         ...(id === '' ? {} : { rotation: id }),
         ...(joined ? { joined: true } : {}),
@@ -379,69 +240,22 @@ export const rollBack = async (
 const goBack = async (work: Work, order: ReturnOrder, content: 'rollback' | 'abort'): Promise<Ordered> => {
   const answered = await answeredBefore(work, order, content);
   if (answered !== undefined) return answered;
-  const { row, world } = work;
-  const { domain } = row;
-  if (content === 'abort' && !isUnderWay(row))
-    throw new SelkieError('conflict', `no rotation of ${domain} is under way`);
-  const reason = order.reason ?? (content === 'abort' ? 'aborted' : 'rolled back');
-  const pending = pendingRotation(row);
-  if (pending !== undefined) {
-    await saveOrder(
-      work,
-      said(content, order),
-      abandoned(row, pending.id, work.now(), reason, 'operator'),
-      answering(work, order, content, pending.id),
-      { aborted: pending.id },
-    );
-    await wake(work);
-    work.report('step', `the rotation under way is given up: ${reason}`);
-    return { rotation: rotationOf(work.row, pending.id), joined: false, row: work.row };
-  }
-  const serving = servingRotation(row);
-  const before = row.rotations.findLast(
-    (rotation) =>
-      rotation.aborted === undefined &&
-      rotation.id !== serving?.id &&
-      rotation.selectors.length > 0 &&
-      keysOf(row, rotation).length === rotation.selectors.length &&
-      keysOf(row, rotation).every((key) => dutyTurn(key).stopIntended !== undefined),
-  );
-  if (serving === undefined || before === undefined)
-    throw new SelkieError('conflict', `${domain} has no earlier key set to go back to`);
-  const late = keysOf(row, before).find(
-    (key) => key.evidence.revocationIntended !== undefined || key.evidence.compromised !== undefined,
-  );
-  if (late !== undefined)
-    throw new SelkieError(
-      'conflict',
-      `${late.selector} of ${domain} is ${late.evidence.compromised === undefined ? 'being revoked' : 'compromised'}: ask for a new rotation instead`,
-    );
-  const id = world.randomness.id();
-  const { algorithms, selectors } = before;
-  const next = selectors.reduce((each, selector) => withNewTurn(each, selector, work.now()), row);
+  const { row, rotation, aborted, to, reason } = considerReturn(work, order, content);
   await saveOrder(
     work,
     said(content, order),
-    begin(work, next, { id, kind: 'rollback', algorithms, selectors }, { ...order, reason }),
-    answering(work, order, content, id),
-    { rotation: id },
+    row,
+    answering(work, order, content, rotation),
+    aborted === undefined ? { rotation } : { aborted },
   );
   await wake(work);
-  work.report('step', `rollback to ${before.selectors.join(' + ')} requested: ${reason}`);
-  return { rotation: rotationOf(work.row, id), joined: false, row: work.row };
-};
-
-/** Not yet switched, or told to switch and not confirmed by every host. */
-const isUnderWay = (row: DomainRow): boolean => {
-  const last = row.rotations.at(-1);
-  return (
-    pendingRotation(row) !== undefined ||
-    (last !== undefined &&
-      last.aborted === undefined &&
-      keysOf(row, last).some(
-        (key) => dutyTurn(key).signIntended !== undefined && dutyTurn(key).active === undefined,
-      ))
+  work.report(
+    'step',
+    aborted === undefined
+      ? `rollback to ${to.join(' + ')} requested: ${reason}`
+      : `the rotation under way is given up: ${reason}`,
   );
+  return { rotation: rotationOf(work.row, rotation), joined: false, row: work.row };
 };
 
 /**

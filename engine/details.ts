@@ -27,10 +27,12 @@ const timesOf = (key: Key): Readonly<Record<string, string>> =>
 const keyDetail = (row: DomainRow, key: Key) => {
   const { stored, adopted, destroyed } = key.evidence;
   const publicKey = stored?.publicKey ?? adopted?.publicKey;
+  const nameServers = turnOf(key).proved?.servers;
   return {
     ...keyStatus(row, key),
     rotation: key.rotation,
     ...(publicKey === undefined ? {} : { publicKey }),
+    ...(nameServers === undefined ? {} : { nameServers }),
     ...(destroyed === undefined ? {} : { destroyed: formatInstant(destroyed.at) }),
     times: timesOf(key),
   };

@@ -1,22 +1,58 @@
 // What will happen if nothing goes wrong: the same planner, run on through a world in which every effect succeeds at
 // once and every host obeys. Waits are the real ones.
 
+import type { SupposedOrder } from '../contract/api.ts';
 import type { Action, Situation } from '../core/key/actions.ts';
 import { adopted } from '../core/key/adoption.ts';
 import type { DomainRow, HostView, Place } from '../core/key/evidence.ts';
 import { plan } from '../core/key/plan.ts';
-import { withEvidence, withRotation, withTurn } from '../core/key/row.ts';
+import { keyOf, withEvidence, withRotation, withTurn } from '../core/key/row.ts';
 import { selectorFor } from '../core/key/selector.ts';
 import { dutyTurn, keysOf } from '../core/key/state.ts';
-import { add, calendarDate, days, formatInstant, minutes } from '../core/time.ts';
+import { add, calendarDate, type Duration, days, formatInstant, minutes } from '../core/time.ts';
 import { openDomain } from './commands.ts';
+import { considerCompromise, considerReturn, considerRotation } from './orders.ts';
+import type { Work } from './work.ts';
 import type { Session, World } from './world.ts';
 
 export interface Foreseen {
   readonly at: string;
+  /** For programs; `does` says it to people. */
+  readonly do: Action['do'];
   readonly does: string;
   readonly selector?: string;
+  /** Of a switch: the keys that begin to sign, and those that end. */
+  readonly begins?: readonly string[];
+  readonly ends?: readonly string[];
 }
+
+/** An order that nobody gave yet: a forecast shows what would come of it. */
+export interface Supposed {
+  readonly order: SupposedOrder;
+  /** With `compromise`, and with `emergency` where one key is meant. */
+  readonly selector?: string;
+  readonly unsigned?: boolean;
+}
+
+/** The row as the order would leave it. @throws what the order itself would */
+const supposing = (work: Work, { order, selector, unsigned }: Supposed): DomainRow => {
+  const more = unsigned === undefined ? {} : { unsigned };
+  switch (order) {
+    case 'rotate':
+      return considerRotation(work, {}).row;
+    case 'emergency':
+      return considerRotation(work, {
+        kind: 'emergency',
+        ...(selector === undefined ? {} : { compromised: selector }),
+        ...more,
+      }).row;
+    case 'compromise':
+      return considerCompromise(work, selector ?? '', more).row;
+    case 'rollback':
+    case 'abort':
+      return considerReturn(work, {}, order).row;
+  }
+};
 
 /** Steps that a person wants to read; the others are on the way. */
 const told: ReadonlySet<Action['do']> = new Set([
@@ -34,6 +70,11 @@ const mostSteps = 20_000;
 
 /** Obedient hosts have applied every place. */
 const place: Place = { epoch: 1, n: 0 };
+
+/** A forecast asks no name server: as the last proof found it, or what a newcomer's zone at Route 53 has. */
+const negativeTtlOf = (row: DomainRow): Duration =>
+  row.keys.flatMap((key) => key.turns).findLast((turn) => turn.proved !== undefined)?.proved?.negativeTtl ??
+  minutes(15);
 
 /** The row after an action whose effect succeeded at once. */
 const after = (
@@ -53,7 +94,13 @@ const after = (
         ],
       };
     case 'adopt': {
-      const found = wanted.map((key) => ({ key, value: '', ttl: policy.ttl, servers: 1, negativeTtl }));
+      const found = wanted.map((key) => ({
+        key,
+        value: '',
+        ttl: policy.ttl,
+        servers: 1,
+        negativeTtl: negativeTtlOf(row),
+      }));
       return adopted(row, `forecast-${at}`, found, at, place);
     }
     case 'reserve': {
@@ -95,7 +142,9 @@ const after = (
     }
     case 'prove':
       if (action.shows === 'key')
-        return withTurn(row, action.selector, { proved: { at, servers: 1, negativeTtl } });
+        return withTurn(row, action.selector, {
+          proved: { at, servers: 1, negativeTtl: negativeTtlOf(row) },
+        });
       return withEvidence(
         row,
         action.selector,
@@ -149,10 +198,7 @@ const after = (
   }
 };
 
-/** What a newcomer's zone at Route 53 has; a forecast asks no name server. */
-const negativeTtl = minutes(15);
-
-const sentence = (action: Action): string => {
+const sentence = (action: Action, row: DomainRow): string => {
   switch (action.do) {
     case 'start':
       return `a ${action.kind} rotation starts`;
@@ -160,10 +206,15 @@ const sentence = (action: Action): string => {
       return 'the adopted keys are taken over';
     case 'publish':
       return `the record of ${action.selector} is published`;
-    case 'switch':
-      return action.stop.length === 0
-        ? 'hosts begin to sign'
-        : `hosts switch; ${action.stop.join(' + ')} drains`;
+    case 'switch': {
+      const stopped = action.stop.join(' + ');
+      if (action.stop.length === 0) return 'hosts begin to sign';
+      if (action.rotation === undefined) return `hosts stop signing with ${stopped}`;
+      // One that others may hold is not left to drain.
+      return action.stop.some((selector) => keyOf(row, selector)?.evidence.compromised !== undefined)
+        ? `hosts switch; ${stopped} stops`
+        : `hosts switch; ${stopped} drains`;
+    }
     case 'revoke':
       return `${action.selector} is revoked`;
     case 'remove':
@@ -175,12 +226,24 @@ const sentence = (action: Action): string => {
   }
 };
 
-/** @param horizon days from now  @throws not-found */
+const switched = (
+  row: DomainRow,
+  { rotation, stop }: Extract<Action, { do: 'switch' }>,
+): Pick<Foreseen, 'begins' | 'ends'> => ({
+  begins: row.rotations.find(({ id }) => id === rotation)?.selectors ?? [],
+  ends: stop,
+});
+
+/**
+ * @param horizon days from now  @param supposed an order to be given at this moment
+ * @throws not-found; conflict: the order could not be given
+ */
 export const forecast = async (
   world: World,
   session: Session,
   domain: string,
   horizon: number,
+  supposed?: Supposed,
 ): Promise<{ readonly domain: string; readonly events: readonly Foreseen[] }> => {
   const work = await openDomain(world, session, domain);
   const s = work.situation();
@@ -196,7 +259,7 @@ export const forecast = async (
   };
   const end = add(s.now, days(horizon));
   const events: Foreseen[] = [];
-  let row: DomainRow = { ...s.row, troubles: [] };
+  let row: DomainRow = { ...(supposed === undefined ? s.row : supposing(work, supposed)), troubles: [] };
   let now = s.now;
   for (let steps = 0; now <= end && steps < mostSteps; steps += 1) {
     const planned = plan({ ...s, row, now, hosts: [obedient] });
@@ -206,8 +269,10 @@ export const forecast = async (
       if (told.has(action.do))
         events.push({
           at: formatInstant(now),
-          does: sentence(action),
+          do: action.do,
+          does: sentence(action, row),
           ...('selector' in action ? { selector: action.selector } : {}),
+          ...(action.do === 'switch' ? switched(row, action) : {}),
         });
     }
     if (row !== before) continue;

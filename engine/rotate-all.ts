@@ -4,7 +4,8 @@
 
 import { SelkieError } from '../core/errors.ts';
 import { add, type Instant, milliseconds, minutes, seconds } from '../core/time.ts';
-import { openDomain, type RotationOrder, requestRotation } from './commands.ts';
+import { openDomain, requestRotation } from './commands.ts';
+import type { RotationOrder } from './orders.ts';
 import { inParallel } from './parallel.ts';
 import { type ZoneUnit, zoneUnits } from './units.ts';
 import type { Session, World } from './world.ts';

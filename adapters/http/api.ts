@@ -3,6 +3,7 @@
 
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
+import { etag } from 'hono/etag';
 import { limits } from '../../contract/manifest.ts';
 import { SelkieError } from '../../core/errors.ts';
 import openApi from '../../docs/openapi.json' with { type: 'json' };
@@ -34,6 +35,10 @@ export const createApi = (
       },
     }),
   );
+  // Whoever looks again and again is told in a few bytes that nothing is new: RFC 9110 §13.1.2.
+  app.use('/v1/domains/*', etag());
+  app.use('/v1/hosts', etag());
+  app.use('/v1/drift', etag());
   const edge = edgeOf(world, whoOf);
   app.route('/', domainRoutes(edge));
   app.route('/', hostRoutes(edge));

@@ -7,7 +7,9 @@ import {
   parseBody,
   reasonRequest,
   rotationRequest,
+  supposedOrders,
 } from '../../contract/api.ts';
+import { SelkieError } from '../../core/errors.ts';
 import { lowerName } from '../../core/names.ts';
 import { formatInstant } from '../../core/time.ts';
 import {
@@ -27,7 +29,7 @@ import {
   rotationsStatus,
 } from '../../engine/details.ts';
 import { domainHosts } from '../../engine/domain-hosts.ts';
-import { forecast } from '../../engine/forecast.ts';
+import { forecast, type Supposed } from '../../engine/forecast.ts';
 import { orderMany, type Which } from '../../engine/order-many.ts';
 import { rotationStatus, statusOf, statusOfAll } from '../../engine/status.ts';
 import { domainIn, type Edge, orderIn, pageAnswer, pageIn, wholeNumber } from './edge.ts';
@@ -56,6 +58,27 @@ const accepted = (
     ...(rotation === undefined ? {} : { rotation: rotationStatus(row, rotation) }),
   };
   return context.json(body, 202);
+};
+
+/** The order that a forecast is to suppose. @throws invalid */
+const supposedIn = (context: Context): Supposed | undefined => {
+  const { order: text, selector, unsigned = 'false' } = context.req.query();
+  const about = { ...(selector === undefined ? {} : { selector }), unsigned: unsigned === 'true' };
+  const order = supposedOrders.find((each) => each === text);
+  const wrong = (field: string, says: string): SelkieError => new SelkieError('invalid', says, { field });
+  if (text === undefined) {
+    if (selector !== undefined || about.unsigned) throw wrong('order', 'selector and unsigned go with order');
+    return undefined;
+  }
+  if (order === undefined) throw wrong('order', `order is one of ${supposedOrders.join(', ')}`);
+  if (unsigned !== 'true' && unsigned !== 'false') throw wrong('unsigned', 'unsigned is true or false');
+  const urgent = order === 'emergency' || order === 'compromise';
+  if (about.unsigned && !urgent) throw wrong('unsigned', 'unsigned goes with emergency and compromise');
+  if (selector !== undefined && !urgent)
+    throw wrong('selector', 'selector goes with emergency and compromise');
+  if (order === 'compromise' && selector === undefined)
+    throw wrong('selector', 'which key is compromised? Name its selector');
+  return { order, ...about };
 };
 
 const reading = (edge: Edge): Hono => {
@@ -87,7 +110,8 @@ const reading = (edge: Edge): Hono => {
   );
   app.get('/v1/domains/:domain/forecast', async (context) => {
     const horizon = wholeNumber(context.req.query('days'), 'days', days);
-    return context.json(await forecast(world, await session(), domainIn(context), horizon));
+    const supposed = supposedIn(context);
+    return context.json(await forecast(world, await session(), domainIn(context), horizon, supposed));
   });
   app.get('/v1/domains/:domain/hosts', async (context) =>
     context.json(await domainHosts(world, await session(), domainIn(context))),

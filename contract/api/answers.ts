@@ -55,6 +55,7 @@ const detailFields = {
   ...keyFields,
   rotation: says('The id of its rotation'),
   publicKey: maybe(says('p= of its record: base64')),
+  nameServers: maybe(z.int().check(z.describe('How many showed its record when it was proved'))),
   destroyed: maybe(time),
   times: z.record(z.string(), time).check(z.describe('When each thing that is known of it was so')),
 };
@@ -122,7 +123,9 @@ export const domain = z.strictObject({
   records: maybe(z.array(policyRecord)),
   next: z.array(z.string()).check(z.describe('Steps that would be done now')),
   blockedBy: z.array(blocked),
-  late: maybe(z.array(z.string()).check(z.describe('What should have been done by now'))),
+  late: maybe(
+    z.array(z.string()).check(z.describe('What takes longer than it should: a person should look')),
+  ),
   nextRotation: maybe(time),
   wakeAt: maybe(time),
 });
@@ -146,7 +149,18 @@ export const plan = z.strictObject({
 
 export const forecast = z.strictObject({
   domain: z.string(),
-  events: z.array(z.strictObject({ at: time, does: z.string(), selector: maybe(z.string()) })),
+  events: z.array(
+    z.strictObject({
+      at: time,
+      do: z.enum(['start', 'adopt', 'publish', 'switch', 'revoke', 'remove', 'destroy']),
+      does: says('The same for people'),
+      selector: maybe(z.string()),
+      begins: maybe(z.array(z.string()).check(z.describe('Of a switch: the keys that begin to sign'))),
+      ends: maybe(
+        z.array(z.string()).check(z.describe('Of a switch: the keys that hosts stop signing with')),
+      ),
+    }),
+  ),
 });
 
 export const ordered = z.strictObject({

@@ -2,6 +2,7 @@
 // the API judges what it is sent: JSON Schema 2020-12, by zod's own converter. Pure.
 
 import * as z from 'zod/mini';
+import { supposedOrders } from '../api.ts';
 import { limits } from '../manifest.ts';
 import { type Operation, operations, type QueryName, type SchemaName, schemas } from './operations.ts';
 
@@ -31,6 +32,22 @@ const pathParameters: Readonly<Record<string, object>> = {
   pool: { description: 'A pool of the fleet', schema: { type: 'string', maxLength: 253 } },
 };
 
+/** An order that a forecast supposes. */
+const supposed = {
+  order: {
+    description: 'Suppose that this were ordered now',
+    schema: { type: 'string', enum: supposedOrders },
+  },
+  selector: {
+    description: 'With order=compromise the key; with order=emergency where one key is meant',
+    schema: { type: 'string', maxLength: 63 },
+  },
+  unsigned: {
+    description: 'With order=compromise or emergency: revoke at once, though mail then goes unsigned',
+    schema: { type: 'string', enum: ['true', 'false'] },
+  },
+};
+
 const query = (name: QueryName, { bound }: Operation): object => {
   if (name === 'after')
     return {
@@ -39,6 +56,8 @@ const query = (name: QueryName, { bound }: Operation): object => {
       description: 'A cursor: next of the page before, or the target of its Link. Its form may change',
       schema: { type: 'string', minLength: 1 },
     };
+  if (name === 'order' || name === 'selector' || name === 'unsigned')
+    return { name, in: 'query', ...supposed[name] };
   return {
     name,
     in: 'query',

@@ -51,7 +51,7 @@ export const schemas = {
 export type SchemaName = keyof typeof schemas;
 
 /** A parameter of a query. */
-export type QueryName = 'after' | 'limit' | 'days';
+export type QueryName = 'after' | 'limit' | 'days' | 'order' | 'selector' | 'unsigned';
 
 export interface Operation {
   readonly method: 'get' | 'post' | 'delete';
@@ -196,10 +196,11 @@ export const operations: readonly Operation[] = [
     method: 'get',
     path: `${domain}/forecast`,
     id: 'getForecast',
-    says: 'What will happen if nothing goes wrong',
-    query: ['days'],
+    says: 'What will happen if nothing goes wrong; with order, if that were ordered now, which it is not by asking',
+    query: ['days', 'order', 'selector', 'unsigned'],
     bound: { usual: 120, most: 3_650 },
     answer: shown('Forecast'),
+    problems: [409],
   },
   {
     method: 'get',

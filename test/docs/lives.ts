@@ -4,7 +4,8 @@
 import { hasCode } from '../../core/errors.ts';
 import { keyRecordName } from '../../core/names.ts';
 import { days, hours } from '../../core/time.ts';
-import { type RotationOrder, requestRotation, rollBack } from '../../engine/commands.ts';
+import { requestRotation, rollBack } from '../../engine/commands.ts';
+import type { RotationOrder } from '../../engine/orders.ts';
 import { openSession } from '../../engine/world.ts';
 import { domain } from '../world/world.ts';
 import { type AfterWrite, type RecordedLife, record } from './recorded-life.ts';

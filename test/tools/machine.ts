@@ -87,6 +87,7 @@ export const tools = {
   'named-compilezone': { from: 'apt: bind9-utils', here: () => program('named-compilezone') !== undefined },
   pyyaml: { from: 'apt: python3-yaml', here: () => runs('python3', '-c', 'import yaml') },
   nsupdate: { from: 'apt: bind9-dnsutils', here: () => program('nsupdate') !== undefined },
+  chromium: { from: 'apt: chromium', here: () => program('chromium') !== undefined },
   dig: { from: 'apt: bind9-dnsutils', here: () => program('dig') !== undefined },
 } as const;
 

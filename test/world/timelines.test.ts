@@ -6,7 +6,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, describe, expect, test } from 'vitest';
 import type { Policy } from '../../core/policy.ts';
 import { days, hours, minutes, seconds } from '../../core/time.ts';
-import { abortRotation, type RotationOrder, requestRotation, rollBack } from '../../engine/commands.ts';
+import { abortRotation, requestRotation, rollBack } from '../../engine/commands.ts';
+import type { RotationOrder } from '../../engine/orders.ts';
 import { openSession } from '../../engine/world.ts';
 import { domain, type Simulation, simulate } from './world.ts';
 

@@ -1,0 +1,94 @@
+// The audit trail of a domain or a host: who ordered what, when, why, and what it changed. Newest first.
+
+import { useEffect, useState } from 'preact/hooks';
+import { ApiError, ask } from '../api.ts';
+import { Empty, Loading, Trouble } from '../parts.tsx';
+import type { AuditEvent, Trail as TrailPage } from '../types.ts';
+import { At, capital } from '../words.tsx';
+
+/** The API begins with the oldest; so many pages of a thousand are read. */
+const mostPages = 5;
+
+const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
+  typeof value === 'object' && value !== null && !Array.isArray(value);
+
+const shown = (value: unknown): string =>
+  value === undefined || value === null ? 'none' : typeof value === 'string' ? value : JSON.stringify(value);
+
+/** Where two values differ: `240128: standby → active`. */
+const differences = (before: unknown, after: unknown, at = ''): readonly string[] => {
+  if (isMap(before) && isMap(after))
+    return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((name) =>
+      differences(before[name], after[name], at === '' || at === 'keys' ? name : `${at} ${name}`),
+    );
+  return shown(before) === shown(after) ? [] : [`${at}: ${shown(before)} → ${shown(after)}`];
+};
+
+const Event = ({ event }: { event: AuditEvent }) => (
+  <li>
+    <div class="trail-head">
+      <strong>{capital(event.what)}</strong>
+      <span>by {event.who}</span>
+      <At at={event.at} />
+    </div>
+    {event.why === undefined ? null : <p>{event.why}</p>}
+    {differences(event.before, event.after).map((change) => (
+      <p key={change} class="quiet change">
+        {change}
+      </p>
+    ))}
+  </li>
+);
+
+/** @param version asked for anew when it changes */
+export const Trail = ({
+  path,
+  subject,
+  version,
+}: {
+  readonly path: string;
+  readonly subject: string;
+  readonly version: unknown;
+}) => {
+  const [events, setEvents] = useState<readonly AuditEvent[]>();
+  const [error, setError] = useState<ApiError>();
+  useEffect(() => {
+    let current = true;
+    const read = async (): Promise<void> => {
+      const found: AuditEvent[] = [];
+      let after = '';
+      for (let page = 0; page < mostPages; page += 1) {
+        const answer = await ask<TrailPage>(`${path}?limit=1000${after}`);
+        if (answer === undefined) break;
+        found.push(...answer.data.events);
+        if (answer.data.next === undefined) break;
+        after = `&after=${encodeURIComponent(answer.data.next)}`;
+      }
+      if (!current) return;
+      setEvents(found.toReversed());
+      setError(undefined);
+    };
+    read().catch((failure: unknown) => {
+      if (current) setError(failure instanceof ApiError ? failure : new ApiError(0, String(failure)));
+    });
+    return () => {
+      current = false;
+    };
+  }, [path, version]);
+  if (events === undefined)
+    return error === undefined ? <Loading what="the audit trail" /> : <Trouble error={error} old={false} />;
+  if (events.length === 0) return <Empty title="Nothing was ordered yet: all happened by schedule." />;
+  return (
+    <>
+      <Trouble error={error} old />
+      <ul class="trail">
+        {events.map((event) => (
+          <Event key={event.n} event={event} />
+        ))}
+      </ul>
+      <p class="quiet">
+        Each event bears the hash of the one before: <code>selkie audit verify {subject}</code> proves it.
+      </p>
+    </>
+  );
+};
