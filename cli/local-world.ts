@@ -100,7 +100,7 @@ const tokenOf = (dir: string): string => {
 };
 
 /** No role is taken on here: the zones are this machine's own. */
-const localZones = (fleet: Fleet): Fleet['zones'] =>
+export const localZones = (fleet: Fleet): Fleet['zones'] =>
   new Map([...fleet.zones].map(([name, { role: _role, ...zone }]) => [name, zone]));
 
 const servedHere = (fleet: Fleet): readonly string[] =>
@@ -149,6 +149,20 @@ const requireFleet = async (ledger: Ledger, fleet: Fleet): Promise<void> => {
   if (reasons.length > 0) throw new SelkieError('unsafe', refusalText(reasons));
 };
 
+/**
+ * One that came back from a backup has forgotten what was done since: the keys that hosts sign with by now, and the names that
+ * were used.
+ * @throws unsafe
+ */
+const requireInUse = async (ledger: Ledger, dir: string): Promise<void> => {
+  const { restored } = await ledger.head();
+  if (restored !== undefined)
+    throw new SelkieError(
+      'unsafe',
+      `${restored.says}. Bring it up to what the zones and the vault show, first to see, then to do it: selkie restore --dir ${dir} (docs/operations.md, Recovery drills)`,
+    );
+};
+
 const isEmpty = (file: string): boolean => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0;
 
 /**
@@ -162,7 +176,7 @@ const requireFiles = async (dir: string, ...files: readonly string[]): Promise<v
     if (isEmpty(file))
       throw new SelkieError(
         'unsafe',
-        `${file} is gone or empty, but ${vaultFolder(dir)} has the keys that it knew: restore it from a backup, or move ${dir} away to begin anew with other keys`,
+        `${file} is gone or empty, but ${vaultFolder(dir)} has the keys that it knew: restore it from a backup (docs/operations.md, Recovery drills), or move ${dir} away to begin anew with other keys`,
       );
 };
 
@@ -230,6 +244,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
     await requireFiles(dir, zoneFile, ledgerFile);
     const ledger = openSqliteLedger(ledgerFile, Date.now);
     closers.push(() => ledger.close());
+    await requireInUse(ledger, dir);
     await requireFleet(ledger, fleet);
     const zones = openZoneStore(zoneFile, servedHere(fleet));
     closers.push(() => zones.close());

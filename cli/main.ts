@@ -12,6 +12,7 @@ import { addImport } from './commands/import.ts';
 import { addAbort, addCompromise, addEmergency, addRollback, addRotate } from './commands/orders.ts';
 import { addPaste } from './commands/paste.ts';
 import { addRecord } from './commands/record.ts';
+import { addRestore } from './commands/restore.ts';
 import { addUp } from './commands/up.ts';
 import { connectionOptions } from './connection.ts';
 
@@ -59,6 +60,7 @@ for (const add of [
   addPaste,
   addRecord,
   addImport,
+  addRestore,
   addCost,
 ])
   add(program);

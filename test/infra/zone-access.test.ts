@@ -179,6 +179,7 @@ describe('large fleets', () => {
       Tick: '',
       Api: '',
       FleetGuard: '',
+      Restore: '',
       Reconcile: `<${zones?.[0]}.Arn>`,
     });
   });
