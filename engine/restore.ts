@@ -20,7 +20,7 @@ import { emptyRow, keyOf, recordName } from '../core/key/row.ts';
 import { parseSelector } from '../core/key/selector.ts';
 import { isServing } from '../core/key/state.ts';
 import type { FleetZone } from '../core/policy.ts';
-import { add, type Duration, formatInstant, type Instant, milliseconds } from '../core/time.ts';
+import { add, type Duration, formatInstant, type Instant, latest, milliseconds } from '../core/time.ts';
 import { auditedDomain } from './audit.ts';
 import { inParallel } from './parallel.ts';
 import type { DutyChange, Happening, TxtSet, Unit } from './ports.ts';
@@ -272,7 +272,8 @@ const requireQuiet = (
   if (since === undefined || proofs.size === 0) return;
   const longest = Math.max(wildcardTtl, ...[...proofs.values()].map(({ negativeTtl }) => negativeTtl));
   const quiet = add(since, milliseconds(options.stillFor + longest));
-  if (session.now() < quiet)
+  // Two readings of the ledger's clock may lie a moment apart.
+  if (latest(session.now(), since) < quiet)
     throw new SelkieError(
       'unavailable',
       `${domain}: caches may deny the record of ${[...proofs.keys()].join(', ')} until ${formatInstant(quiet)}: do it again then`,
@@ -381,7 +382,7 @@ export const restoreLedger = async (world: World, options: RestoreOptions): Prom
   const { apply, stillFor } = options;
   const begun = apply === undefined ? undefined : await world.ledger.beginRestore();
   const epoch = begun?.epoch ?? session.head.epoch + (waiting?.since === undefined ? 1 : 0);
-  if (begun !== undefined && session.now() < add(begun.since, stillFor)) {
+  if (begun !== undefined && latest(session.now(), begun.since) < add(begun.since, stillFor)) {
     const none = { domains: 0, takenBack: 0, says: [], failed: [] };
     return { ledger, applied: true, waitUntil: add(begun.since, stillFor), epoch, ...none, done: false };
   }

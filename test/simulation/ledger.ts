@@ -6,7 +6,15 @@ import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { add, type Instant } from '../../core/time.ts';
-import type { Commit, DriftReport, HostRow, Ledger, LedgerHead, LogEntry, RequestRow } from '../../engine/ports.ts';
+import type {
+  Commit,
+  DriftReport,
+  HostRow,
+  Ledger,
+  LedgerHead,
+  LogEntry,
+  RequestRow,
+} from '../../engine/ports.ts';
 
 export interface MemoryLedger extends Ledger {
   /** For whoever drives the world, never for whoever judges it. */
