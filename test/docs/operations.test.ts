@@ -98,7 +98,7 @@ describe('commands of ours', () => {
   test('settings that a drill names are all in docs/aws.md', () => {
     const aws = readFileSync(join(root, 'docs/aws.md'), 'utf8');
     const named = blocks('json').flatMap((text) => Object.keys(JSON.parse(text)));
-    for (const name of named) expect(aws).toMatch(new RegExp(`[`"]${name}[`"]`));
+    for (const name of named) expect(aws, name).toMatch(new RegExp(`[\x60"]${name}[\x60"]`));
   });
 });
 
