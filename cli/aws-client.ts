@@ -107,7 +107,7 @@ export const findOutput = async (
   const status = textOf(xml, 'StackStatus') ?? 'unknown';
   throw new SelkieError(
     'not-found',
-    `stack ${stack} in ${region} (${status}) has no output ${output}: ${status === 'CREATE_COMPLETE' || status === 'UPDATE_COMPLETE' ? 'it is no stack of Selkie, or an older one; name another with --stack' : 'see whether its deployment has ended well'}`,
+    `stack ${stack} in ${region} (${status}) has no output ${output}: ${status === 'CREATE_COMPLETE' || status === 'UPDATE_COMPLETE' ? 'it is no stack of Selkie; name another with --stack' : 'see whether its deployment has ended well'}`,
   );
 };
 
