@@ -100,11 +100,21 @@ const tokenOf = (dir: string): string => {
 };
 
 /** No role is taken on here: the zones are this machine's own. */
-export const localZones = (fleet: Fleet): Fleet['zones'] =>
+const localZones = (fleet: Fleet): Fleet['zones'] =>
   new Map([...fleet.zones].map(([name, { role: _role, ...zone }]) => [name, zone]));
 
-const servedHere = (fleet: Fleet): readonly string[] =>
+export const servedHere = (fleet: Fleet): readonly string[] =>
   [...fleet.zones.values()].filter(({ provider }) => provider !== 'manual').map(({ name }) => name);
+
+/** The fleet's zones, and who serves them. */
+export const zonesHere = (fleet: Fleet, dnsPort: number): Fleet['zones'] =>
+  new Map(
+    [...localZones(fleet)].map(([name, zone]) => [
+      name,
+      // What people change is out in the world, and only there.
+      zone.provider === 'manual' ? zone : { ...zone, nameServers: [`${loopback}:${dnsPort}`] },
+    ]),
+  );
 
 /** Where the agent looks for key records: all names are this machine's, unless people change some of the zones. */
 const whereRecordsAre = (fleet: Fleet, dnsPort: number): Readonly<Record<string, readonly string[]>> => {
@@ -127,13 +137,7 @@ const whereRecordsAre = (fleet: Fleet, dnsPort: number): Readonly<Record<string,
 const localFleet = (fleet: Fleet, dnsPort: number, agent: Agent, installed: number): Fleet => ({
   version: Math.max(fleet.version, Date.now(), installed + 1),
   pools: ['local'],
-  zones: new Map(
-    [...localZones(fleet)].map(([name, zone]) => [
-      name,
-      // What people change is out in the world, and only there.
-      zone.provider === 'manual' ? zone : { ...zone, nameServers: [`${loopback}:${dnsPort}`] },
-    ]),
-  ),
+  zones: zonesHere(fleet, dnsPort),
   domains: new Map([...fleet.domains].map(([name, domain]) => [name, { ...domain, pool: 'local' }])),
   hosts: new Map([[hostName, { ...agent.entry, pool: 'local' }]]),
   ...(fleet.force === undefined ? {} : { force: fleet.force }),

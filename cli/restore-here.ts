@@ -4,22 +4,27 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { createDnsObserver } from '../adapters/dns/observer.ts';
+import { createResolver } from '../adapters/dns/resolver.ts';
 import { startDnsServer } from '../adapters/dns/server.ts';
+import { createHandWriter } from '../adapters/hand/writer.ts';
 import { openBundleSigner } from '../adapters/local/bundle-signer.ts';
 import { openFileVault } from '../adapters/local/file-vault.ts';
+import { openHandChanges } from '../adapters/local/hand-changes.ts';
 import { openSqliteLedger } from '../adapters/local/ledger.ts';
 import { createLocalQueue } from '../adapters/local/queue.ts';
 import { openZoneStore } from '../adapters/local/zone-store.ts';
 import { createNodeKeys } from '../adapters/node-keys.ts';
 import { createHttpsTransport } from '../adapters/push/https-transport.ts';
 import { systemClock, systemRandomness } from '../adapters/system.ts';
+import { createZoneWriters } from '../adapters/zone-writers.ts';
 import { lockFolder } from '../agent/lock.ts';
 import { createSeals } from '../contract/seals.ts';
 import { hasCode, SelkieError } from '../core/errors.ts';
 import { milliseconds } from '../core/time.ts';
 import { restoreLedger } from '../engine/restore.ts';
+import type { World } from '../engine/world.ts';
 import { readFleet } from '../fleet/read.ts';
-import { localZones } from './local-world.ts';
+import { servedHere, zonesHere } from './local-world.ts';
 import type { RestorePass } from './restore.ts';
 
 const loopback = '127.0.0.1';
@@ -53,20 +58,28 @@ export const restoreHere = async ({
     );
     const ledger = openSqliteLedger(path, Date.now);
     closers.push(() => ledger.close());
-    const zones = openZoneStore(join(dir, 'zones.sqlite'), [...fleet.zones.keys()]);
+    const zones = openZoneStore(join(dir, 'zones.sqlite'), servedHere(fleet));
     closers.push(() => zones.close());
+    const asked = openHandChanges(join(dir, 'by-hand.sqlite'));
+    closers.push(() => asked.close());
     const dns = await startDnsServer({ host: loopback, port: 0, zones });
     closers.push(() => dns.close());
     const queue = createLocalQueue({});
     closers.push(() => queue.close());
     const { fleetVersion } = await ledger.head();
-    const world = {
+    const served = zonesHere(fleet, dns.port);
+    const observer = createDnsObserver();
+    const world: World = {
       clock: systemClock,
       randomness: systemRandomness,
       keys: createNodeKeys(),
       vault: openFileVault(join(dir, 'vault')),
-      writer: zones,
-      observer: createDnsObserver(),
+      writer: createZoneWriters(
+        zones,
+        createHandWriter({ observer, changes: asked, clock: systemClock, randomness: systemRandomness }),
+      ),
+      observer,
+      resolver: createResolver({ zones: served }),
       seals: createSeals(openBundleSigner(join(dir, 'bundle-key'))),
       transport: createHttpsTransport({ timeoutMs: 10_000 }),
       queue,
@@ -77,12 +90,7 @@ export const restoreHere = async ({
         ...fleet,
         version: Math.max(fleet.version, fleetVersion),
         pools: ['local'],
-        zones: new Map(
-          [...localZones(fleet)].map(([name, zone]) => [
-            name,
-            { ...zone, nameServers: [`${loopback}:${dns.port}`] },
-          ]),
-        ),
+        zones: served,
         domains: new Map([...fleet.domains].map(([name, domain]) => [name, { ...domain, pool: 'local' }])),
         hosts: new Map(),
       },

@@ -95,7 +95,7 @@ interface Seen {
 }
 
 interface SeenZone {
-  readonly sets: ReadonlyMap<string, TxtSet>;
+  at(name: string): Promise<TxtSet | undefined>;
   /** How long caches may hold a wildcard's answer for a name that has its own record by now. */
   readonly wildcardTtl: Duration;
 }
@@ -103,6 +103,9 @@ interface SeenZone {
 const listZone = async ({ writer }: World, zone: FleetZone): Promise<SeenZone> => {
   const sets = new Map<string, TxtSet>();
   let wildcardTtl = milliseconds(0);
+  const at = (name: string): Promise<TxtSet | undefined> => writer.lookup(zone, name);
+  // What people were asked for since the backup is forgotten, and nobody can list their zone: each name is looked up.
+  if (zone.provider === 'manual') return { at, wildcardTtl };
   await everyPage(
     async (page) => {
       const { sets: items, next } = await writer.list(zone, page);
@@ -114,7 +117,7 @@ const listZone = async ({ writer }: World, zone: FleetZone): Promise<SeenZone> =
       if (name.startsWith('*.')) wildcardTtl = milliseconds(Math.max(wildcardTtl, set.ttl));
     },
   );
-  return { sets, wildcardTtl };
+  return { at: async (name) => sets.get(name), wildcardTtl };
 };
 
 const takeStock = async (world: World): Promise<Seen> => {
@@ -171,10 +174,10 @@ const findOne = async (
   world: World,
   row: DomainRow,
   selector: string,
-  sets: SeenZone['sets'],
+  shown: SeenZone,
   seen: Seen,
 ): Promise<Found> => {
-  const set = sets.get(recordName(row, selector));
+  const set = await shown.at(recordName(row, selector));
   const secrets = seen.secrets.get(row.domain)?.get(selector) ?? [];
   const known = keyOf(row, selector);
   const evidence = known?.evidence.stored;
@@ -195,13 +198,13 @@ const findOne = async (
   };
 };
 
-const findAll = (world: World, row: DomainRow, { sets }: SeenZone, seen: Seen): Promise<readonly Found[]> => {
+const findAll = (world: World, row: DomainRow, shown: SeenZone, seen: Seen): Promise<readonly Found[]> => {
   const secrets = seen.secrets.get(row.domain) ?? new Map<string, readonly string[]>();
   const names = new Set([...row.keys.map(({ selector }) => selector), ...secrets.keys()]);
   // With no key of Selkie's, a domain's adopted keys are adopted again, by the planner.
   const adopted = names.size === 0 ? [] : (world.fleet.domains.get(row.domain)?.adopted ?? []);
   for (const { selector } of adopted) names.add(selector);
-  return inParallel(1, [...names], (selector) => findOne(world, row, selector, sets, seen));
+  return inParallel(1, [...names], (selector) => findOne(world, row, selector, shown, seen));
 };
 
 /** Looks at the name servers for the keys that are to sign, the newest of each type first. */
