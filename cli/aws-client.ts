@@ -47,10 +47,16 @@ const textOf = (xml: string, element: string): string | undefined => {
 };
 
 /**
- * The stack's output ApiUrl, by CloudFormation's DescribeStacks (Query protocol).
+ * An output of the stack, by CloudFormation's DescribeStacks (Query protocol).
+ * @param instead what may be told instead of asking, for where it is denied
  * @throws not-found: no such stack, or one without that output; denied; unavailable
  */
-const findApi = async (account: Account, stack: string): Promise<string> => {
+export const findOutput = async (
+  account: Account,
+  stack: string,
+  output: string,
+  instead = '',
+): Promise<string> => {
   const { region } = account;
   const suffix = region.startsWith('cn-') ? '.cn' : '';
   const url = new URL(
@@ -78,7 +84,7 @@ const findApi = async (account: Account, stack: string): Promise<string> => {
   }).catch((cause: unknown) => {
     throw new SelkieError(
       'unavailable',
-      `CloudFormation does not answer at ${url.host}: is ${region} a region, and this machine on the network? Or name the API with --api`,
+      `CloudFormation does not answer at ${url.host}: is ${region} a region, and this machine on the network?${instead}`,
       { cause },
     );
   });
@@ -89,22 +95,19 @@ const findApi = async (account: Account, stack: string): Promise<string> => {
     if (code === 'ValidationError' && says.includes('does not exist'))
       throw new SelkieError('not-found', `there is no stack ${stack} in ${region}: ${mend}`);
     if (code === 'AccessDenied' || code === 'AccessDeniedException')
-      throw new SelkieError(
-        'denied',
-        `${says} Grant cloudformation:DescribeStacks, or name the API with --api`,
-      );
+      throw new SelkieError('denied', `${says} Grant cloudformation:DescribeStacks.${instead}`);
     throw (
       credentialTrouble(code) ??
       new SelkieError('unavailable', `CloudFormation does not tell of stack ${stack}: ${code} ${says}`.trim())
     );
   }
-  const outputs = xml.split('<member>').filter((member) => textOf(member, 'OutputKey') === 'ApiUrl');
+  const outputs = xml.split('<member>').filter((member) => textOf(member, 'OutputKey') === output);
   const found = outputs.map((member) => textOf(member, 'OutputValue')).find((value) => value !== undefined);
   if (found !== undefined) return found;
   const status = textOf(xml, 'StackStatus') ?? 'unknown';
   throw new SelkieError(
     'not-found',
-    `stack ${stack} in ${region} (${status}) has no output ApiUrl: ${status === 'CREATE_COMPLETE' || status === 'UPDATE_COMPLETE' ? 'it is no stack of Selkie; name another with --stack' : 'see whether its deployment has ended well'}`,
+    `stack ${stack} in ${region} (${status}) has no output ${output}: ${status === 'CREATE_COMPLETE' || status === 'UPDATE_COMPLETE' ? 'it is no stack of Selkie; name another with --stack' : 'see whether its deployment has ended well'}`,
   );
 };
 
@@ -154,7 +157,7 @@ export const awsDoor = async ({ api, stack, profile, region }: AwsPlace): Promis
       { field: 'region' },
     );
   const account = await openAccount({ profile, region: gateway?.region ?? region });
-  const url = given ?? parseUrl(await findApi(account, stack));
+  const url = given ?? parseUrl(await findOutput(account, stack, 'ApiUrl', ' Or name the API with --api'));
   return {
     url: url.href.replace(/\/+$/, ''),
     sign: (request) => account.sign('execute-api', request),

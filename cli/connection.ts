@@ -26,7 +26,7 @@ export const connectionOptions = (): Option[] => [
 
 const stageForm = /^[a-z][a-z0-9-]{0,19}$/;
 
-const stackOf = ({ stage, stack }: Where): string => {
+export const stackOf = ({ stage, stack }: Where): string => {
   if (stage !== undefined && stack !== undefined)
     throw new SelkieError('invalid', '--stage and --stack both name a stack: leave one out');
   if (stage !== undefined && !stageForm.test(stage))

@@ -120,8 +120,18 @@ const tokenOf = (dir: string): string => knownAddress(dir)?.token ?? randomBytes
 const localZones = (fleet: Fleet): Fleet['zones'] =>
   new Map([...fleet.zones].map(([name, { role: _role, ...zone }]) => [name, zone]));
 
-const servedHere = (fleet: Fleet): readonly string[] =>
+export const servedHere = (fleet: Fleet): readonly string[] =>
   [...fleet.zones.values()].filter(({ provider }) => provider !== 'manual').map(({ name }) => name);
+
+/** The fleet's zones, and who serves them. */
+export const zonesHere = (fleet: Fleet, dnsPort: number): Fleet['zones'] =>
+  new Map(
+    [...localZones(fleet)].map(([name, zone]) => [
+      name,
+      // What people change is out in the world, and only there.
+      zone.provider === 'manual' ? zone : { ...zone, nameServers: [`${loopback}:${dnsPort}`] },
+    ]),
+  );
 
 /** Where the agent looks for key records: all names are this machine's, unless people change some of the zones. */
 const whereRecordsAre = (fleet: Fleet, dnsPort: number): Readonly<Record<string, readonly string[]>> => {
@@ -144,13 +154,7 @@ const whereRecordsAre = (fleet: Fleet, dnsPort: number): Readonly<Record<string,
 const localFleet = (fleet: Fleet, dnsPort: number, agent: Agent, installed: number): Fleet => ({
   version: Math.max(fleet.version, Date.now(), installed + 1),
   pools: ['local'],
-  zones: new Map(
-    [...localZones(fleet)].map(([name, zone]) => [
-      name,
-      // What people change is out in the world, and only there.
-      zone.provider === 'manual' ? zone : { ...zone, nameServers: [`${loopback}:${dnsPort}`] },
-    ]),
-  ),
+  zones: zonesHere(fleet, dnsPort),
   domains: new Map([...fleet.domains].map(([name, domain]) => [name, { ...domain, pool: 'local' }])),
   hosts: new Map([[hostName, { ...agent.entry, pool: 'local' }]]),
   ...(fleet.force === undefined ? {} : { force: fleet.force }),
@@ -166,6 +170,20 @@ const requireFleet = async (ledger: Ledger, fleet: Fleet): Promise<void> => {
   if (reasons.length > 0) throw new SelkieError('unsafe', refusalText(reasons));
 };
 
+/**
+ * One that came back from a backup has forgotten what was done since: the keys that hosts sign with by now, and the names that
+ * were used.
+ * @throws unsafe
+ */
+const requireInUse = async (ledger: Ledger, dir: string): Promise<void> => {
+  const { restored } = await ledger.head();
+  if (restored !== undefined)
+    throw new SelkieError(
+      'unsafe',
+      `${restored.says}. Bring it up to what the zones and the vault show, first to see, then to do it: selkie restore --dir ${dir} (docs/operations.md, Recovery drills)`,
+    );
+};
+
 const isEmpty = (file: string): boolean => (statSync(file, { throwIfNoEntry: false })?.size ?? 0) === 0;
 
 /**
@@ -179,7 +197,7 @@ const requireFiles = async (dir: string, ...files: readonly string[]): Promise<v
     if (isEmpty(file))
       throw new SelkieError(
         'unsafe',
-        `${file} is gone or empty, but ${vaultFolder(dir)} has the keys that it knew: restore it from a backup, or move ${dir} away to begin anew with other keys`,
+        `${file} is gone or empty, but ${vaultFolder(dir)} has the keys that it knew: restore it from a backup (docs/operations.md, Recovery drills), or move ${dir} away to begin anew with other keys`,
       );
 };
 
@@ -274,6 +292,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
     await requireFiles(dir, zoneFile, ledgerFile);
     const ledger = openSqliteLedger(ledgerFile, Date.now);
     closers.push(() => ledger.close());
+    await requireInUse(ledger, dir);
     await requireFleet(ledger, fleet);
     const zones = openZoneStore(zoneFile, servedHere(fleet));
     closers.push(() => zones.close());

@@ -27,7 +27,7 @@ export interface AuditEvent {
   readonly at: string;
   /** As the edge authenticated them: the ARN of an AWS identity, `local operator`, or `selkie` where nobody asked. */
   readonly who: string;
-  /** `rotate`, `emergency`, `abort`, `rollback`, `compromise`, `exclude`, `return`, `fence`, `force fleet`. */
+  /** `rotate`, `emergency`, `abort`, `rollback`, `compromise`, `exclude`, `return`, `fence`, `force fleet`, `restore`. */
   readonly what: string;
   readonly why?: string;
   /** What the order changed, as it was and as it is. */

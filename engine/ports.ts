@@ -424,6 +424,13 @@ export interface LedgerHead {
   readonly epoch: number;
   /** The newest fleet that was installed; 0 before the first. */
   readonly fleetVersion: number;
+  /**
+   * It came back from a backup, or stands in for one that is lost, and is not in use yet: nothing works on it but
+   * engine/restore.ts. `says` which, for people; `since` when it is being brought up.
+   */
+  readonly restored?: { readonly says: string; readonly since?: Instant };
+  /** Another ledger took its place, by this name: nothing works on it. */
+  readonly replacedBy?: string;
 }
 
 /**
@@ -456,8 +463,13 @@ export interface Ledger {
   head(): Promise<LedgerHead>;
   /** Sets the fleet's version, unless the ledger's is newer. @throws stale-fleet */
   installFleet(version: number): Promise<void>;
-  /** After a restore: the next epoch begins. Returns it. */
-  beginEpoch(): Promise<number>;
+  /**
+   * The next epoch begins, and from `since` on nothing works on the ledger but what brings it up. Until `endRestore`, again is
+   * the same: the same epoch and time.
+   */
+  beginRestore(): Promise<{ readonly epoch: number; readonly since: Instant }>;
+  /** The ledger is in use from now on. Again is the same. */
+  endRestore(): Promise<void>;
 
   domain(domain: string): Promise<DomainRow | undefined>;
   host(name: string): Promise<HostRow | undefined>;

@@ -54,9 +54,10 @@ export interface Session {
 const tolerableSkew = minutes(5);
 
 /**
+ * For what works on a ledger that is not in use: engine/restore.ts.
  * @throws unavailable: the clocks differ too much; stale-fleet: another deployment installed a newer fleet
  */
-export const openSession = async (world: World): Promise<Session> => {
+export const openSessionOnAny = async (world: World): Promise<Session> => {
   const head = await world.ledger.head();
   const started = world.clock.now();
   const skew = Math.max(between(head.at, started), between(started, head.at));
@@ -71,6 +72,26 @@ export const openSession = async (world: World): Promise<Session> => {
       `this process carries fleet version ${world.fleet.version}, the ledger has ${head.fleetVersion}: a newer deployment does the work`,
     );
   return { head, now: () => add(head.at, between(started, world.clock.now())) };
+};
+
+/**
+ * @throws unavailable: the clocks differ too much, or the ledger is not in use; stale-fleet: another deployment installed a
+ *   newer fleet
+ */
+export const openSession = async (world: World): Promise<Session> => {
+  const session = await openSessionOnAny(world);
+  const { restored, replacedBy } = session.head;
+  if (restored !== undefined)
+    throw new SelkieError(
+      'unavailable',
+      `${restored.says}: nothing works on it until it is brought up (selkie restore; docs/operations.md, Recovery drills). Hosts sign with the keys that they have`,
+    );
+  if (replacedBy !== undefined)
+    throw new SelkieError(
+      'unavailable',
+      `this ledger was replaced by ${replacedBy}, which knows more: deploy with "ledgerTable": "${replacedBy}" in cdk.json`,
+    );
+  return session;
 };
 
 /**

@@ -139,7 +139,8 @@ export const wire = (environment: Environment): Wired => {
     client: new DynamoDBClient({ maxAttempts: 4 }),
     table: needed(environment, 'SELKIE_TABLE'),
   };
-  const ledger = counting(createDynamoLedger(dynamo), 'ledger');
+  const lost = environment.SELKIE_LEDGER_LOST === 'true';
+  const ledger = counting(createDynamoLedger({ ...dynamo, lost }), 'ledger');
   const observer = createDnsObserver();
   const people = createHandWriter({
     observer,

@@ -1,11 +1,11 @@
 // What each function may do: one list of statements for each thing that it uses, and no action that its adapters do not
 // call. Route 53 has rules of its own: zone-access.ts.
 
-import { Stack } from 'aws-cdk-lib';
+import type { Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import type { Key } from 'aws-cdk-lib/aws-kms';
+import type { IKey } from 'aws-cdk-lib/aws-kms';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
-import type { Ledger } from './constructs/ledger.ts';
+import type { Ledger, NamedTable } from './constructs/ledger.ts';
 
 /** Reads rows, logs and what is due. */
 export const readLedger = ({ table, dueIndexArn }: Ledger): PolicyStatement[] => [
@@ -24,6 +24,10 @@ export const writeLedger = ({ table }: Ledger): PolicyStatement =>
     ],
     resources: [table.tableArn],
   });
+
+/** Notes in a ledger that another takes its place. */
+export const markReplaced = ({ tableArn }: NamedTable): PolicyStatement =>
+  new PolicyStatement({ actions: ['dynamodb:UpdateItem'], resources: [tableArn] });
 
 /** Receiving is granted by the event source. */
 export const sendUnits = (queue: Queue): PolicyStatement =>
@@ -50,8 +54,8 @@ export const signingConditions = {
   StringEquals: { 'kms:SigningAlgorithm': 'ECDSA_SHA_256', 'kms:MessageType': 'RAW' },
 };
 
-export const readSecrets = (key: Key, prefix: string): PolicyStatement[] => {
-  const stack = Stack.of(key);
+/** @param keys that encrypt them, or did */
+export const readSecrets = (stack: Stack, keys: readonly IKey[], prefix: string): PolicyStatement[] => {
   return [
     new PolicyStatement({
       actions: ['secretsmanager:GetSecretValue'],
@@ -59,7 +63,7 @@ export const readSecrets = (key: Key, prefix: string): PolicyStatement[] => {
     }),
     new PolicyStatement({
       actions: ['kms:Decrypt'],
-      resources: [key.keyArn],
+      resources: keys.map(({ keyArn }) => keyArn),
       conditions: throughSecretsManager(stack, prefix),
     }),
   ];
@@ -78,11 +82,11 @@ export interface Replication {
  * vault must hear that it is gone.
  */
 export const writeSecrets = (
-  key: Key,
+  stack: Stack,
+  key: IKey,
   prefix: string,
   { regions, multiRegion }: Replication,
 ): PolicyStatement[] => {
-  const stack = Stack.of(key);
   const resources = [secretsArn(stack, prefix)];
   const replicates = regions.length > 0;
   const tags = { 'aws:TagKeys': ['selkie:*'] };
@@ -123,7 +127,7 @@ export const writeSecrets = (
 };
 
 /** @param announced a key whose public half alone is asked for */
-export const signBundles = (key: Key, announced?: Key): PolicyStatement[] => [
+export const signBundles = (key: IKey, announced?: IKey): PolicyStatement[] => [
   new PolicyStatement({
     actions: ['kms:GetPublicKey'],
     resources: [key.keyArn, ...(announced === undefined ? [] : [announced.keyArn])],

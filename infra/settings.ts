@@ -11,6 +11,15 @@ export interface BundleKeys {
   readonly next?: number;
   /** Thumbprints (RFC 7638) of keys that hosts are to trust no more. */
   readonly retired: readonly string[];
+  /** Key 1 is this one, which the stack did not make: a replica in another region. */
+  readonly first?: string;
+}
+
+/** Which of the keys that encrypt secrets does so; those before it still decrypt. Numbered as bundle keys are. */
+export interface VaultKeys {
+  readonly current: number;
+  /** As of bundle keys. */
+  readonly first?: string;
 }
 
 export interface Settings {
@@ -25,6 +34,11 @@ export interface Settings {
   readonly multiRegion: boolean;
   readonly alarmEmail?: string;
   readonly bundleKeys: BundleKeys;
+  readonly vaultKeys: VaultKeys;
+  /** The table that a backup was restored to. */
+  readonly ledgerTable?: string;
+  /** An empty ledger stands in for one that is lost. */
+  readonly ledgerLost: boolean;
   /** How much of Route 53's quota of an account may be spent: 0.1 to 1. */
   readonly quotaShare?: number;
   /** Requests in a second that AWS grants the accounts, where that was raised. */
@@ -34,6 +48,7 @@ export interface Settings {
 }
 
 export const firstBundleKey: BundleKeys = { signing: 1, retired: [] };
+export const firstVaultKey: VaultKeys = { current: 1 };
 
 const bad = (name: string, value: unknown, wants: string): SelkieError =>
   new SelkieError('invalid', `-c ${name}=${String(value)}: ${wants}.`, { field: name });
@@ -73,6 +88,21 @@ const keyNumber = (name: string, value: unknown): number | undefined => {
   return number;
 };
 
+const keyArn = (name: string, value: unknown): { first?: string } => {
+  const arn = text(name, value);
+  if (arn === undefined) return {};
+  if (!/^arn:aws[a-z-]*:kms:[a-z0-9-]+:\d{12}:key\/[\w-]+$/.test(arn))
+    throw bad(name, value, 'it is the ARN of a KMS key, such as an output of the stack selkie-keys');
+  return { first: arn };
+};
+
+const tableName = (name: string, value: unknown): string | undefined => {
+  const table = text(name, value);
+  if (table !== undefined && !/^[\w.-]{3,255}$/.test(table))
+    throw bad(name, value, 'it is the name of a DynamoDB table, such as selkie-restored-1');
+  return table;
+};
+
 const bundleKeys = (get: (name: string) => unknown): BundleKeys => {
   const signing = keyNumber('bundleKey', get('bundleKey')) ?? 1;
   const next = keyNumber('bundleKeyNext', get('bundleKeyNext'));
@@ -92,7 +122,12 @@ const bundleKeys = (get: (name: string) => unknown): BundleKeys => {
         one,
         'it takes thumbprints (43 characters of base64url), with commas between; GET /v1/bundle-keys shows them as kid',
       );
-  return { signing, ...(next === undefined ? {} : { next }), retired };
+  return {
+    signing,
+    ...(next === undefined ? {} : { next }),
+    retired,
+    ...keyArn('bundleKeyArn', get('bundleKeyArn')),
+  };
 };
 
 /** A stack's name, so that names that CloudFormation makes from it still show which function's role it is. */
@@ -119,6 +154,7 @@ export const readSettings = (get: (name: string) => unknown): Settings => {
   const quotaShare = share('quotaShare', get('quotaShare'));
   const quotaRequests = rate('quotaRequests', get('quotaRequests'));
   const alarmEmail = text('alarmEmail', get('alarmEmail'));
+  const ledgerTable = tableName('ledgerTable', get('ledgerTable'));
   return {
     fleet: text('fleet', get('fleet')) ?? 'fleet.yaml',
     stackName,
@@ -127,6 +163,12 @@ export const readSettings = (get: (name: string) => unknown): Settings => {
     multiRegion: flag('multiRegion', get('multiRegion')),
     ...(alarmEmail === undefined ? {} : { alarmEmail }),
     bundleKeys: bundleKeys(get),
+    vaultKeys: {
+      current: keyNumber('vaultKey', get('vaultKey')) ?? 1,
+      ...keyArn('vaultKeyArn', get('vaultKeyArn')),
+    },
+    ...(ledgerTable === undefined ? {} : { ledgerTable }),
+    ledgerLost: flag('ledgerLost', get('ledgerLost')),
     ...(quotaShare === undefined ? {} : { quotaShare }),
     ...(quotaRequests === undefined ? {} : { quotaRequests }),
     ...(force === undefined ? {} : { force }),

@@ -9,6 +9,7 @@ import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { Construct } from 'constructs';
 import type { Fleet } from '../core/policy.ts';
 import {
+  markReplaced,
   readLedger,
   readSecrets,
   secretsArn,
@@ -28,8 +29,8 @@ import { Ledger } from './constructs/ledger.ts';
 import { Minute } from './constructs/minute.ts';
 import { Watch } from './constructs/watch.ts';
 import { WorkQueue } from './constructs/work-queue.ts';
-import { type BundleKeys, firstBundleKey } from './settings.ts';
-import { assumeRoles, recordAccess, zonesInUse } from './zone-access.ts';
+import { type BundleKeys, firstBundleKey, firstVaultKey, type VaultKeys } from './settings.ts';
+import { assumeRoles, listAccess, recordAccess, zonesInUse } from './zone-access.ts';
 
 export interface SelkieStackProps extends StackProps {
   readonly fleet: Fleet;
@@ -45,6 +46,12 @@ export interface SelkieStackProps extends StackProps {
   readonly multiRegion?: boolean;
   /** By default the first signs. */
   readonly bundleKeys?: BundleKeys;
+  /** By default the first encrypts. */
+  readonly vaultKeys?: VaultKeys;
+  /** The table that a backup was restored to; the stack's own by default. */
+  readonly ledgerTable?: string;
+  /** An empty ledger stands in for one that is lost: nothing begins in it before `selkie restore`. */
+  readonly ledgerLost?: boolean;
   /** How much of Route 53's quota may be spent: 0.1 to 1; 0.8 by default. */
   readonly quotaShare?: number;
   readonly quotaRequests?: number;
@@ -67,6 +74,9 @@ export class SelkieStack extends Stack {
       ephemeral = false,
       multiRegion = false,
       bundleKeys = firstBundleKey,
+      vaultKeys = firstVaultKey,
+      ledgerTable,
+      ledgerLost = false,
       quotaShare,
       quotaRequests,
       ...props
@@ -74,12 +84,19 @@ export class SelkieStack extends Stack {
   ) {
     super(scope, id, { description: 'Selkie: rotates DKIM keys', ...props });
     const secretPrefix = this.stackName;
-    const keys = new Keys(this, 'Keys', { secretPrefix, bundleKeys, multiRegion });
-    const ledger = new Ledger(this, 'Ledger', { ephemeral });
+    const keys = new Keys(this, 'Keys', { secretPrefix, bundleKeys, vaultKeys, multiRegion });
+    const ledger = new Ledger(this, 'Ledger', {
+      ephemeral,
+      ...(ledgerTable === undefined ? {} : { restored: ledgerTable }),
+    });
     const { queue, dead } = new WorkQueue(this, 'Work', { workerTimeout: reconcileTimeout });
     const layer = fleetLayer(this, 'Fleet', fleet);
+    // What another ledger stands in for is to be brought up before anything begins in it.
+    const standsIn: Record<string, string> =
+      ledgerLost || ledger.replaced !== undefined ? { SELKIE_LEDGER_LOST: 'true' } : {};
     const guard = new FleetGuard(this, 'Guard', {
       fleet,
+      table: ledger.table.tableName,
       edge: new Edge(this, 'FleetGuard', {
         root,
         fleet: layer,
@@ -96,6 +113,7 @@ export class SelkieStack extends Stack {
       fleet: layer,
       environment: {
         SELKIE_TABLE: ledger.table.tableName,
+        ...standsIn,
         SELKIE_QUEUE_URL: queue.queueUrl,
         SELKIE_SECRET_PREFIX: secretPrefix,
         SELKIE_SECRET_KEY: keys.secrets.keyArn,
@@ -132,8 +150,11 @@ export class SelkieStack extends Stack {
         ...readLedger(ledger),
         writeLedger(ledger),
         sendUnits(queue),
-        ...readSecrets(keys.secrets, secretPrefix),
-        ...writeSecrets(keys.secrets, secretPrefix, { regions: fleet.vault?.replicas ?? [], multiRegion }),
+        ...readSecrets(this, keys.secretsEver, secretPrefix),
+        ...writeSecrets(this, keys.secrets, secretPrefix, {
+          regions: fleet.vault?.replicas ?? [],
+          multiRegion,
+        }),
         ...signBundles(keys.bundles, keys.nextBundles),
       ],
     });
@@ -159,11 +180,29 @@ export class SelkieStack extends Stack {
         ...readLedger(ledger),
         writeLedger(ledger),
         sendUnits(queue),
-        ...readSecrets(keys.secrets, secretPrefix),
+        ...readSecrets(this, keys.secretsEver, secretPrefix),
         ...signBundles(keys.bundles, keys.nextBundles),
       ],
     });
-    guard.before(api);
+    const restore = edge('Restore', {
+      description: 'Selkie: brings a restored ledger up to the world, when an operator asks for it',
+      memorySize: 1_769,
+      timeout: Duration.minutes(15),
+      statements: [
+        ...readLedger(ledger),
+        writeLedger(ledger),
+        sendUnits(queue),
+        ...readSecrets(this, keys.secretsEver, secretPrefix),
+        ...(ledger.replaced === undefined ? [] : [markReplaced(ledger.replaced)]),
+      ],
+    });
+    restore.unscoped('Stock', ['secretsmanager:ListSecrets'], {
+      because:
+        'Secrets Manager lists all secrets or none. Values are not in a list; they are read below our prefix alone.',
+    });
+    if (ledger.replaced !== undefined)
+      restore.function.addEnvironment('SELKIE_TABLE_REPLACED', ledger.replaced.tableName);
+    guard.before(api, restore, ...this.allowLists(restore, fleet));
     const http = new HttpApi(this, 'Http', api.function);
     const watch = new Watch(this, 'Watch', {
       name: this.stackName,
@@ -176,7 +215,7 @@ export class SelkieStack extends Stack {
       ...(alarmEmail === undefined ? {} : { email: alarmEmail }),
     });
 
-    for (const { role } of [reconcile, api])
+    for (const { role } of [reconcile, api, restore])
       acknowledgeWildcard(
         role,
         secretsArn(this, secretPrefix),
@@ -189,6 +228,10 @@ export class SelkieStack extends Stack {
       description: 'Subscribe to it, or deploy with -c alarmEmail=ADDRESS',
     });
     new CfnOutput(this, 'TableName', { value: ledger.table.tableName });
+    new CfnOutput(this, 'RestoreFunction', {
+      value: restore.function.functionName,
+      description: 'For `selkie restore`',
+    });
     new CfnOutput(this, 'QueueUrl', { value: queue.queueUrl });
     for (const [name, key] of [
       ['BundleKeyArn', keys.bundles],
@@ -210,6 +253,35 @@ export class SelkieStack extends Stack {
     Tags.of(this).add('project', 'selkie', some);
     Tags.of(this).add('stage', stage, some);
     if (ephemeral) RemovalPolicies.of(this).destroy();
+  }
+
+  /** Reads the records of the fleet's zones, in whatever account, and changes none. */
+  private allowLists(edge: Edge, fleet: Fleet): readonly ManagedPolicy[] {
+    const own = zonesInUse(fleet).filter(({ role }) => role === undefined);
+    const { statements, wildcard } = listAccess(this, own);
+    const lists = statements.map((statement) => {
+      const policy = new ManagedPolicy(this, 'RestoreZones', {
+        description: 'Selkie: lists the records of the fleet',
+        statements: [statement],
+        roles: [edge.role],
+      });
+      if (wildcard !== undefined)
+        acknowledgeWildcard(
+          policy,
+          wildcard,
+          'The fleet has more zones than one statement names. What can be read is what the name servers answer to anybody.',
+        );
+      return policy;
+    });
+    const accounts = assumeRoles(fleet, lists.length).map(
+      (these, index) =>
+        new ManagedPolicy(this, `RestoreAccounts${index + 1}`, {
+          description: 'Selkie: roles of the accounts that other zones lie in, to read their records',
+          statements: [...these],
+          roles: [edge.role],
+        }),
+    );
+    return [...lists, ...accounts];
   }
 
   /** Where policies cannot name the zones one by one, the function takes on a role for each batch, narrowed to it. */

@@ -231,6 +231,25 @@ export const recordAccess = (
   );
 };
 
+/** For whoever reads the records of `zones`, all of one account, and changes none. */
+export const listAccess = (
+  scope: IConstruct,
+  zones: readonly FleetZone[],
+): { readonly statements: readonly PolicyStatement[]; readonly wildcard?: string } => {
+  const arn = (id: string): string =>
+    Stack.of(scope).formatArn({
+      service: 'route53',
+      region: '',
+      account: '',
+      resource: 'hostedzone',
+      resourceName: id,
+    });
+  if (zones.length === 0) return { statements: [] };
+  return zones.length <= zonesPerStatement
+    ? { statements: [listRecords(zones.map(({ id }) => arn(id)))] }
+    : { statements: [listRecords([arn('*')])], wildcard: arn('*') };
+};
+
 const assumeRole = ({ arn, externalId }: NonNullable<FleetZone['role']>): PolicyStatement =>
   new PolicyStatement({
     actions: ['sts:AssumeRole'],

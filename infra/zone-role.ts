@@ -55,10 +55,14 @@ class ZoneRoleStack extends Stack {
       description: 'Selkie: changes DKIM key records, by CREATE and DELETE of TXT',
       roleName: parts.at(-1) ?? '',
       path: parts.length === 1 ? '/' : `/${parts.slice(0, -1).join('/')}/`,
-      // By pattern, so that this role may be there first, and outlives a function's role that is made anew.
+      // Restore only reads, by a session policy. By pattern, so that this role may be there first, and outlives a function's role that is made anew.
       assumedBy: new AccountPrincipal(controlPlane).withConditions({
         StringEquals: { 'sts:ExternalId': role.externalId },
-        ArnLike: { 'aws:PrincipalArn': `arn:${Aws.PARTITION}:iam::${controlPlane}:role/${stack}-Reconcile*` },
+        ArnLike: {
+          'aws:PrincipalArn': ['Reconcile', 'Restore'].map(
+            (name) => `arn:${Aws.PARTITION}:iam::${controlPlane}:role/${stack}-${name}*`,
+          ),
+        },
       }),
     });
     const access = recordAccess(this, fleet, zones);

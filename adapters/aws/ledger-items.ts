@@ -1,7 +1,7 @@
 // How the ledger lies in its DynamoDB table: keys and items. Pure but for SHA-256.
 //
 //   pk                  sk                      attributes
-//   head                head                    epoch, fleetVersion
+//   head                head                    epoch, fleetVersion, table: where the ledger lives, restoring, replacedBy
 //   domain              the domain              version, body; zone, dueShard, dueAt where it has a wakeAt
 //   host                the host                version, body
 //   selector#DOMAIN     the selector            –

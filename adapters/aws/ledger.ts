@@ -20,8 +20,8 @@ import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { ledgerTable } from '../../core/table.ts';
-import { type Instant, latest } from '../../core/time.ts';
-import type { DriftReport, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
+import { type Instant, instant, latest } from '../../core/time.ts';
+import type { DriftReport, HostRow, Ledger, LedgerHead, LogEntry, RequestRow } from '../../engine/ports.ts';
 import { checkCommit } from '../commit.ts';
 import { toSelkieError } from './errors.ts';
 import { refusalOf, transactionOf } from './ledger-commit.ts';
@@ -86,9 +86,47 @@ export interface DynamoLedgerOptions {
   readonly client: DynamoDBClient;
   /** The table's name; `core/table.ts` says what its attributes and index are called. */
   readonly table: string;
+  /** An empty table stands in for a ledger that is lost, and nothing begins in it before it is brought up. */
+  readonly lost?: boolean;
 }
 
-export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledger => {
+/** Whether the table is one that nothing may work on: the head says in which table the ledger lives. */
+const stillOf = (
+  item: Item | undefined,
+  { table, lost = false }: DynamoLedgerOptions,
+): Pick<LedgerHead, 'restored' | 'replacedBy'> => {
+  const [since, home] = [numberOf(item, 'restoring'), item?.table?.S];
+  const stands = (says: string): Pick<LedgerHead, 'restored'> => ({
+    restored: { says, ...(since === undefined ? {} : { since: instant(since) }) },
+  });
+  if (home !== undefined && home !== table)
+    return stands(`the table ${table} was restored from a backup of ${home}`);
+  if (since !== undefined) return stands(`the table ${table} is being brought up`);
+  if (lost && home === undefined && numberOf(item, 'fleetVersion') === undefined)
+    return stands(`the table ${table} is empty, and stands in for a ledger that is lost`);
+  const by = item?.replacedBy?.S;
+  return by === undefined ? {} : { replacedBy: by };
+};
+
+/**
+ * Notes in a ledger that another takes its place, so that whoever still works on it stops. Asks for UpdateItem on that table.
+ * @throws not-found: the table is gone; unavailable, throttled, denied
+ */
+export const noteReplaced = ({ client, table }: DynamoLedgerOptions, by: string): Promise<void> =>
+  attempt(`noting in ${table} that ${by} takes its place`, async () => {
+    await client.send(
+      new UpdateItemCommand({
+        TableName: table,
+        Key: keys.head,
+        UpdateExpression: 'SET #by = :by',
+        ExpressionAttributeNames: { '#by': 'replacedBy' },
+        ExpressionAttributeValues: { ':by': { S: by } },
+      }),
+    );
+  });
+
+export const createDynamoLedger = (options: DynamoLedgerOptions): Ledger => {
+  const { client, table } = options;
   /** The latest time that this ledger has told. Servers differ: it never goes back here, and another worker's may. */
   let told: Instant | undefined;
 
@@ -141,7 +179,7 @@ export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledg
     },
   });
 
-  return {
+  const self: Ledger = {
     head: () =>
       attempt('reading the ledger’s head', async () => {
         const command = new GetItemCommand({ TableName: table, Key: keys.head, ConsistentRead: true });
@@ -158,6 +196,7 @@ export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledg
           at: told,
           epoch: numberOf(item, 'epoch') ?? 1,
           fleetVersion: numberOf(item, 'fleetVersion') ?? 0,
+          ...stillOf(item, options),
         };
       }),
 
@@ -168,10 +207,11 @@ export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledg
             new UpdateItemCommand({
               TableName: table,
               Key: keys.head,
-              UpdateExpression: 'SET #fleet = :version',
+              // Where it lives: a copy under another name is then known for one.
+              UpdateExpression: 'SET #fleet = :version, #home = if_not_exists(#home, :home)',
               ConditionExpression: 'attribute_not_exists(#fleet) OR #fleet <= :version',
-              ExpressionAttributeNames: { '#fleet': 'fleetVersion' },
-              ExpressionAttributeValues: { ':version': { N: String(version) } },
+              ExpressionAttributeNames: { '#fleet': 'fleetVersion', '#home': 'table' },
+              ExpressionAttributeValues: { ':version': { N: String(version) }, ':home': { S: table } },
             }),
           ),
         ),
@@ -183,24 +223,40 @@ export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledg
         );
     },
 
-    // An SDK retry after a lost answer may skip an epoch: all that counts is that it grows.
-    beginEpoch: () =>
-      attempt('beginning an epoch', async () => {
-        const { Attributes: item } = await patiently(() =>
+    beginRestore: async () => {
+      const { at } = await self.head();
+      // An SDK retry after a lost answer finds its own work.
+      await onCondition('beginning to bring the ledger up', () =>
+        patiently(() =>
           client.send(
             new UpdateItemCommand({
               TableName: table,
               Key: keys.head,
-              UpdateExpression: 'SET #epoch = if_not_exists(#epoch, :one) + :one',
-              ExpressionAttributeNames: { '#epoch': 'epoch' },
-              ExpressionAttributeValues: { ':one': { N: '1' } },
-              ReturnValues: 'UPDATED_NEW',
+              UpdateExpression: 'SET #epoch = if_not_exists(#epoch, :one) + :one, #since = :now',
+              ConditionExpression: 'attribute_not_exists(#since)',
+              ExpressionAttributeNames: { '#epoch': 'epoch', '#since': 'restoring' },
+              ExpressionAttributeValues: { ':one': { N: '1' }, ':now': { N: String(at) } },
+            }),
+          ),
+        ),
+      );
+      const { epoch, restored } = await self.head();
+      return { epoch, since: restored?.since ?? at };
+    },
+
+    endRestore: () =>
+      attempt('putting the ledger to use', async () => {
+        await patiently(() =>
+          client.send(
+            new UpdateItemCommand({
+              TableName: table,
+              Key: keys.head,
+              UpdateExpression: 'SET #home = :home REMOVE #since, #by',
+              ExpressionAttributeNames: { '#home': 'table', '#since': 'restoring', '#by': 'replacedBy' },
+              ExpressionAttributeValues: { ':home': { S: table } },
             }),
           ),
         );
-        const epoch = numberOf(item, 'epoch');
-        if (epoch === undefined) throw new SelkieError('unavailable', 'DynamoDB did not tell the new epoch');
-        return epoch;
       }),
 
     domain: async (domain) => bodyOf<DomainRow>(await get(keys.domain(domain), `domain ${domain}`)),
@@ -328,4 +384,5 @@ export const createDynamoLedger = ({ client, table }: DynamoLedgerOptions): Ledg
       );
     },
   };
+  return self;
 };

@@ -1,12 +1,23 @@
 // The ledger in one SQLite file (or in memory): the local default. Any number of processes of one machine may share the
-// file. It touches that file alone, and a clock that comes in.
+// file. It touches that file, a small one beside it, and a clock that comes in.
+//
+// `FILE.seen` says how many commits the ledger has had. One that has had fewer came back from a backup.
 
+import { readFileSync, writeFileSync } from 'node:fs';
 import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { instant } from '../../core/time.ts';
-import type { Commit, DriftReport, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
+import type {
+  Commit,
+  DriftReport,
+  HostRow,
+  Ledger,
+  LedgerHead,
+  LogEntry,
+  RequestRow,
+} from '../../engine/ports.ts';
 import { checkCommit, refusal } from '../commit.ts';
 import { openStore, toLedgerError, transaction } from './ledger-store.ts';
 
@@ -18,10 +29,13 @@ const parseAll = <T>(rows: readonly Row[]): T[] =>
   rows.map((row) => parse<T>(row)).filter((row) => row !== undefined);
 
 const statements = (db: DatabaseSync) => ({
-  head: db.prepare('SELECT epoch, fleet_version, latest FROM head'),
+  head: db.prepare('SELECT epoch, fleet_version, latest, commits, since FROM head, restore'),
   seeTime: db.prepare('UPDATE head SET latest = ?1 WHERE latest < ?1'),
   setFleet: db.prepare('UPDATE head SET fleet_version = ?1 WHERE fleet_version <= ?1'),
-  nextEpoch: db.prepare('UPDATE head SET epoch = epoch + 1 RETURNING epoch'),
+  nextEpoch: db.prepare('UPDATE head SET epoch = epoch + 1'),
+  beginRestore: db.prepare('UPDATE restore SET since = ? WHERE since IS NULL'),
+  endRestore: db.prepare('UPDATE restore SET since = NULL, commits = max(commits, ?)'),
+  committed: db.prepare('UPDATE restore SET commits = commits + 1 RETURNING commits'),
   domain: db.prepare('SELECT version, body FROM domain WHERE name = ?'),
   domains: db.prepare('SELECT body FROM domain WHERE name > ? ORDER BY name LIMIT ?'),
   putDomain: db.prepare('INSERT OR REPLACE INTO domain VALUES (?, ?, ?, ?, ?)'),
@@ -57,6 +71,32 @@ const head = (sql: Statements) => {
     epoch: Number(row?.epoch),
     fleetVersion: Number(row?.fleet_version),
     latest: Number(row?.latest),
+    commits: Number(row?.commits),
+    since: row?.since === null ? undefined : instant(Number(row?.since)),
+  };
+};
+
+/** How many commits were seen, by a file that no backup of the ledger brings back. */
+const seenCommits = (path: string) => {
+  const file = path === ':memory:' ? undefined : `${path}.seen`;
+  return {
+    read: (): number => {
+      if (file === undefined) return 0;
+      try {
+        const n = Number(readFileSync(file, 'utf8'));
+        return Number.isSafeInteger(n) ? n : 0;
+      } catch {
+        return 0;
+      }
+    },
+    note: (n: number): void => {
+      if (file === undefined) return;
+      try {
+        writeFileSync(file, `${n}\n`, { mode: 0o600 });
+      } catch {
+        // A full disk: the next commit notes it.
+      }
+    },
   };
 };
 
@@ -112,6 +152,19 @@ const write = (sql: Statements, commit: Commit): void => {
 export const openSqliteLedger = (path: string, now: () => number): Ledger & { close(): void } => {
   const db = openStore(path);
   const sql = statements(db);
+  const seen = seenCommits(path);
+  const before = seen.read();
+
+  const restoredOf = ({ commits, since }: ReturnType<typeof head>): Pick<LedgerHead, 'restored'> => {
+    if (since !== undefined) return { restored: { says: `the ledger ${path} is being brought up`, since } };
+    return commits < before
+      ? {
+          restored: {
+            says: `the ledger ${path} came back from a backup: ${before - commits} writes are missing`,
+          },
+        }
+      : {};
+  };
 
   /** SQLite answers at once; a failure becomes a rejection, and an error of ours. */
   const answer = async <T>(work: () => T): Promise<T> => {
@@ -127,8 +180,9 @@ export const openSqliteLedger = (path: string, now: () => number): Ledger & { cl
       answer(() =>
         transaction(db, () => {
           sql.seeTime.run(Math.floor(now()));
-          const { epoch, fleetVersion, latest } = head(sql);
-          return { at: instant(latest), epoch, fleetVersion };
+          const row = head(sql);
+          const { epoch, fleetVersion, latest } = row;
+          return { at: instant(latest), epoch, fleetVersion, ...restoredOf(row) };
         }),
       ),
 
@@ -141,7 +195,19 @@ export const openSqliteLedger = (path: string, now: () => number): Ledger & { cl
           );
       }),
 
-    beginEpoch: () => answer(() => Number(sql.nextEpoch.get()?.epoch)),
+    beginRestore: () =>
+      answer(() =>
+        transaction(db, () => {
+          sql.seeTime.run(Math.floor(now()));
+          if (sql.beginRestore.run(head(sql).latest).changes > 0) sql.nextEpoch.run();
+          const { epoch, latest, since } = head(sql);
+          return { epoch, since: since ?? instant(latest) };
+        }),
+      ),
+    endRestore: () =>
+      answer(() => {
+        sql.endRestore.run(before);
+      }),
 
     domain: (domain) => answer(() => parse<DomainRow>(sql.domain.get(domain))),
     host: (name) => answer(() => parse<HostRow>(sql.host.get(name))),
@@ -182,10 +248,13 @@ export const openSqliteLedger = (path: string, now: () => number): Ledger & { cl
     commit: (commit) =>
       answer(() => {
         checkCommit(commit);
-        transaction(db, () => {
+        const commits = transaction(db, () => {
           check(sql, commit);
           write(sql, commit);
+          return Number(sql.committed.get()?.commits);
         });
+        // Not while it is brought up: what is missing is missing until then.
+        if (commits > before) seen.note(commits);
       }),
 
     nextPlace: (pool) => answer(() => ({ epoch: head(sql).epoch, n: Number(sql.last.get(pool)?.n) + 1 })),

@@ -153,6 +153,8 @@ export interface DomainRow {
   readonly records?: readonly PolicyRecord[];
   /** The domain is no longer in the fleet file. */
   readonly vanished?: At;
+  /** When the row was last brought up after its ledger was restored, and in which epoch. */
+  readonly restored?: At & { readonly epoch: number };
   /** When a worker should look again; absent: nothing to do until somebody asks. */
   readonly wakeAt?: Instant;
   /** The last event of the domain's audit trail; absent: nobody has ordered anything. */

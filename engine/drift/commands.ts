@@ -35,12 +35,21 @@ export const deleteRecordCommand = (zone: FleetZone, name: string, set: TxtSet):
   }
 };
 
-/** A secret that is one key's: `NAME#VERSION`, as the vault in Secrets Manager refers to it. */
-const ownSecret = /^([A-Za-z0-9/_+=.@-]{1,512})#[A-Za-z0-9-]{8,64}$/;
+/** A secret as the vault in Secrets Manager refers to it: one key's is `NAME#VERSION`, one that keys share `NAME#DOMAIN/SELECTOR`. */
+const reference = /^([A-Za-z0-9/_+=.@-]{1,512})#(?:[A-Za-z0-9-]{8,64}|([a-z0-9._-]+\/[a-z0-9._-]+))$/;
 
-/** Schedules a secret for deletion; until then it can be restored. Undefined where the reference is none of Secrets Manager's. */
+/** The secret that a key shares with others; undefined where it has one of its own, or the reference is none of Secrets Manager's. */
+export const sharedSecret = (secret: string): string | undefined => {
+  const [, name, key] = reference.exec(secret) ?? [];
+  return key === undefined ? undefined : name;
+};
+
+/**
+ * Schedules a secret for deletion, with all that is in it; until then it can be restored. Undefined where the reference is none of
+ * Secrets Manager's.
+ */
 export const deleteSecretCommand = (secret: string): string | undefined => {
-  const name = ownSecret.exec(secret)?.[1];
+  const name = reference.exec(secret)?.[1];
   return name === undefined
     ? undefined
     : `aws secretsmanager delete-secret --secret-id ${quoted(name)} --recovery-window-in-days 30`;

@@ -8,7 +8,7 @@ import { silence } from '../health.ts';
 import { inParallel } from '../parallel.ts';
 import type { HostRow, Inventory, StoredSecret, Unit } from '../ports.ts';
 import { isInstalled, newHostRow, openSession, type Session, type World } from '../world.ts';
-import { deleteSecretCommand } from './commands.ts';
+import { deleteSecretCommand, sharedSecret } from './commands.ts';
 import { addFindings, type Found, openReport } from './report.ts';
 
 /** Zones whose audits are sent at once, and when the next are: an account has five requests a second for everything. */
@@ -111,17 +111,40 @@ const isWanted = (row: DomainRow | undefined, { selector, secret }: StoredSecret
   return stored.secret === secret || now < add(reserved.at, secretGrace);
 };
 
-const orphanSecret = (stored: StoredSecret): Found => {
-  const command = deleteSecretCommand(stored.secret);
-  return {
+/** @param beside how many keys of the same secret are wanted: one key of a secret cannot be deleted alone */
+const orphanSecret = (stored: StoredSecret, beside: number): Found => {
+  const shares = sharedSecret(stored.secret);
+  const about = {
     kind: 'secret-orphan',
-    level: 'alarm',
     name: stored.secret,
     domain: stored.domain,
     selector: stored.selector,
-    says: `the secret ${stored.secret} holds a private key of ${stored.domain} (${stored.selector}) that the ledger does not know, or no longer wants. ${command === undefined ? 'Delete it from the vault.' : 'Delete it:'}`,
+  } as const;
+  const says = `the secret ${stored.secret} holds a private key of ${stored.domain} (${stored.selector}) that the ledger does not know, or no longer wants.`;
+  if (shares !== undefined && beside > 0)
+    return {
+      ...about,
+      level: 'note',
+      says: `${says} ${beside === 1 ? 'Another key of that secret is' : `${beside} other keys of that secret are`} wanted, so it stays for now; nothing signs with it. Rotations move them elsewhere, and the audit after the last gives the command to delete the secret.`,
+    };
+  const command = deleteSecretCommand(stored.secret);
+  return {
+    ...about,
+    level: 'alarm',
+    says: `${says} ${command === undefined ? 'Delete it from the vault.' : shares === undefined ? 'Delete it:' : 'No key of that secret is wanted. Delete it:'}`,
     ...(command === undefined ? {} : { command }),
   };
+};
+
+/** Of one page, which holds a secret with all of its keys. */
+const orphans = (all: readonly StoredSecret[], unwanted: readonly StoredSecret[]): readonly Found[] => {
+  const wanted = new Map<string, number>();
+  const gone = new Set(unwanted);
+  for (const one of all) {
+    const shares = sharedSecret(one.secret);
+    if (shares !== undefined && !gone.has(one)) wanted.set(shares, (wanted.get(shares) ?? 0) + 1);
+  }
+  return unwanted.map((one) => orphanSecret(one, wanted.get(sharedSecret(one.secret) ?? '') ?? 0));
 };
 
 const auditSecrets = async (
@@ -146,7 +169,7 @@ const auditSecrets = async (
       isWanted(await rowOf(secret.domain), secret, now) ? [] : [secret],
     );
     compared += page.secrets.length;
-    found.push(...unwanted.flat().map(orphanSecret));
+    found.push(...orphans(page.secrets, unwanted.flat()));
     next = page.next;
     if (next === undefined) return { found, compared };
   }

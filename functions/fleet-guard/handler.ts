@@ -46,8 +46,14 @@ export const judge = async (
   question: Question,
 ): Promise<Verdict> => {
   if (question.type === 'Delete') return { Status: 'SUCCESS' };
+  const { fleetVersion, replacedBy } = await ledger.head();
+  // A deployment without its setting would go back to a ledger that has forgotten what was done since.
+  if (replacedBy !== undefined)
+    return {
+      Status: 'FAILED',
+      Reason: `the table of this deployment was replaced by ${replacedBy}, which knows more: put "ledgerTable": "${replacedBy}" into cdk.json`,
+    };
   // Installed already: a deployment rolls back, whether this function was rolled back before it or not, and must be able to.
-  const { fleetVersion } = await ledger.head();
   if (question.version <= fleetVersion) return { Status: 'SUCCESS' };
   if (question.version !== fleet.version)
     return {

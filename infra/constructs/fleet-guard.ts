@@ -12,6 +12,8 @@ export interface FleetGuardProps {
   /** Of functions/fleet-guard/handler.ts, with the new fleet's layer, SELKIE_TABLE, SELKIE_FLEET and `readLedger`. Its timeout: `FleetGuard.timeout`. */
   readonly edge: Edge;
   readonly fleet: Fleet;
+  /** The ledger's. */
+  readonly table: string;
 }
 
 export class FleetGuard extends Construct {
@@ -20,7 +22,7 @@ export class FleetGuard extends Construct {
 
   private readonly check: CustomResource;
 
-  constructor(scope: Construct, id: string, { edge, fleet }: FleetGuardProps) {
+  constructor(scope: Construct, id: string, { edge, fleet, table }: FleetGuardProps) {
     super(scope, id);
     this.check = new CustomResource(this, 'Check', {
       resourceType: 'Custom::SelkieFleet',
@@ -31,6 +33,7 @@ export class FleetGuard extends Construct {
       properties: {
         Fleet: createHash('sha256').update(compileFleet(fleet)).digest('hex'),
         Version: String(fleet.version),
+        Table: table,
         ...(fleet.force === undefined ? {} : { Force: fleet.force.reason }),
       },
     });

@@ -49,7 +49,7 @@ const looks: Readonly<
   },
   CallsThrottled: {
     runbook: 'calls-throttled',
-    says: 'AWS has refused calls as too many for half an hour.',
+    says: 'AWS has refused calls as too many for half an hour, or our share of a quota is spent.',
     statistic: 'sum',
     period: Duration.minutes(15),
     periods: 2,

@@ -4,15 +4,16 @@
 
 import { RemovalPolicy, Stack } from 'aws-cdk-lib';
 import { AccountRootPrincipal, PolicyDocument, PolicyStatement } from 'aws-cdk-lib/aws-iam';
-import { Key, KeySpec, KeyUsage } from 'aws-cdk-lib/aws-kms';
+import { type IKey, Key, KeySpec, KeyUsage } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
 import { signingConditions, throughSecretsManager } from '../access.ts';
-import type { BundleKeys } from '../settings.ts';
+import type { BundleKeys, VaultKeys } from '../settings.ts';
 
 export interface KeysProps {
   /** Begins the names of the secrets that the first key may encrypt. */
   readonly secretPrefix: string;
   readonly bundleKeys: BundleKeys;
+  readonly vaultKeys: VaultKeys;
   /** May be replicated to other regions. KMS refuses to change it later. */
   readonly multiRegion: boolean;
 }
@@ -62,41 +63,67 @@ export const keyPolicy = (actions: string[], conditions: Record<string, unknown>
   });
 };
 
+/** Keys 1 to `most`; the first may be one that stands already. A former key stays too: one that came back would be another. */
+const numbered = (
+  scope: Construct,
+  most: number,
+  first: string | undefined,
+  make: (number: number) => IKey,
+): readonly IKey[] =>
+  Array.from({ length: most }, (_, index) =>
+    index === 0 && first !== undefined ? Key.fromKeyArn(scope, 'First', first) : make(index + 1),
+  );
+
+const one = (keys: readonly IKey[], number: number): IKey => {
+  const key = keys[number - 1];
+  if (key === undefined) throw new Error(`keys are numbered from 1, not ${number}`);
+  return key;
+};
+
 export class Keys extends Construct {
   /** Encrypts the secrets that hold private DKIM keys. */
-  readonly secrets: Key;
+  readonly secrets: IKey;
+  /** Those that did, and it: each may be needed to read a secret. */
+  readonly secretsEver: readonly IKey[];
   /** Signs manifests with ES256: RFC 7518 §3.4. */
-  readonly bundles: Key;
+  readonly bundles: IKey;
   /** Announced to the hosts: the next that signs. */
-  readonly nextBundles: Key | undefined;
+  readonly nextBundles: IKey | undefined;
 
-  constructor(scope: Construct, id: string, { secretPrefix, bundleKeys, multiRegion }: KeysProps) {
+  constructor(scope: Construct, id: string, { secretPrefix, bundleKeys, vaultKeys, multiRegion }: KeysProps) {
     super(scope, id);
     const common = { ...(multiRegion ? { multiRegion } : {}), removalPolicy: RemovalPolicy.RETAIN };
-    this.secrets = new Key(this, 'Secrets', {
-      ...common,
-      description: 'Selkie: encrypts the private DKIM keys in Secrets Manager',
-      enableKeyRotation: true,
-      policy: keyPolicy(
-        ['kms:Decrypt', 'kms:GenerateDataKey'],
-        throughSecretsManager(Stack.of(this), secretPrefix),
-      ),
-    });
-    const { signing, next } = bundleKeys;
-    // A retired key stays too: one that left and came back under its number would be another key.
-    const numbered = Array.from({ length: Math.max(signing, next ?? 0) }, (_, index) => {
-      const number = index + 1;
-      return new Key(this, number === 1 ? 'Bundles' : `Bundles${number}`, {
-        ...common,
-        description: `Selkie: signs the bundles that mail hosts receive (key ${number})`,
-        keySpec: KeySpec.ECC_NIST_P256,
-        keyUsage: KeyUsage.SIGN_VERIFY,
-        policy: keyPolicy(['kms:Sign'], signingConditions),
-      });
-    });
-    const bundles = numbered[signing - 1];
-    if (bundles === undefined) throw new Error(`bundle keys are numbered from 1, not ${signing}`);
-    this.bundles = bundles;
-    this.nextBundles = next === undefined ? undefined : numbered[next - 1];
+    this.secretsEver = numbered(
+      new Construct(this, 'ImportedSecrets'),
+      vaultKeys.current,
+      vaultKeys.first,
+      (number) =>
+        new Key(this, number === 1 ? 'Secrets' : `Secrets${number}`, {
+          ...common,
+          description: `Selkie: encrypts the private DKIM keys in Secrets Manager${number === 1 ? '' : ` (key ${number})`}`,
+          enableKeyRotation: true,
+          policy: keyPolicy(
+            ['kms:Decrypt', 'kms:GenerateDataKey'],
+            throughSecretsManager(Stack.of(this), secretPrefix),
+          ),
+        }),
+    );
+    this.secrets = one(this.secretsEver, vaultKeys.current);
+    const { signing, next, first } = bundleKeys;
+    const bundles = numbered(
+      new Construct(this, 'ImportedBundles'),
+      Math.max(signing, next ?? 0),
+      first,
+      (number) =>
+        new Key(this, number === 1 ? 'Bundles' : `Bundles${number}`, {
+          ...common,
+          description: `Selkie: signs the bundles that mail hosts receive (key ${number})`,
+          keySpec: KeySpec.ECC_NIST_P256,
+          keyUsage: KeyUsage.SIGN_VERIFY,
+          policy: keyPolicy(['kms:Sign'], signingConditions),
+        }),
+    );
+    this.bundles = one(bundles, signing);
+    this.nextBundles = next === undefined ? undefined : one(bundles, next);
   }
 }

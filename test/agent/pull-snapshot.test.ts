@@ -169,7 +169,8 @@ describe('a snapshot of three parts over pulls', () => {
       if (snapshot?.part === 3) throw new Error('the power fails');
     };
     await expect(pull()).rejects.toThrow();
-    await world.ledger.beginEpoch();
+    await world.ledger.beginRestore();
+    await world.ledger.endRestore();
     before = () => {};
     given = [];
     expect(await pull()).toBe(3);

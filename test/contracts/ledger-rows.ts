@@ -164,6 +164,7 @@ export const wholeDomain: Whole<DomainRow> = {
       deletionInSync: { at: t(49) },
     },
   ],
+  restored: { at: t(50), epoch: 2 },
   vanished: { at: t(50) },
   wakeAt: t(60),
   audit: { n: 7, hash: 'ab'.repeat(32) },

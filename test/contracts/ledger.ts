@@ -105,23 +105,34 @@ export const ledgerContract = (name: string, make: () => Promise<LedgerUnderTest
       });
     });
 
-    describe('beginEpoch', () => {
-      test('returns the next, that the head then tells; the fleet stays', async () => {
+    describe('a restore', () => {
+      test('begins the next epoch and stands still, again the same, until it ends; the fleet stays', async () => {
         await ledger.installFleet(5);
-        expect(await ledger.beginEpoch()).toBe(2);
-        expect(await other.beginEpoch()).toBe(3);
-        expect(await ledger.head()).toMatchObject({ epoch: 3, fleetVersion: 5 });
+        const { at } = await ledger.head();
+        const begun = await ledger.beginRestore();
+        expect(begun.epoch).toBe(2);
+        expect(begun.since).toBeGreaterThanOrEqual(at);
+        expect(await other.beginRestore()).toEqual(begun);
+        const { restored, ...head } = await other.head();
+        expect(head).toMatchObject({ epoch: 2, fleetVersion: 5 });
+        expect(restored).toEqual({ says: expect.any(String), since: begun.since });
+        await other.endRestore();
+        await ledger.endRestore();
+        const { at: _, ...after } = await ledger.head();
+        expect(after).toEqual({ epoch: 2, fleetVersion: 5 });
+        expect((await ledger.beginRestore()).epoch).toBe(3);
       });
 
       test('in an empty ledger too, and a fleet may follow', async () => {
-        expect(await ledger.beginEpoch()).toBe(2);
+        expect((await ledger.beginRestore()).epoch).toBe(2);
         await ledger.installFleet(4);
+        await ledger.endRestore();
         expect(await ledger.head()).toMatchObject({ epoch: 2, fleetVersion: 4 });
       });
 
       test('the next places bear it, and their numbers go on', async () => {
         await ledger.commit(append('main', logEntry(1)));
-        await ledger.beginEpoch();
+        await ledger.beginRestore();
         expect(await other.nextPlace('main')).toEqual({ epoch: 2, n: 2 });
         expect(await other.nextPlace('fresh')).toEqual({ epoch: 2, n: 1 });
         await other.commit(append('main', logEntry(2, 2)));
@@ -133,7 +144,7 @@ export const ledgerContract = (name: string, make: () => Promise<LedgerUnderTest
 
       test('a place of the epoch before is refused: its worker does not know of the restore', async () => {
         const place = await ledger.nextPlace('main');
-        await other.beginEpoch();
+        await other.beginRestore();
         await expect(ledger.commit(append('main', { ...logEntry(1), place }))).rejects.toMatchObject(
           conflict,
         );
@@ -327,7 +338,7 @@ export const ledgerContract = (name: string, make: () => Promise<LedgerUnderTest
         await ledger.commit({ reserve: [one] });
         await expect(ledger.commit({ reserve: [one] })).rejects.toMatchObject(exists);
         await ledger.commit({ domains: [domainRow('a.example.com')] });
-        await ledger.beginEpoch();
+        await ledger.beginRestore();
         await expect(other.commit({ reserve: [one] })).rejects.toMatchObject(exists);
         await expect(other.commit({ reserve: [one] })).rejects.toThrow(/240128.*a\.example\.com/);
       });

@@ -1,12 +1,22 @@
 // Audits in a world that the real engine drives: what is ours is put back exactly, what is not is left exactly as it is.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { SelkieError } from '../../core/errors.ts';
+import { emptyRow } from '../../core/key/row.ts';
 import { stateOf } from '../../core/key/state.ts';
 import { keyRecordName } from '../../core/names.ts';
 import { days, hours, milliseconds, minutes, seconds } from '../../core/time.ts';
 import { requestRotation } from '../../engine/commands.ts';
 import { driftStatus, orderAudit } from '../../engine/drift.ts';
-import type { Change, DnsWriter, DriftReport, Finding, Happening, TxtSet, Unit } from '../../engine/ports.ts';
+import type {
+  Change,
+  DnsWriter,
+  DriftReport,
+  Finding,
+  Happening,
+  StoredSecret,
+  TxtSet,
+  Unit,
+} from '../../engine/ports.ts';
 import { workOn } from '../../engine/tick.ts';
 import { openSession, type World } from '../../engine/world.ts';
 import { domain, type Simulation, simulate } from '../world/world.ts';
@@ -497,6 +507,63 @@ describe('everything', () => {
     expect(alarms()).toHaveLength(2);
     await everything();
     expect(alarms()).toEqual([]);
+  });
+
+  test('keys that share a secret: it is deleted when none of them is wanted, and not before', async () => {
+    const [key] = await keys();
+    const shard = 'selkie/shard/5b0c41d6-7d6f-4b39-9b46-b4d8d9d1a1f2';
+    const old = (n: number) => ({
+      secret: `${shard}#old.example/20010${n}`,
+      domain: 'old.example',
+      selector: `20010${n}`,
+    });
+    const stands = {
+      secret: key?.evidence.stored?.secret ?? '',
+      domain,
+      selector: key?.selector ?? '',
+    };
+    const audit = async (...secrets: readonly StoredSecret[]) => {
+      const { world } = simulation;
+      const vault = { ...world.vault, list: async () => ({ secrets }) };
+      await workOn({ ...world, vault }, { kind: 'inventory', of: 'secrets' });
+      return findings('secrets');
+    };
+    // The ledger's reference of the key that signs is what makes it wanted.
+    const wanted = { ...stands, secret: `${shard}#${domain}/${stands.selector}` };
+    await simulation.world.ledger.domain(domain).then((row) =>
+      simulation.world.ledger.commit({
+        domains: [
+          {
+            ...(row ?? emptyRow(domain, domain, 'main')),
+            keys: (row?.keys ?? []).map((each) =>
+              each.evidence.stored === undefined
+                ? each
+                : {
+                    ...each,
+                    evidence: {
+                      ...each.evidence,
+                      stored: { ...each.evidence.stored, secret: wanted.secret },
+                    },
+                  },
+            ),
+          },
+        ],
+      }),
+    );
+    const beside = await audit(old(1), wanted);
+    expect(beside).toMatchObject([
+      {
+        kind: 'secret-orphan',
+        level: 'note',
+        says: expect.stringContaining('Another key of that secret is wanted'),
+      },
+    ]);
+    expect(beside[0]).not.toHaveProperty('command');
+    const command = `aws secretsmanager delete-secret --secret-id '${shard}' --recovery-window-in-days 30`;
+    expect(await audit(old(1), old(2))).toMatchObject([
+      { level: 'alarm', command },
+      { level: 'alarm', command },
+    ]);
   });
 
   test('the secret of a key under way is wanted, and the old one’s until it is destroyed', async () => {

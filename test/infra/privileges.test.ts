@@ -98,6 +98,18 @@ const table = {
     'sqs:ReceiveMessage': ['<WorkUnits>'],
     'sqs:SendMessage': ['<WorkUnits>'],
   },
+  // It makes no key, seals no bundle, and changes no record.
+  RestoreRole: {
+    ...readLedger,
+    ...writeLedger,
+    ...traces,
+    ...log('Restore'),
+    'kms:Decrypt': ['<KeysSecrets>'],
+    'route53:ListResourceRecordSets': ['arn:<AWS::Partition>:route53:::hostedzone/Z00000000000000000000'],
+    'secretsmanager:GetSecretValue': secrets,
+    'secretsmanager:ListSecrets': ['*'],
+    'sqs:SendMessage': ['<WorkUnits>'],
+  },
   FleetGuardRole: { ...readLedger, ...traces, ...log('FleetGuard') },
   DailyRole: { 'lambda:InvokeFunction': ['<TickFunction>'] },
   MinuteRole: { 'lambda:InvokeFunction': ['<TickFunction>'] },
@@ -196,6 +208,33 @@ describe('what the adapters call', () => {
       (one) => !used.has(one) && !byServices.some((form) => form.test(one)),
     );
     expect(unused).toEqual([]);
+  });
+});
+
+describe('a ledger that was restored to another table', () => {
+  const restored = Template.fromStack(
+    stackOf(fleetOf({ 'example.jp': ['example.jp'] }), { ledgerTable: 'selkie-restored-1' }),
+  );
+  const arn = `arn:<AWS::Partition>:dynamodb:${here}:table/selkie-restored-1`;
+  const onTables = (role: string) =>
+    statementsOf(restored, role)
+      .filter(({ Action }) => list(Action).some((one) => one.startsWith('dynamodb:')))
+      .map(({ Action, Resource }) => [list(Action), list(Resource).map(plain).map(short)] as const);
+
+  test.each(['TickRole', 'ReconcileRole', 'ApiRole'])('%s works on that one alone', (role) => {
+    for (const [, resources] of onTables(role))
+      for (const one of resources) expect([arn, `${arn}/index/due`]).toContain(one);
+    expect(onTables(role).map(([actions]) => actions)).toEqual([
+      ['dynamodb:GetItem'],
+      ['dynamodb:Query'],
+      ['dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem', 'dynamodb:ConditionCheckItem'],
+    ]);
+  });
+
+  test('and whoever brings it up may note that in the one before', () => {
+    expect(onTables('RestoreRole').filter(([, [resource]]) => resource === '<Ledger>')).toEqual([
+      [['dynamodb:UpdateItem'], ['<Ledger>']],
+    ]);
   });
 });
 

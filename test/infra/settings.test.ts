@@ -15,6 +15,8 @@ describe('settings', () => {
       ephemeral: false,
       multiRegion: false,
       bundleKeys: { signing: 1, retired: [] },
+      vaultKeys: { current: 1 },
+      ledgerLost: false,
     });
   });
 
@@ -60,6 +62,12 @@ describe('settings', () => {
     // A reason is for those who read it later.
     [{ force: 'y' }, 'force'],
     [{ force: true }, 'force'],
+    [{ ledgerTable: 'a table' }, 'ledgerTable'],
+    [{ ledgerTable: 'arn:aws:dynamodb:eu-west-1:123456789012:table/x' }, 'ledgerTable'],
+    [{ ledgerLost: 'yes' }, 'ledgerLost'],
+    [{ vaultKey: 0 }, 'vaultKey'],
+    [{ vaultKeyArn: 'mrk-1' }, 'vaultKeyArn'],
+    [{ bundleKeyArn: 'alias/selkie' }, 'bundleKeyArn'],
   ])('%j is refused with the name of the setting', (context, field) => {
     expect(() => settings(context)).toThrow(expect.objectContaining({ code: 'invalid', field }));
   });
@@ -139,6 +147,83 @@ test('what may be spent of the quota is told to the functions, where it was chos
   expect(told({ quotaRequests: 50 })).toEqual([[undefined, '50']]);
 });
 
+const variables = (template: Template, name: string): Record<string, string> => {
+  const [, found] =
+    Object.entries(template.findResources('AWS::Lambda::Function')).find(([id]) => id.startsWith(name)) ?? [];
+  return Object.fromEntries(
+    Object.entries(found?.Properties.Environment.Variables ?? {}).map(([variable, value]) => [
+      variable,
+      plain(value).replace(/[0-9A-F]{8}(\.Arn)?>/, '>'),
+    ]),
+  );
+};
+
+describe('recovery', () => {
+  const edges = ['Tick', 'Reconcile', 'Api', 'Restore'];
+
+  test('a restored table takes the place of the own one, which stays as it is', () => {
+    const [before, after] = [stackOf(fleet), stackOf(fleet, { ledgerTable: 'selkie-restored-1' })].map(
+      (stack) => Template.fromStack(stack),
+    );
+    if (before === undefined || after === undefined) throw new Error('no template');
+    expect(after.findResources('AWS::DynamoDB::Table')).toEqual(before.findResources('AWS::DynamoDB::Table'));
+    for (const edge of [...edges, 'FleetGuard'])
+      expect(variables(after, edge).SELKIE_TABLE, edge).toBe('selkie-restored-1');
+    // Were it empty, nothing would begin in it.
+    for (const edge of edges) expect(variables(after, edge).SELKIE_LEDGER_LOST, edge).toBe('true');
+    expect(variables(after, 'Restore').SELKIE_TABLE_REPLACED).toBe('<LedgerTable>');
+    expect(after.toJSON().Outputs.TableName.Value).toBe('selkie-restored-1');
+    // Another table has the guard look before anything follows it.
+    const asked = (of: Template) =>
+      Object.values(of.findResources('Custom::SelkieFleet')).map(({ Properties }) => Properties.Table);
+    expect(asked(after)).toEqual(['selkie-restored-1']);
+    expect(asked(before)).not.toEqual(asked(after));
+  });
+
+  test('an empty ledger that stands in for a lost one waits in every function', () => {
+    const template = Template.fromStack(stackOf(fleet, { ledgerLost: true }));
+    for (const edge of edges) expect(variables(template, edge).SELKIE_LEDGER_LOST, edge).toBe('true');
+    expect(variables(Template.fromStack(stackOf(fleet)), 'Tick').SELKIE_LEDGER_LOST).toBeUndefined();
+  });
+
+  test('another vault key encrypts what is new, and those before still decrypt', () => {
+    const template = Template.fromStack(stackOf(fleet, { vaultKeys: { current: 2 } }));
+    expect(variables(template, 'Reconcile').SELKIE_SECRET_KEY).toBe('<KeysSecrets2>');
+    const allowed = (role: string, action: string) =>
+      statementsOf(template, role)
+        .filter(({ Action }) => Action === action)
+        .flatMap(({ Resource }) => [Resource].flat())
+        .map((one) => plain(one).replace(/[0-9A-F]{8}\.Arn>/, '>'));
+    for (const role of ['ReconcileRole', 'ApiRole', 'RestoreRole'])
+      expect(allowed(role, 'kms:Decrypt'), role).toEqual(['<KeysSecrets>', '<KeysSecrets2>']);
+    expect(allowed('ReconcileRole', 'kms:GenerateDataKey')).toEqual(['<KeysSecrets2>']);
+    template.resourceCountIs('AWS::KMS::Key', 3);
+  });
+
+  test('in a second region the replicas are the keys, and others may follow them', () => {
+    const arn = (id: string) => `arn:aws:kms:eu-central-1:123456789012:key/mrk-${id}`;
+    const there = (vault: number, bundle: number) =>
+      Template.fromStack(
+        stackOf(fleet, {
+          vaultKeys: { current: vault, first: arn('a1') },
+          bundleKeys: { signing: bundle, retired: [], first: arn('b1') },
+        }),
+      );
+    const first = there(1, 1);
+    first.resourceCountIs('AWS::KMS::Key', 0);
+    expect(variables(first, 'Reconcile')).toMatchObject({
+      SELKIE_SECRET_KEY: arn('a1'),
+      SELKIE_BUNDLE_KEY: arn('b1'),
+    });
+    const next = there(2, 2);
+    next.resourceCountIs('AWS::KMS::Key', 2);
+    expect(variables(next, 'Reconcile')).toMatchObject({
+      SELKIE_SECRET_KEY: '<KeysSecrets2>',
+      SELKIE_BUNDLE_KEY: '<KeysBundles2>',
+    });
+  });
+});
+
 describe('stages', () => {
   const kept = (template: Template): string[] =>
     Object.entries(template.toJSON().Resources as Record<string, { DeletionPolicy?: string }>)
@@ -154,6 +239,7 @@ describe('stages', () => {
       'KeysSecrets',
       'LedgerTable',
       'ReconcileLog',
+      'RestoreLog',
       'TickLog',
     ]);
   });

@@ -232,7 +232,7 @@ describe('what tells people', () => {
 describe('the functions', () => {
   test('run on Node 24 on ARM, are traced, and are told where everything is', () => {
     const functions = Object.values(template.findResources('AWS::Lambda::Function'));
-    expect(functions).toHaveLength(4);
+    expect(functions).toHaveLength(5);
     for (const { Properties } of functions) {
       expect(Properties).toMatchObject({
         Runtime: 'nodejs24.x',
@@ -260,7 +260,13 @@ describe('the functions', () => {
       Object.fromEntries(
         Object.entries(told).map(([name, variables]) => [name, Object.keys(variables).sort()]),
       ),
-    ).toEqual({ Tick: all, Reconcile: all, Api: all, FleetGuard: ['SELKIE_FLEET', 'SELKIE_TABLE'] });
+    ).toEqual({
+      Tick: all,
+      Reconcile: all,
+      Api: all,
+      Restore: all,
+      FleetGuard: ['SELKIE_FLEET', 'SELKIE_TABLE'],
+    });
     expect(told.Reconcile).toMatchObject({
       SELKIE_FLEET: '/opt/fleet/fleet.json',
       SELKIE_SECRET_PREFIX: 'selkie',
@@ -289,7 +295,7 @@ describe('the functions', () => {
   test('private keys are read by those that seal bundles, made and destroyed by one, and by way of Secrets Manager alone', () => {
     expect(statement('TickRole', 'secretsmanager:GetSecretValue')).toBeUndefined();
     expect(statement('TickRole', 'kms:Decrypt')).toBeUndefined();
-    for (const role of ['ReconcileRole', 'ApiRole']) {
+    for (const role of ['ReconcileRole', 'ApiRole', 'RestoreRole']) {
       expect(plain(statement(role, 'secretsmanager:GetSecretValue')?.Resource)).toMatch(
         /:secret:selkie\/\*$/,
       );

@@ -107,9 +107,10 @@ describe('large fleets', () => {
   const documents = (count: number) => {
     const template = templateOf(many(count));
     return {
-      sizes: Object.values(template.findResources('AWS::IAM::ManagedPolicy')).map((policy) =>
-        plainSize(policy.Properties.PolicyDocument),
-      ),
+      // What lists for a restore is the role's own.
+      sizes: Object.entries(template.findResources('AWS::IAM::ManagedPolicy'))
+        .filter(([id]) => !id.startsWith('Restore'))
+        .map(([, policy]) => plainSize(policy.Properties.PolicyDocument)),
       template,
       statements: statementsOf(template, 'ReconcileRole'),
     };
@@ -119,6 +120,19 @@ describe('large fleets', () => {
     JSON.stringify(document, (_, value) =>
       value !== null && typeof value === 'object' && 'Fn::Join' in value ? plain(value) : value,
     ).replaceAll('<AWS::Partition>', 'aws-us-gov').length;
+
+  test('whoever brings a restored ledger up lists them, by name up to 80 zones', () => {
+    const lists = (count: number) =>
+      statementsOf(documents(count).template, 'RestoreRole').filter(
+        ({ Action }) => Action === 'route53:ListResourceRecordSets',
+      );
+    expect(lists(80).flatMap(({ Resource }) => list(Resource))).toHaveLength(80);
+    expect(lists(81).map(({ Resource }) => plain(Resource))).toEqual([
+      'arn:<AWS::Partition>:route53:::hostedzone/*',
+    ]);
+    for (const count of [80, 81])
+      expect(of(statementsOf(documents(count).template, 'RestoreRole'), change)).toEqual([]);
+  });
 
   test('60 zones still have a statement each', () => {
     const { sizes, statements } = documents(60);
@@ -179,6 +193,7 @@ describe('large fleets', () => {
       Tick: '',
       Api: '',
       FleetGuard: '',
+      Restore: '',
       Reconcile: `<${zones?.[0]}.Arn>`,
     });
   });

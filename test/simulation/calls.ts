@@ -108,7 +108,8 @@ export const inWeather = (world: World, process: Process, loop: Loop, weather: W
   const guarded: Ledger = {
     head: () => go('ledger.head', () => ledger.head()),
     installFleet: (version) => go('ledger.commit', () => ledger.installFleet(version)),
-    beginEpoch: () => go('ledger.commit', () => ledger.beginEpoch()),
+    beginRestore: () => go('ledger.commit', () => ledger.beginRestore()),
+    endRestore: () => go('ledger.commit', () => ledger.endRestore()),
     domain: (domain) => go('ledger.read', () => ledger.domain(domain)),
     host: (name) => go('ledger.read', () => ledger.host(name)),
     request: (domain, key) => go('ledger.read', () => ledger.request(domain, key)),

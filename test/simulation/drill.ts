@@ -23,10 +23,11 @@ export const drill = (parts: WorldParts): void => {
   };
   still(Number.POSITIVE_INFINITY);
   const attempt = (): void => {
-    restoreLedger(parts.still()).then(
-      ({ says, failed }) => {
+    const apply = { by: 'operator', why: 'the drill' };
+    restoreLedger(parts.still(), { apply, stillFor: milliseconds(0) }).then(
+      ({ says, failed, done }) => {
         for (const line of [...says, ...failed]) trace?.(`restored: ${line}`);
-        if (failed.length > 0) {
+        if (!done) {
           loop.begin(loop.now() + minutes(10), attempt);
           return;
         }

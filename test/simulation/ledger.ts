@@ -6,7 +6,15 @@ import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { add, type Instant } from '../../core/time.ts';
-import type { Commit, DriftReport, HostRow, Ledger, LogEntry, RequestRow } from '../../engine/ports.ts';
+import type {
+  Commit,
+  DriftReport,
+  HostRow,
+  Ledger,
+  LedgerHead,
+  LogEntry,
+  RequestRow,
+} from '../../engine/ports.ts';
 
 export interface MemoryLedger extends Ledger {
   /** For whoever drives the world, never for whoever judges it. */
@@ -37,6 +45,7 @@ export const createMemoryLedger = (
   const drifts = new Map<string, DriftReport>();
   const leases = new Map<string, { holder: string; until: Instant }>();
   let [epoch, fleetVersion] = [1, 0];
+  let restored: LedgerHead['restored'];
   let restore = (): void => {};
 
   const tail = (pool: string): number => logs.get(pool)?.length ?? 0;
@@ -96,18 +105,25 @@ export const createMemoryLedger = (
         for (const [pool, log] of entries) logs.set(pool, [...log]);
         leases.clear();
         [epoch = epoch, fleetVersion = fleetVersion] = numbers;
+        restored = { says: 'the ledger was restored from a backup' };
       };
     },
     restore: () => restore(),
-    head: async () => ({ at: now(), epoch, fleetVersion }),
+    head: async () => ({ at: now(), epoch, fleetVersion, ...(restored === undefined ? {} : { restored }) }),
     installFleet: async (version) => {
       if (version < fleetVersion)
         throw new SelkieError('stale-fleet', `fleet ${version} is older than the ledger’s, ${fleetVersion}`);
       fleetVersion = version;
     },
-    beginEpoch: async () => {
-      epoch += 1;
-      return epoch;
+    beginRestore: async () => {
+      if (restored?.since === undefined) {
+        epoch += 1;
+        restored = { says: restored?.says ?? 'the ledger is being brought up', since: now() };
+      }
+      return { epoch, since: restored.since ?? now() };
+    },
+    endRestore: async () => {
+      restored = undefined;
     },
     domain: async (domain) => rows.get(domain),
     host: async (name) => hosts.get(name),

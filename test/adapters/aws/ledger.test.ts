@@ -2,11 +2,12 @@ import { Agent } from 'node:http';
 import {
   type AttributeValue,
   DynamoDBClient,
+  RestoreTableToPointInTimeCommand,
   ScanCommand,
   TransactionCanceledException,
 } from '@aws-sdk/client-dynamodb';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
-import { createDynamoLedger } from '../../../adapters/aws/ledger.ts';
+import { createDynamoLedger, noteReplaced } from '../../../adapters/aws/ledger.ts';
 import { refusalOf, transactionOf } from '../../../adapters/aws/ledger-commit.ts';
 import { domainItem, dueBefore, entryItem, sizeOf } from '../../../adapters/aws/ledger-items.ts';
 import { instant, minutes } from '../../../core/time.ts';
@@ -308,22 +309,56 @@ describeWith(['moto_server'], 'on moto', () => {
     test('the head waits out a transaction that is at it', async () => {
       let conflicts = 3;
       client.middlewareStack.add(
-        (next) => (args) =>
-          conflicts-- > 0
-            ? Promise.reject(
-                Object.assign(new Error('ongoing'), {
-                  name: 'TransactionConflictException',
-                  $metadata: { httpStatusCode: 400 },
-                }),
-              )
-            : next(args),
+        // A read meets no transaction.
+        (next, { commandName }) =>
+          (args) =>
+            commandName === 'UpdateItemCommand' && conflicts-- > 0
+              ? Promise.reject(
+                  Object.assign(new Error('ongoing'), {
+                    name: 'TransactionConflictException',
+                    $metadata: { httpStatusCode: 400 },
+                  }),
+                )
+              : next(args),
         { step: 'finalizeRequest' },
       );
       await ledger.installFleet(5);
       conflicts = 3;
-      expect(await ledger.beginEpoch()).toBe(2);
+      expect((await ledger.beginRestore()).epoch).toBe(2);
       conflicts = 100;
       await expect(ledger.installFleet(6)).rejects.toMatchObject({ code: 'conflict' });
+    });
+
+    test('a copy of the table under another name is known for one, until it is brought up', async () => {
+      await ledger.installFleet(5);
+      const copy = `${table}-copy`;
+      await client.send(
+        new RestoreTableToPointInTimeCommand({ SourceTableName: table, TargetTableName: copy }),
+      );
+      const restored = createDynamoLedger({ client, table: copy });
+      const says = `the table ${copy} was restored from a backup of ${table}`;
+      expect((await restored.head()).restored).toEqual({ says });
+      const { since } = await restored.beginRestore();
+      expect((await restored.head()).restored).toEqual({ says, since });
+      await noteReplaced({ client, table }, copy);
+      const { restored: none, replacedBy } = await ledger.head();
+      expect([none, replacedBy]).toEqual([undefined, copy]);
+      await restored.endRestore();
+      const { at: _, ...head } = await restored.head();
+      expect(head).toEqual({ epoch: 2, fleetVersion: 5 });
+      // The other way round it is the copy.
+      const back = createDynamoLedger({ client, table });
+      expect((await back.head()).replacedBy).toBe(copy);
+    });
+
+    test('an empty table that stands in for a lost one waits, and one that is in use does not', async () => {
+      const standIn = createDynamoLedger({ client, table, lost: true });
+      expect((await standIn.head()).restored?.says).toContain('stands in for a ledger that is lost');
+      await standIn.beginRestore();
+      await standIn.endRestore();
+      expect((await standIn.head()).restored).toBeUndefined();
+      await standIn.installFleet(5);
+      expect((await standIn.head()).restored).toBeUndefined();
     });
 
     test('what the table holds of a commit is what the stack and people may rely on', async () => {

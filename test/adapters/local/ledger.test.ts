@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { DatabaseSync } from 'node:sqlite';
@@ -80,7 +80,7 @@ describe('the local ledger’s file', () => {
     const tables = () =>
       db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").all();
     const all = tables();
-    db.exec('DROP TABLE audit; DROP TABLE drift; UPDATE selkie_schema SET version = 1');
+    db.exec('DROP TABLE audit; DROP TABLE drift; DROP TABLE restore; UPDATE selkie_schema SET version = 1');
     openSqliteLedger(path, Date.now).close();
     expect(tables()).toEqual(all);
     db.close();
@@ -88,6 +88,37 @@ describe('the local ledger’s file', () => {
     expect(await again.domain('a.example.com')).toMatchObject({ version: 1 });
     expect(await again.audit('a.example.com', { limit: 9 })).toEqual([]);
     again.close();
+  });
+
+  test('one that came back from a backup is known for one, until it is brought up', async () => {
+    const first = openSqliteLedger(path, Date.now);
+    await first.commit({ domains: [domainRow('a.example.com')] });
+    first.close();
+    const backup = readFileSync(path);
+    const second = openSqliteLedger(path, Date.now);
+    expect((await second.head()).restored).toBeUndefined();
+    await second.commit({ domains: [domainRow('b.example.com')] });
+    await second.commit({ domains: [domainRow('c.example.com')] });
+    second.close();
+    for (const end of ['-wal', '-shm']) rmSync(`${path}${end}`, { force: true });
+    writeFileSync(path, backup);
+
+    const third = openSqliteLedger(path, Date.now);
+    expect((await third.head()).restored).toEqual({
+      says: `the ledger ${path} came back from a backup: 2 writes are missing`,
+    });
+    await third.beginRestore();
+    await third.commit({ domains: [domainRow('b.example.com')] });
+    third.close();
+    const fourth = openSqliteLedger(path, Date.now);
+    expect((await fourth.head()).restored).toMatchObject({ since: expect.any(Number) });
+    await fourth.endRestore();
+    expect((await fourth.head()).restored).toBeUndefined();
+    await fourth.commit({ domains: [domainRow('c.example.com')] });
+    fourth.close();
+    const fifth = openSqliteLedger(path, Date.now);
+    expect((await fifth.head()).restored).toBeUndefined();
+    fifth.close();
   });
 
   test('another program’s database is refused and left as it is', () => {
