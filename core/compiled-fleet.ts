@@ -8,7 +8,7 @@ import { SelkieError } from './errors.ts';
 import type { AdoptedKey, Fleet, FleetDomain, FleetHost, FleetVault, FleetZone, Policy } from './policy.ts';
 
 /** Raised with every change of the shape below, or of a type that it holds. */
-const format = 5;
+const format = 6;
 
 /** What few domains have. */
 type Rest = Pick<FleetDomain, 'adopted' | 'cname'>;
@@ -126,6 +126,7 @@ const isPolicy = shaped<Policy>({
   ttl: isLength,
   downstreamQueue: isLength,
   drainMargin: isLength,
+  reportedDrain: isLength,
   hold: isLength,
   skewBound: isLength,
   fenceAfter: isLength,

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, SelkieError } from '../../core/errors.ts';
 
 /** Of the tables below. A change of them raises it and brings the migration along. */
-const schemaVersion = 3;
+const schemaVersion = 4;
 
 const audit = `
 CREATE TABLE audit (subject TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (subject, n)) STRICT;
@@ -14,8 +14,19 @@ const drift = `
 CREATE TABLE drift (subject TEXT PRIMARY KEY, body TEXT NOT NULL) STRICT;
 `;
 
+const report = `
+CREATE TABLE report (
+  domain TEXT,
+  name TEXT, -- report-name.ts
+  expires REAL NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (domain, name)
+) STRICT;
+CREATE INDEX report_expires ON report (expires);
+`;
+
 /** What makes each version of the one before. */
-const migrations: Readonly<Record<number, string>> = { 2: audit, 3: drift };
+const migrations: Readonly<Record<number, string>> = { 2: audit, 3: drift, 4: report };
 
 const schema = `
 CREATE TABLE selkie_schema (version INTEGER NOT NULL) STRICT;
@@ -39,7 +50,7 @@ CREATE TABLE selector (domain TEXT, selector TEXT, PRIMARY KEY (domain, selector
 CREATE TABLE log (pool TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (pool, n)) STRICT;
 CREATE TABLE request (domain TEXT, key TEXT, body TEXT NOT NULL, PRIMARY KEY (domain, key)) STRICT;
 CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) STRICT;
-${audit}${drift}`;
+${audit}${drift}${report}`;
 
 /** How long a write waits for another process's to end. */
 const busyTimeout = 5_000;

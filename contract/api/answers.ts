@@ -48,6 +48,11 @@ const keyFields = {
   compromised: maybe(says('Why it is said that others may hold it')),
   abandoned: maybe(says('Why it was given up before it signed')),
   active: maybe(time),
+  stillSeen: maybe(
+    z
+      .strictObject({ by: z.string(), messages: z.int(), until: time })
+      .check(z.describe('Retired, and by an aggregate report a receiver still meets mail signed with it')),
+  ),
 };
 export const key = z.strictObject(keyFields);
 

@@ -11,6 +11,7 @@ const policy = {
   ttl: 3_600_000,
   downstreamQueue: 432_000_000,
   drainMargin: 172_800_000,
+  reportedDrain: 1_209_600_000,
   hold: 604_800_000,
   skewBound: 300_000,
   fenceAfter: 600_000,
@@ -22,7 +23,7 @@ const adopted = {
   record: 'mail.keys.example.net',
 };
 const compiled = {
-  format: 5,
+  format: 6,
   version: 1_700_000_000_000,
   zones: [
     {
@@ -110,6 +111,7 @@ const wrong: readonly (readonly [path: string, needed: 'needed' | 'optional', wr
     ['policies.0.ttl', 'needed', length],
     ['policies.0.downstreamQueue', 'needed', length],
     ['policies.0.drainMargin', 'needed', length],
+    ['policies.0.reportedDrain', 'needed', length],
     ['policies.0.hold', 'needed', length],
     ['policies.0.skewBound', 'needed', length],
     ['policies.0.fenceAfter', 'needed', length],
@@ -186,9 +188,9 @@ it.each([
   ['"format"', 'no format'],
   ['7', 'no format'],
   ['{}', 'no format'],
-  ['{"format":5}', 'a part is missing'],
-  ['{"format":"5"}', 'format of another kind instead of 5'],
-  ['{"format":4}', 'format 4 instead of 5'],
+  ['{"format":6}', 'a part is missing'],
+  ['{"format":"6"}', 'format of another kind instead of 6'],
+  ['{"format":5}', 'format 5 instead of 6'],
   ['{', 'not JSON'],
   [changed(['pools'], 'outbound'), 'its pools are not whole'],
   [changed(['domains', 0, 1], 9), 'a.example.jp points nowhere'],
