@@ -10,6 +10,7 @@ import { addDrift } from './commands/drift.ts';
 import { addHost } from './commands/hosts.ts';
 import { addAbort, addCompromise, addEmergency, addRollback, addRotate } from './commands/orders.ts';
 import { addRecord } from './commands/record.ts';
+import { addReports } from './commands/reports.ts';
 import { addUp } from './commands/up.ts';
 import { connectionOptions } from './connection.ts';
 
@@ -54,6 +55,7 @@ for (const add of [
   addHost,
   addAudit,
   addDrift,
+  addReports,
   addRecord,
   addCost,
 ])

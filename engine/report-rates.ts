@@ -12,7 +12,7 @@ import type { Session, World } from './world.ts';
 
 /** Reports read at once, and in all for one answer: a function has half a minute, and a row holds some kilobytes. */
 const page = 250;
-const mostRead = 5_000;
+const mostRead = 10_000;
 /** Domains read at once. */
 const width = 8;
 

@@ -4,6 +4,7 @@
 import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { limits } from '../../contract/manifest.ts';
+import { reportUpload } from '../../contract/reports.ts';
 import { SelkieError } from '../../core/errors.ts';
 import openApi from '../../docs/openapi.json' with { type: 'json' };
 import type { World } from '../../engine/world.ts';
@@ -11,6 +12,7 @@ import { domainRoutes } from './domains.ts';
 import { driftRoutes } from './drift.ts';
 import { edgeOf, onError, onNotFound, type WhoOf } from './edge.ts';
 import { hostRoutes } from './hosts.ts';
+import { reportRoutes } from './reports.ts';
 
 /**
  * @param log told of what is not the caller's fault
@@ -24,19 +26,21 @@ export const createApi = (
   const app = new Hono();
   app.onError(onError(log));
 
-  // A host's word is the longest of all bodies; what is longer is not kept in memory to be told so.
-  app.use(
+  // A host's word is the longest of all bodies but reports; what is longer is not kept in memory to be told so.
+  const limited = (maxSize: number) =>
     bodyLimit({
-      maxSize: limits.hostToken,
+      maxSize,
       onError: () => {
-        throw new SelkieError('invalid', `The body is over ${limits.hostToken} bytes.`);
+        throw new SelkieError('invalid', `The body is over ${maxSize} bytes.`);
       },
-    }),
-  );
+    });
+  const [usual, upload] = [limited(limits.hostToken), limited(reportUpload)];
+  app.use((context, next) => (context.req.path === '/v1/reports' ? upload : usual)(context, next));
   const edge = edgeOf(world, whoOf);
   app.route('/', domainRoutes(edge));
   app.route('/', hostRoutes(edge));
   app.route('/', driftRoutes(edge));
+  app.route('/', reportRoutes(edge));
   app.get('/openapi.json', (context) => context.json(openApi));
   app.notFound(onNotFound(app.routes));
   return app;

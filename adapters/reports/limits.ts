@@ -3,8 +3,7 @@
 const mebibyte = 1024 * 1024;
 
 export const reportLimits = {
-  /** Of one upload, and of what one mail weighs. */
-  upload: 4 * mebibyte,
+  /** What SES takes, and more than most other servers do. */
   mail: 40 * mebibyte,
   /** Of one report's XML. The largest that is known of has some ten thousand records, 10 MB. */
   xml: 32 * mebibyte,

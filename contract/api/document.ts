@@ -3,6 +3,7 @@
 
 import * as z from 'zod/mini';
 import { limits } from '../manifest.ts';
+import { reportUpload } from '../reports.ts';
 import { type Operation, operations, type QueryName, type SchemaName, schemas } from './operations.ts';
 
 const pointer = (name: string): string => `#/components/schemas/${name}`;
@@ -31,7 +32,8 @@ const pathParameters: Readonly<Record<string, object>> = {
   pool: { description: 'A pool of the fleet', schema: { type: 'string', maxLength: 253 } },
 };
 
-const query = (name: QueryName, { bound }: Operation): object => {
+const query = (name: QueryName, { bound: ofLimit, days }: Operation): object => {
+  const bound = name === 'days' ? (days ?? ofLimit) : ofLimit;
   if (name === 'after')
     return {
       name,
@@ -60,6 +62,8 @@ const parameters = (operation: Operation): readonly object[] => [
 
 const token = { 'text/plain': { schema: { type: 'string', maxLength: limits.hostToken } } };
 const sealed = { 'text/plain': { schema: { type: 'string', maxLength: limits.bundle } } };
+/** Up to `reportUpload` bytes. */
+const report = { 'application/octet-stream': {} };
 const json = (name: SchemaName) => ({ 'application/json': { schema: reference(name) } });
 
 const statusSays = {
@@ -114,6 +118,13 @@ const responses = (operation: Operation): Record<string, object> => {
   };
 };
 
+const bodyObject = (body: NonNullable<Operation['body']>): object =>
+  body === 'token'
+    ? { required: true, content: token }
+    : body === 'report'
+      ? { required: true, description: `At most ${reportUpload} bytes`, content: report }
+      : { required: false, content: json(body) };
+
 const operationObject = (operation: Operation): object => {
   const { id, says, body, open } = operation;
   const given = parameters(operation);
@@ -121,9 +132,7 @@ const operationObject = (operation: Operation): object => {
     operationId: id,
     summary: says,
     ...(given.length === 0 ? {} : { parameters: given }),
-    ...(body === undefined
-      ? {}
-      : { requestBody: { required: body === 'token', content: body === 'token' ? token : json(body) } }),
+    ...(body === undefined ? {} : { requestBody: bodyObject(body) }),
     responses: responses(operation),
     ...(open === undefined ? {} : { security: [] }),
   };

@@ -81,6 +81,7 @@ export const tools = {
         '/mnt',
       ),
   },
+  'dmarc-cat': { from: 'apt: dmarc-cat', here: () => program('dmarc-cat') !== undefined },
   dig: { from: 'apt: bind9-dnsutils', here: () => program('dig') !== undefined },
 } as const;
 

@@ -252,7 +252,9 @@ describe('a pending pair', () => {
   });
 
   it('is not switched while a host cannot use a key that it held before', () => {
-    const planned = plan(situation(pair(rsa('standby'), ed('standby')), { hosts: [host(), failing('240128')] }));
+    const planned = plan(
+      situation(pair(rsa('standby'), ed('standby')), { hosts: [host(), failing('240128')] }),
+    );
     expect(actions(planned)).toEqual([{ do: 'tell', hosts: ['mx1'] }]);
     expect(planned.blockedBy).toEqual([
       { by: 'self-test', selector: '240128', says: 'mx1 cannot use 240128: no Ed25519' },
