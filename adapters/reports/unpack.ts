@@ -155,7 +155,7 @@ const begins = (bytes: Uint8Array, ...start: readonly number[]): boolean =>
   start.every((byte, index) => bytes[index] === byte);
 
 /** By what it begins with: names and types of attachments are often wrong. */
-export const kindOf = (bytes: Uint8Array): Kind => {
+const kindOf = (bytes: Uint8Array): Kind => {
   if (begins(bytes, 0x1f, 0x8b)) return 'gzip'; // RFC 1952 §2.3.1
   if (begins(bytes, 0x50, 0x4b, 0x03, 0x04) || begins(bytes, 0x50, 0x4b, 0x05, 0x06)) return 'zip';
   const text = decodeXml(bytes.subarray(0, 1_024)).trimStart();

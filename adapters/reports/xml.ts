@@ -245,7 +245,8 @@ const localName = (name: string): string => name.slice(name.lastIndexOf(':') + 1
 
 /** @throws invalid: no report, cut short, too much of something, or a document type */
 export const parseReportXml = (text: string): AggregateReport => {
-  const options = { lowercase: true, noscript: true, position: false, strictEntities: true };
+  // It bounds its buffers only where it counts positions.
+  const options = { lowercase: true, noscript: true, position: true, strictEntities: true };
   const parser = sax.parser(false, options);
   const reading = reader();
   let attributes = 0;

@@ -88,7 +88,9 @@ const sentence = ({ saved, known, others, refused, without }: Sums): string =>
     `${saved} new, ${known} known`,
     ...(others > 0 ? [`${others} about domains that are not in fleet.yaml`] : []),
     ...(refused > 0 ? [`${refused} refused`] : []),
-    ...(without > 0 ? [`${without} files or mails without a report`] : []),
+    ...(without > 0
+      ? [`${without} ${without === 1 ? 'file or mail' : 'files or mails'} without a report`]
+      : []),
   ].join(', ');
 
 const addImport = (reports: Command): void => {

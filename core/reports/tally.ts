@@ -26,7 +26,7 @@ export interface DomainTallies {
 }
 
 /** The nearest of `name` and the domains above it that is ours. */
-export const ourDomain = (
+const ourDomain = (
   name: string | undefined,
   isOurs: (domain: string) => boolean,
 ): string | undefined => {

@@ -6,7 +6,7 @@
 
 import { CfnOutput, Duration, Stack, Validations } from 'aws-cdk-lib';
 import type { IFunction } from 'aws-cdk-lib/aws-lambda';
-import { BlockPublicAccess, Bucket, BucketEncryption } from 'aws-cdk-lib/aws-s3';
+import { BlockPublicAccess, Bucket, BucketEncryption, type IBucket } from 'aws-cdk-lib/aws-s3';
 import { EmailIdentity, Identity, ReceiptRuleSet } from 'aws-cdk-lib/aws-ses';
 import { Lambda, LambdaInvocationType, S3 } from 'aws-cdk-lib/aws-ses-actions';
 import { Construct } from 'constructs';
@@ -42,13 +42,15 @@ export class ReportMails extends Construct {
   /** @param domain that receives, and nothing else: `reports.example.jp` */
   receive(domain: string, handler: IFunction): void {
     const { region } = Stack.of(this);
+    // Its class and its interface disagree under exactOptionalPropertyTypes.
+    const bucket = this.bucket as IBucket;
     const identity = new EmailIdentity(this, 'Identity', { identity: Identity.domain(domain) });
     const rules = new ReceiptRuleSet(this, 'Rules');
     rules.addRule('Mails', {
       recipients: [domain],
       scanEnabled: true,
       actions: [
-        new S3({ bucket: this.bucket, objectKeyPrefix }),
+        new S3({ bucket, objectKeyPrefix }),
         new Lambda({ function: handler, invocationType: LambdaInvocationType.EVENT }),
       ],
     });
