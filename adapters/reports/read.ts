@@ -8,7 +8,7 @@ import { parseReportXml } from './xml.ts';
 /** @throws invalid: damaged, more than any report is, or none is in it */
 export const readReports = async (bytes: Uint8Array): Promise<readonly AggregateReport[]> => {
   const found: AggregateReport[] = [];
-  for await (const text of reportsIn(bytes)) found.push(parseReportXml(text));
+  for await (const text of reportsIn(bytes)) found.push(await parseReportXml(text));
   if (found.length === 0)
     throw new SelkieError(
       'invalid',

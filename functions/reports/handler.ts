@@ -27,7 +27,11 @@ const takeIn = async (world: World, mails: MailStore, mail: string): Promise<voi
     for await (const text of reportsIn(bytes)) {
       found += 1;
       try {
-        const { reporter, id, domains, stillSeen } = await importReport(world, session, parseReportXml(text));
+        const { reporter, id, domains, stillSeen } = await importReport(
+          world,
+          session,
+          await parseReportXml(text),
+        );
         say({ level: 'step', says: `${reporter} reports`, id, domains, stillSeen, ...about });
       } catch (error) {
         if (!isOfReport(error)) throw error;
