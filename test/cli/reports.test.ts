@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { gzipSync } from 'node:zlib';
-import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createApi } from '../../adapters/http/api.ts';
 import { reportLimits } from '../../adapters/reports/limits.ts';
 import { piecesAt } from '../../cli/reports/mailboxes.ts';
@@ -17,6 +17,9 @@ import { type Ran, selkieIn } from '../tools/selkie.ts';
 import { type Gateway, operator, region, startGateway } from '../tools/signed-gateway.ts';
 import { makeFolder } from '../tools/temporary-folder.ts';
 import { domain, type Simulation, simulate } from '../world/world.ts';
+
+// Each command is a process of its own, and the machine may have more to do.
+vi.setConfig({ testTimeout: 180_000 });
 
 const xml = (id: string, more: Parameters<typeof report>[1] = {}, ...records: ReturnType<typeof record>[]) =>
   xmlOf(report(records.length === 0 ? [record()] : records, { id, ...more }));
