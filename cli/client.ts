@@ -12,7 +12,7 @@ export interface Request {
   readonly method: Method;
   readonly url: URL;
   readonly headers: Readonly<Record<string, string>>;
-  readonly body?: string;
+  readonly body?: string | Uint8Array<ArrayBuffer>;
 }
 
 /** An answer that is no problem of RFC 9457, so that it comes from something before the API. */
@@ -40,7 +40,7 @@ export interface Api {
   readonly url: string;
   readonly lookEvery: number;
   /**
-   * @param body of a write; absent: none
+   * @param body of a write, sent as JSON, or as it is where it is bytes; absent: none
    * @throws unavailable: nobody answers; denied: no credentials, or not enough; and what the API says
    */
   call<T>(method: Method, path: string, body?: unknown): Promise<T>;
@@ -76,12 +76,14 @@ export const openApi = (door: Door, idempotencyKey?: string): Api => {
   const send = async (
     method: Method,
     path: string,
-    body: string | undefined,
+    body: Request['body'],
   ): Promise<{ response: Response; text: string }> => {
     const url = new URL(`${door.url}${path}`);
     const headers = {
       ...(method === 'GET' ? {} : { 'idempotency-key': key }),
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      ...(body === undefined
+        ? {}
+        : { 'content-type': typeof body === 'string' ? 'application/json' : 'application/octet-stream' }),
     };
     const request = { method, url, headers, ...(body === undefined ? {} : { body }) };
     const response = await fetch(url, {
@@ -95,7 +97,7 @@ export const openApi = (door: Door, idempotencyKey?: string): Api => {
     return { response, text: await response.text() };
   };
 
-  const exchange = async (method: Method, path: string, body: string | undefined) => {
+  const exchange = async (method: Method, path: string, body: Request['body']) => {
     try {
       const first = await send(method, path, body);
       if (!isLost(first.response) || problemIn(first.response, first.text) !== undefined) return first;
@@ -109,8 +111,13 @@ export const openApi = (door: Door, idempotencyKey?: string): Api => {
     url: door.url,
     lookEvery: door.lookEvery,
     call: async <T>(method: Method, path: string, body?: unknown): Promise<T> => {
-      const text = body === undefined ? undefined : JSON.stringify(body);
-      const { response, text: answer } = await exchange(method, path, text).catch((error: unknown) => {
+      const sent =
+        body === undefined
+          ? undefined
+          : body instanceof Uint8Array
+            ? new Uint8Array(body)
+            : JSON.stringify(body);
+      const { response, text: answer } = await exchange(method, path, sent).catch((error: unknown) => {
         if (error instanceof SelkieError) throw error;
         throw new SelkieError('unavailable', `no answer at ${door.url}: ${door.silence}`, { cause: error });
       });

@@ -18,6 +18,7 @@ import { addInit } from './commands/init.ts';
 import { addAbort, addCompromise, addEmergency, addRollback, addRotate } from './commands/orders.ts';
 import { addPaste } from './commands/paste.ts';
 import { addRecord } from './commands/record.ts';
+import { addReports } from './commands/reports.ts';
 import { addRestore } from './commands/restore.ts';
 import { addUp } from './commands/up.ts';
 import { addVerify } from './commands/verify.ts';
@@ -44,6 +45,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addPaste,
   addRecord,
   addImport,
+  addReports,
   addRestore,
   addCost,
   addDoctor,

@@ -17,7 +17,7 @@ import type {
 } from './policy.ts';
 
 /** Raised with every change of the shape below, or of a type that it holds. */
-const format = 7;
+const format = 8;
 
 /** What few domains have; `spf` and `dmarc` by their numbers in the table of records, since many say the same. */
 interface Rest extends Pick<FleetDomain, 'adopted' | 'cname'> {
@@ -149,6 +149,7 @@ const isPolicy = shaped<Policy>({
   ttl: isLength,
   downstreamQueue: isLength,
   drainMargin: isLength,
+  reportedDrain: isLength,
   hold: isLength,
   skewBound: isLength,
   fenceAfter: isLength,

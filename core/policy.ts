@@ -30,6 +30,8 @@ export interface Policy {
   readonly downstreamQueue: Duration;
   /** Added to every drain. */
   readonly drainMargin: Duration;
+  /** How much longer aggregate reports may make a drain; zero: not at all. */
+  readonly reportedDrain: Duration;
   /** How long a tombstone stays; at least the TTL. */
   readonly hold: Duration;
   /** What every wait adds for clocks that differ: invariant 10. */
@@ -46,6 +48,7 @@ export const defaultPolicy: Policy = {
   ttl: hours(1),
   downstreamQueue: days(5),
   drainMargin: days(2),
+  reportedDrain: days(14),
   hold: days(7),
   skewBound: minutes(5),
   fenceAfter: minutes(10),

@@ -5,6 +5,8 @@ export const ledgerTable = {
   /** Strings, both. */
   partitionKey: 'pk',
   sortKey: 'sk',
+  /** Seconds since 1970 from which DynamoDB may delete the item; of most there is none. */
+  expires: 'expires',
   /** The global secondary index of what is due. An item without its two attributes (strings) is not in it. */
   dueIndex: {
     name: 'due',

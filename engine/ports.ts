@@ -6,6 +6,7 @@ import type { Algorithm } from '../core/algorithm.ts';
 import type { AuditEvent, AuditTail } from '../core/audit.ts';
 import type { Accepted, DomainRow, Duty, Place } from '../core/key/evidence.ts';
 import type { FleetHost, FleetZone } from '../core/policy.ts';
+import type { ReportRow } from '../core/reports/report.ts';
 import type { DnsQuestion } from '../core/spf/lookups.ts';
 import type { Duration, Instant } from '../core/time.ts';
 
@@ -502,6 +503,21 @@ export interface Ledger {
     after?: string;
     limit: number;
   }): Promise<{ reports: readonly DriftReport[]; next?: string }>;
+
+  /**
+   * Writes what is kept of a report on one domain, once: `known` where one of its domain, day, reporter and id is there, which
+   * stays as it is; `full` where the domain has `most` of that day already. Of many at once no more than `most` are written.
+   * What has expired may be gone.
+   */
+  saveReport(row: ReportRow, most: number): Promise<'saved' | 'known' | 'full'>;
+  /**
+   * The reports on a domain of the days `from` to `to` (`2024-01-28`), both included, in the order of their days, from behind
+   * `after` (`next` of the page before).
+   */
+  reports(
+    domain: string,
+    options: { from: string; to: string; after?: string; limit: number },
+  ): Promise<{ rows: readonly ReportRow[]; next?: string }>;
 
   /** Domains whose wakeAt has come, earliest first, at most `limit`. */
   due(now: Instant, limit: number): Promise<readonly { domain: string; zone: string }[]>;

@@ -5,7 +5,7 @@ import { adoptionIgnored } from '../core/key/adoption.ts';
 import type { DomainRow, Key, Rotation } from '../core/key/evidence.ts';
 import { nextRotation, plan } from '../core/key/plan.ts';
 import { recordName } from '../core/key/row.ts';
-import { rotationState, stateOf, turnOf } from '../core/key/state.ts';
+import { dutyTurn, rotationState, stateOf, turnOf } from '../core/key/state.ts';
 import { keyRecordName } from '../core/names.ts';
 import { policyStep } from '../core/policy-records/plan.ts';
 import { earliest, formatInstant, type Instant } from '../core/time.ts';
@@ -20,6 +20,14 @@ import { hostView, type Session, type World } from './world.ts';
 
 const time = (at: Instant | undefined): { readonly at?: string } =>
   at === undefined ? {} : { at: formatInstant(at) };
+
+/** Where a receiver still meets mail of a key that stopped signing. */
+const seenStatus = (key: Key) => {
+  const { reported } = dutyTurn(key);
+  if (reported === undefined) return {};
+  const { by, messages, until } = reported;
+  return { stillSeen: { by, messages, until: formatInstant(until) } };
+};
 
 export const keyStatus = (row: DomainRow, key: Key) => ({
   selector: key.selector,
@@ -37,6 +45,7 @@ export const keyStatus = (row: DomainRow, key: Key) => ({
   ...(turnOf(key).active === undefined
     ? {}
     : { active: formatInstant(turnOf(key).active?.at ?? key.evidence.reserved.at) }),
+  ...seenStatus(key),
 });
 
 export const blockedStatus = ({ by, says, selector, until }: Blocked) => ({

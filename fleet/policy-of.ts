@@ -27,6 +27,7 @@ export const policyOf = (fields: PolicyFields, base: Policy): Policy => {
     ttl: fields.ttl ?? base.ttl,
     downstreamQueue: fields.downstreamQueue ?? base.downstreamQueue,
     drainMargin: fields.drainMargin ?? base.drainMargin,
+    reportedDrain: fields.reportedDrain ?? base.reportedDrain,
     hold: fields.hold ?? base.hold,
     skewBound: fields.skewBound ?? base.skewBound,
     fenceAfter: fields.fenceAfter ?? base.fenceAfter,

@@ -86,6 +86,11 @@ const policyFields = {
     'What is added to every drain: receivers that verify late. Default P2D.',
     ['P2D'],
   ).optional(),
+  reportedDrain: durationField(
+    { least: nothing, most: days(60) },
+    'How much longer a drain may last because DMARC aggregate reports still show the retired key; PT0S: they change nothing. Default P14D.',
+    ['P14D', 'PT0S'],
+  ).optional(),
   hold: durationField(
     { least: minutes(1), most: days(365) },
     'How long a revoked key says so (an empty p=) before its record is deleted; at least the TTL. Default P7D.',

@@ -33,6 +33,10 @@ export const markReplaced = ({ tableArn }: NamedTable): PolicyStatement =>
 export const sendUnits = (queue: Queue): PolicyStatement =>
   new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn] });
 
+/** Mails that SES put into a bucket. */
+export const readMails = (mailsArn: string): PolicyStatement =>
+  new PolicyStatement({ actions: ['s3:GetObject'], resources: [mailsArn] });
+
 /** `secret:<prefix>/*`: the service adds six characters of its own to every name. */
 export const secretsArn = (stack: Stack, prefix: string, region = stack.region): string =>
   stack.formatArn({ service: 'secretsmanager', region, resource: `secret:${prefix}/*` });

@@ -8,6 +8,8 @@ const flatten = (value: unknown): string => {
   if (typeof value === 'string') return value;
   if (typeof value === 'object' && value !== null) {
     if ('Ref' in value) return `<${String(value.Ref)}>`;
+    if ('Fn::GetAtt' in value && Array.isArray(value['Fn::GetAtt']))
+      return `<${value['Fn::GetAtt'].join('.')}>`;
     if ('Fn::Join' in value && Array.isArray(value['Fn::Join'])) {
       const [delimiter, parts] = value['Fn::Join'];
       return Array.isArray(parts) ? parts.map(flatten).join(String(delimiter)) : '';

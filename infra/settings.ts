@@ -2,6 +2,7 @@
 // cdk.json for all. Pure. What must hold from one deployment to the next belongs into cdk.json: docs/aws.md.
 
 import { SelkieError } from '../core/errors.ts';
+import { isDomainName } from '../core/names.ts';
 
 /** Which of the bundle keys does what. Keys are numbered from 1, and none of them leaves the stack. */
 export interface BundleKeys {
@@ -43,6 +44,8 @@ export interface Settings {
   readonly quotaShare?: number;
   /** Requests in a second that AWS grants the accounts, where that was raised. */
   readonly quotaRequests?: number;
+  /** Receives DMARC aggregate reports by mail; absent: none comes by mail. */
+  readonly reports?: string;
   /** Why a fleet that would be refused is to be installed all the same: for one deployment, never in cdk.json. */
   readonly force?: string;
 }
@@ -151,6 +154,9 @@ export const readSettings = (get: (name: string) => unknown): Settings => {
   const force = text('force', get('force'));
   if (force !== undefined && force.trim().length < 3)
     throw bad('force', force, 'say why, for the record: -c force="example.jp was sold"');
+  const reports = text('reports', get('reports'));
+  if (reports !== undefined && !isDomainName(reports))
+    throw bad('reports', reports, 'a domain that receives nothing but reports, such as reports.example.jp');
   const quotaShare = share('quotaShare', get('quotaShare'));
   const quotaRequests = rate('quotaRequests', get('quotaRequests'));
   const alarmEmail = text('alarmEmail', get('alarmEmail'));
@@ -171,6 +177,7 @@ export const readSettings = (get: (name: string) => unknown): Settings => {
     ledgerLost: flag('ledgerLost', get('ledgerLost')),
     ...(quotaShare === undefined ? {} : { quotaShare }),
     ...(quotaRequests === undefined ? {} : { quotaRequests }),
+    ...(reports === undefined ? {} : { reports }),
     ...(force === undefined ? {} : { force }),
   };
 };

@@ -11,6 +11,7 @@ import type { Fleet } from '../core/policy.ts';
 import {
   markReplaced,
   readLedger,
+  readMails,
   readSecrets,
   secretsArn,
   sendUnits,
@@ -27,6 +28,7 @@ import { HttpApi } from './constructs/http-api.ts';
 import { Keys } from './constructs/keys.ts';
 import { Ledger } from './constructs/ledger.ts';
 import { Minute } from './constructs/minute.ts';
+import { ReportMails } from './constructs/reports.ts';
 import { Watch } from './constructs/watch.ts';
 import { WorkQueue } from './constructs/work-queue.ts';
 import { type BundleKeys, firstBundleKey, firstVaultKey, type VaultKeys } from './settings.ts';
@@ -55,6 +57,8 @@ export interface SelkieStackProps extends StackProps {
   /** How much of Route 53's quota may be spent: 0.1 to 1; 0.8 by default. */
   readonly quotaShare?: number;
   readonly quotaRequests?: number;
+  /** The domain at which SES receives DMARC aggregate reports; absent: none comes by mail. */
+  readonly reports?: string;
 }
 
 const root = fileURLToPath(new URL('..', import.meta.url));
@@ -79,6 +83,7 @@ export class SelkieStack extends Stack {
       ledgerLost = false,
       quotaShare,
       quotaRequests,
+      reports,
       ...props
     }: SelkieStackProps,
   ) {
@@ -203,6 +208,23 @@ export class SelkieStack extends Stack {
     if (ledger.replaced !== undefined)
       restore.function.addEnvironment('SELKIE_TABLE_REPLACED', ledger.replaced.tableName);
     guard.before(api, restore, ...this.allowLists(restore, fleet));
+    if (reports !== undefined) {
+      const mails = new ReportMails(this, 'ReportMails');
+      const reader = edge('Reports', {
+        description: 'Selkie: takes in DMARC aggregate reports that came by mail',
+        memorySize: 1_024,
+        timeout: Duration.minutes(2),
+        statements: [...readLedger(ledger), writeLedger(ledger), readMails(mails.mailsArn)],
+      });
+      reader.function.addEnvironment('SELKIE_REPORTS_BUCKET', mails.bucket.bucketName);
+      acknowledgeWildcard(
+        reader.role,
+        mails.mailsArn,
+        'SES names each mail as it comes: no template can know their names.',
+      );
+      mails.receive(reports, reader.function);
+      guard.before(reader);
+    }
     const http = new HttpApi(this, 'Http', api.function);
     const watch = new Watch(this, 'Watch', {
       name: this.stackName,

@@ -10,6 +10,8 @@
 //   request#DOMAIN      SHA-256 of the key      body
 //   audit#SUBJECT       n, 16 digits            body: one event of the audit trail
 //   drift               zone/NAME, domains, …   body: what the last audit of it found
+//   report#DOMAIN       DAY#HASH                body, expires: what is kept of one aggregate report (report-name.ts)
+//   report#DOMAIN       of#DAY                  n, expires: how many there are of a day
 //   lease#NAME          lease                   holder, until
 //   hand#ZONE           the change's id         of zones that people change: hand-changes.ts
 //   shard#ID, secret#DOMAIN, begun              of the vault: shard-index.ts
@@ -22,9 +24,11 @@ import type { AttributeValue } from '@aws-sdk/client-dynamodb';
 import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
+import type { ReportRow } from '../../core/reports/report.ts';
 import { dueShards, ledgerTable } from '../../core/table.ts';
 import type { Instant } from '../../core/time.ts';
 import type { DriftReport, HostRow, LogEntry, RequestRow } from '../../engine/ports.ts';
+import { reportName } from '../report-name.ts';
 
 export type Item = Record<string, AttributeValue>;
 
@@ -41,6 +45,8 @@ export const auditPartition = (subject: string): string => `audit#${subject}`;
 
 export const poolPartition = (pool: string): string => `pool#${pool}`;
 
+export const reportPartition = (domain: string): string => `report#${domain}`;
+
 export const keys = {
   head: key('head', 'head'),
   domain: (domain: string) => key('domain', domain),
@@ -53,6 +59,8 @@ export const keys = {
     key(`request#${domain}`, sha256(idempotencyKey).toString('hex')),
   event: (subject: string, n: number) => key(auditPartition(subject), digits(n)),
   drift: (subject: string) => key('drift', subject),
+  report: (domain: string, name: string) => key(reportPartition(domain), name),
+  reportsOfDay: (domain: string, day: string) => key(reportPartition(domain), `of#${day}`),
   lease: (name: string) => key(`lease#${name}`, 'lease'),
 } as const;
 
@@ -88,6 +96,17 @@ export const hostItem = (row: HostRow): Item => ({
 export const driftItem = (report: DriftReport): Item => ({
   ...keys.drift(report.subject),
   body: { S: JSON.stringify(report) },
+});
+
+/** DynamoDB deletes what has expired, some days later and at no price. */
+export const expiry = (at: Instant): Item => ({
+  [ledgerTable.expires]: { N: String(Math.ceil(at / 1_000)) },
+});
+
+export const reportItem = (row: ReportRow): Item => ({
+  ...keys.report(row.domain, reportName(row)),
+  ...expiry(row.expires),
+  body: { S: JSON.stringify(row) },
 });
 
 export const entryItem = (pool: string, entry: LogEntry): Item => ({

@@ -19,10 +19,12 @@ import {
 import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
+import type { ReportRow } from '../../core/reports/report.ts';
 import { ledgerTable } from '../../core/table.ts';
 import { type Instant, instant, latest } from '../../core/time.ts';
 import type { DriftReport, HostRow, Ledger, LedgerHead, LogEntry, RequestRow } from '../../engine/ports.ts';
 import { checkCommit } from '../commit.ts';
+import { namesOf } from '../report-name.ts';
 import { toSelkieError } from './errors.ts';
 import { refusalOf, transactionOf } from './ledger-commit.ts';
 import {
@@ -35,9 +37,11 @@ import {
   keys,
   numberOf,
   poolPartition,
+  reportPartition,
   shards,
   textOf,
 } from './ledger-items.ts';
+import { saveReport } from './ledger-reports.ts';
 import { hearDate } from './service-time.ts';
 
 const { partitionKey, sortKey, dueIndex } = ledgerTable;
@@ -77,6 +81,9 @@ const patiently = async <T>(work: () => Promise<T>, tries = 8, wait = 10): Promi
     return patiently(work, tries - 1, wait * 2);
   }
 };
+
+/** BETWEEN includes both its ends: the name, and a character that sorts before all that names have. */
+const behindOf = (item: Item): string => `${textOf(item, sortKey)}!`;
 
 /** Which item comes first in the due index. */
 const byDueAt = (a: Item, b: Item): number =>
@@ -308,6 +315,19 @@ export const createDynamoLedger = (options: DynamoLedgerOptions): Ledger => {
         .filter((report) => report !== undefined);
       const last = reports.at(-1);
       return items.length > limit && last !== undefined ? { reports, next: last.subject } : { reports };
+    },
+
+    saveReport: (row, most) => saveReport({ client, table }, row, most),
+    reports: async (domain, { from, to, after, limit }) => {
+      const [first, below] = namesOf(from, to);
+      const range = behind(reportPartition(domain), after ?? first, below);
+      const items = await query(`the reports on ${domain}`, range, limit + 1);
+      const rows = items
+        .slice(0, limit)
+        .map((item) => bodyOf<ReportRow>(item))
+        .filter((row) => row !== undefined);
+      const last = items[limit - 1];
+      return items.length > limit && last !== undefined ? { rows, next: behindOf(last) } : { rows };
     },
 
     commit: async (commit) => {

@@ -5,6 +5,7 @@ import { Hono } from 'hono';
 import { bodyLimit } from 'hono/body-limit';
 import { etag } from 'hono/etag';
 import { limits } from '../../contract/manifest.ts';
+import { reportUpload } from '../../contract/reports.ts';
 import { SelkieError } from '../../core/errors.ts';
 import openApi from '../../docs/openapi.json' with { type: 'json' };
 import type { World } from '../../engine/world.ts';
@@ -13,6 +14,7 @@ import { domainRoutes } from './domains.ts';
 import { driftRoutes } from './drift.ts';
 import { edgeOf, onError, onNotFound, type WhoOf } from './edge.ts';
 import { hostRoutes } from './hosts.ts';
+import { reportRoutes } from './reports.ts';
 
 /**
  * @param log told of what is not the caller's fault
@@ -26,15 +28,16 @@ export const createApi = (
   const app = new Hono();
   app.onError(onError(log));
 
-  // A host's word is the longest of all bodies; what is longer is not kept in memory to be told so.
-  app.use(
+  // A host's word is the longest of all bodies but reports; what is longer is not kept in memory to be told so.
+  const limited = (maxSize: number) =>
     bodyLimit({
-      maxSize: limits.hostToken,
+      maxSize,
       onError: () => {
-        throw new SelkieError('invalid', `The body is over ${limits.hostToken} bytes.`);
+        throw new SelkieError('invalid', `The body is over ${maxSize} bytes.`);
       },
-    }),
-  );
+    });
+  const [usual, upload] = [limited(limits.hostToken), limited(reportUpload)];
+  app.use((context, next) => (context.req.path === '/v1/reports' ? upload : usual)(context, next));
   // Whoever looks again and again is told in a few bytes that nothing is new: RFC 9110 §13.1.2.
   app.use('/v1/domains/*', etag());
   app.use('/v1/hosts', etag());
@@ -44,6 +47,7 @@ export const createApi = (
   app.route('/', hostRoutes(edge));
   app.route('/', driftRoutes(edge));
   app.route('/', byHandRoutes(edge));
+  app.route('/', reportRoutes(edge));
   app.get('/openapi.json', (context) => context.json(openApi));
   app.notFound(onNotFound(app.routes));
   return app;

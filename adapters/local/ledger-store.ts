@@ -22,8 +22,19 @@ CREATE TABLE restore (
 INSERT INTO restore VALUES (0, NULL);
 `;
 
+const report = `
+CREATE TABLE report (
+  domain TEXT,
+  name TEXT, -- report-name.ts
+  expires REAL NOT NULL,
+  body TEXT NOT NULL,
+  PRIMARY KEY (domain, name)
+) STRICT;
+CREATE INDEX report_expires ON report (expires);
+`;
+
 /** What makes each version of the one before. */
-const migrations: Readonly<Record<number, string>> = { 2: audit, 3: drift, 4: restore };
+const migrations: Readonly<Record<number, string>> = { 2: audit, 3: drift, 4: restore, 5: report };
 
 const schema = `
 CREATE TABLE selkie_schema (version INTEGER NOT NULL) STRICT;
@@ -47,7 +58,7 @@ CREATE TABLE selector (domain TEXT, selector TEXT, PRIMARY KEY (domain, selector
 CREATE TABLE log (pool TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (pool, n)) STRICT;
 CREATE TABLE request (domain TEXT, key TEXT, body TEXT NOT NULL, PRIMARY KEY (domain, key)) STRICT;
 CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) STRICT;
-${audit}${drift}${restore}`;
+${audit}${drift}${restore}${report}`;
 
 /** How long a write waits for another process's to end. */
 const busyTimeout = 5_000;

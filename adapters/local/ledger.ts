@@ -8,6 +8,7 @@ import type { DatabaseSync, SQLInputValue } from 'node:sqlite';
 import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
+import type { ReportRow } from '../../core/reports/report.ts';
 import { instant } from '../../core/time.ts';
 import type {
   Commit,
@@ -19,6 +20,7 @@ import type {
   RequestRow,
 } from '../../engine/ports.ts';
 import { checkCommit, refusal } from '../commit.ts';
+import { namesOf, reportName } from '../report-name.ts';
 import { openStore, toLedgerError, transaction } from './ledger-store.ts';
 
 type Row = ReturnType<ReturnType<DatabaseSync['prepare']>['get']>;
@@ -51,6 +53,13 @@ const statements = (db: DatabaseSync) => ({
   drift: db.prepare('SELECT body FROM drift WHERE subject = ?'),
   drifts: db.prepare('SELECT body FROM drift WHERE subject > ? ORDER BY subject LIMIT ?'),
   putDrift: db.prepare('INSERT OR REPLACE INTO drift VALUES (?, ?)'),
+  report: db.prepare('SELECT 1 FROM report WHERE domain = ? AND name = ?'),
+  reports: db.prepare(
+    'SELECT name, body FROM report WHERE domain = ? AND name > ? AND name < ? ORDER BY name LIMIT ?',
+  ),
+  countReports: db.prepare('SELECT count(*) AS n FROM report WHERE domain = ? AND name > ? AND name < ?'),
+  putReport: db.prepare('INSERT INTO report VALUES (?, ?, ?, ?)'),
+  dropReports: db.prepare('DELETE FROM report WHERE expires <= ?'),
   request: db.prepare('SELECT body FROM request WHERE domain = ? AND key = ?'),
   putRequest: db.prepare('INSERT INTO request VALUES (?, ?, ?)'),
   event: db.prepare('SELECT 1 FROM audit WHERE subject = ? AND n = ?'),
@@ -243,6 +252,27 @@ export const openSqliteLedger = (path: string, now: () => number): Ledger & { cl
         const reports = found.slice(0, limit);
         const last = reports.at(-1);
         return found.length > limit && last !== undefined ? { reports, next: last.subject } : { reports };
+      }),
+
+    saveReport: (row, most) =>
+      answer(() =>
+        transaction(db, () => {
+          sql.dropReports.run(row.at);
+          const name = reportName(row);
+          if (sql.report.get(row.domain, name) !== undefined) return 'known';
+          if (Number(sql.countReports.get(row.domain, ...namesOf(row.day, row.day))?.n) >= most)
+            return 'full';
+          sql.putReport.run(row.domain, name, row.expires, JSON.stringify(row));
+          return 'saved';
+        }),
+      ),
+    reports: (domain, { from, to, after, limit }) =>
+      answer(() => {
+        const [first, below] = namesOf(from, to);
+        const found = sql.reports.all(domain, after ?? first, below, limit + 1);
+        const rows = parseAll<ReportRow>(found.slice(0, limit));
+        const last = found[limit - 1];
+        return found.length > limit && last !== undefined ? { rows, next: String(last.name) } : { rows };
       }),
 
     commit: (commit) =>

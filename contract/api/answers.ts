@@ -48,6 +48,11 @@ const keyFields = {
   compromised: maybe(says('Why it is said that others may hold it')),
   abandoned: maybe(says('Why it was given up before it signed')),
   active: maybe(time),
+  stillSeen: maybe(
+    z
+      .strictObject({ by: z.string(), messages: z.int(), until: time })
+      .check(z.describe('Retired, and by an aggregate report a receiver still meets mail signed with it')),
+  ),
 };
 export const key = z.strictObject(keyFields);
 
@@ -337,6 +342,67 @@ export const byHand = z.strictObject({
     }),
   ),
   next,
+});
+const day = z.string().check(z.regex(/^\d{4}-\d\d-\d\d$/), z.describe('UTC'));
+const messages = z.int().check(z.minimum(0));
+const rates = {
+  messages,
+  passed: messages.check(z.describe('DMARC: DKIM or SPF, aligned with the From')),
+  dkim: messages.check(z.describe('Passed by DKIM')),
+  spf: messages.check(z.describe('Passed by SPF')),
+};
+const partial = maybe(
+  z.literal(true).check(z.describe('There are more reports than are read for one answer')),
+);
+
+export const importedReports = z.strictObject({
+  reports: z.array(
+    z.strictObject({
+      reporter: says('As it calls itself: nobody proves it'),
+      id: z.string(),
+      begin: time,
+      end: time,
+      domains: z.array(
+        z.strictObject({
+          domain: z.string(),
+          messages,
+          passed: messages,
+          kept: z.enum(['saved', 'known', 'full']).check(z.describe('full: there are too many of that day')),
+        }),
+      ),
+      ignored: messages.check(z.describe('Of domains that the fleet does not have')),
+      stillSeen: z.array(
+        z.strictObject({ domain: z.string(), selector: z.string(), messages, drainsUntil: maybe(time) }),
+      ),
+    }),
+  ),
+});
+export const reportRates = z.strictObject({
+  from: day,
+  domains: z.array(z.strictObject({ domain: z.string(), reports: z.int(), ...rates, last: day, partial })),
+  next,
+});
+export const domainReports = z.strictObject({
+  from: day,
+  domain: z.string(),
+  reports: z.int(),
+  ...rates,
+  days: z.array(z.strictObject({ day, ...rates })),
+  selectors: z.array(
+    z.strictObject({
+      selector: z.string(),
+      domain: maybe(says('d=, where it is not the domain itself')),
+      messages: messages.check(z.describe('That bear a signature by it')),
+      passed: messages.check(z.describe('Whose signature by it verified')),
+      first: day,
+      last: day,
+      reporters: z.array(z.string()),
+      state: maybe(z.enum(states)).check(z.describe('Of the key, where it is one of ours')),
+    }),
+  ),
+  sources: z.array(z.strictObject({ source: says('An address, unknown, or others'), ...rates })),
+  reporters: z.array(z.strictObject({ reporter: z.string(), reports: z.int(), messages, last: day })),
+  partial,
 });
 
 export const bundleKeys = z.strictObject({

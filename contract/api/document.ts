@@ -4,6 +4,7 @@
 import * as z from 'zod/mini';
 import { supposedOrders } from '../api.ts';
 import { limits } from '../manifest.ts';
+import { reportUpload } from '../reports.ts';
 import { type Operation, operations, type QueryName, type SchemaName, schemas } from './operations.ts';
 
 const pointer = (name: string): string => `#/components/schemas/${name}`;
@@ -48,7 +49,8 @@ const supposed = {
   },
 };
 
-const query = (name: QueryName, { bound }: Operation): object => {
+const query = (name: QueryName, { bound: ofLimit, days }: Operation): object => {
+  const bound = name === 'days' ? (days ?? ofLimit) : ofLimit;
   if (name === 'after')
     return {
       name,
@@ -79,6 +81,8 @@ const parameters = (operation: Operation): readonly object[] => [
 
 const token = { 'text/plain': { schema: { type: 'string', maxLength: limits.hostToken } } };
 const sealed = { 'text/plain': { schema: { type: 'string', maxLength: limits.bundle } } };
+/** Up to `reportUpload` bytes. */
+const report = { 'application/octet-stream': {} };
 const json = (name: SchemaName) => ({ 'application/json': { schema: reference(name) } });
 
 const statusSays = {
@@ -133,6 +137,13 @@ const responses = (operation: Operation): Record<string, object> => {
   };
 };
 
+const bodyObject = (body: NonNullable<Operation['body']>): object =>
+  body === 'token'
+    ? { required: true, content: token }
+    : body === 'report'
+      ? { required: true, description: `At most ${reportUpload} bytes`, content: report }
+      : { required: false, content: json(body) };
+
 const operationObject = (operation: Operation): object => {
   const { id, says, body, open } = operation;
   const given = parameters(operation);
@@ -140,9 +151,7 @@ const operationObject = (operation: Operation): object => {
     operationId: id,
     summary: says,
     ...(given.length === 0 ? {} : { parameters: given }),
-    ...(body === undefined
-      ? {}
-      : { requestBody: { required: body === 'token', content: body === 'token' ? token : json(body) } }),
+    ...(body === undefined ? {} : { requestBody: bodyObject(body) }),
     responses: responses(operation),
     ...(open === undefined ? {} : { security: [] }),
   };

@@ -4,6 +4,7 @@
 import type * as z from 'zod/mini';
 import { compromiseRequest, manyRequest, reasonRequest, rotationRequest } from '../api.ts';
 import { auditRequest } from '../drift.ts';
+import { reportDays } from '../reports.ts';
 import * as answers from './answers.ts';
 
 /** As many schemas as the document names; the key is the name there. */
@@ -39,6 +40,9 @@ export const schemas = {
   Audits: answers.audits,
   Drift: answers.drift,
   ByHand: answers.byHand,
+  ImportedReports: answers.importedReports,
+  ReportRates: answers.reportRates,
+  DomainReports: answers.domainReports,
   BundleKeys: answers.bundleKeys,
   OpenApi: answers.openApi,
   RotationRequest: rotationRequest,
@@ -62,8 +66,10 @@ export interface Operation {
   readonly query?: readonly QueryName[];
   /** The most that `limit` or `days` may be, and what it is where it is not said. */
   readonly bound?: { readonly usual: number; readonly most: number };
-  /** A body in JSON; `token`: a compact JWS in plain text. */
-  readonly body?: SchemaName | 'token';
+  /** The same of `days`, where the operation has both. */
+  readonly days?: { readonly usual: number; readonly most: number };
+  /** A body in JSON; `token`: a compact JWS in plain text; `report`: bytes. */
+  readonly body?: SchemaName | 'token' | 'report';
   /** An order: it takes an Idempotency-Key and, but for one of an audit, leaves an audit event. */
   readonly order?: true;
   readonly answer: {
@@ -288,6 +294,33 @@ export const operations: readonly Operation[] = [
     query: ['after', 'limit'],
     bound: { usual: 20, most: 50 },
     answer: paged('Drift'),
+  },
+  {
+    method: 'post',
+    path: '/v1/reports',
+    id: 'importReports',
+    says: 'Take in a DMARC aggregate report: XML, gzip, zip, or a mail with one of them. One that is known changes nothing',
+    body: 'report',
+    answer: shown('ImportedReports'),
+  },
+  {
+    method: 'get',
+    path: '/v1/reports',
+    id: 'listReports',
+    says: 'What aggregate reports of the last days say of each domain that has some, page by page; a page may be empty and yet have a next',
+    query: ['days', 'after', 'limit'],
+    bound: { usual: 100, most: 200 },
+    days: reportDays,
+    answer: paged('ReportRates'),
+  },
+  {
+    method: 'get',
+    path: `${domain}/reports`,
+    id: 'getReports',
+    says: 'What aggregate reports of the last days say of a domain: by day, selector, source and reporter',
+    query: ['days'],
+    bound: reportDays,
+    answer: shown('DomainReports'),
   },
   {
     method: 'get',

@@ -92,6 +92,20 @@ export interface Turn {
   readonly stopIntended?: At & { readonly place: Place };
   /** The last ready host confirmed that it stopped; how long mail may lie in those hosts' queues, which may leave the fleet. */
   readonly stopped?: At & { readonly queues?: Duration };
+  /**
+   * A receiver says that mail signed with it still came after that, up to `until`: the latest of such reports, which came in
+   * `at`. Nobody proves who wrote one, so it may only lengthen a drain, and only so far.
+   */
+  readonly reported?: Reported;
+}
+
+/** What an aggregate report says of a key that was retired. */
+export interface Reported extends At {
+  /** The end of the report's period; not later than `at`. */
+  readonly until: Instant;
+  /** Who reports, as it calls itself. */
+  readonly by: string;
+  readonly messages: number;
 }
 
 export interface Key {

@@ -11,6 +11,7 @@ import {
   drainEnds,
   firstAsk,
   holdEnds,
+  hostsDrainEnds,
   nextLook,
   nextSparing,
   nextTelling,
@@ -111,6 +112,15 @@ const planRevocation = (s: Situation, key: Key): Plan => {
   return act({ do: 'remove', selector });
 };
 
+/** Why a drain lasts longer than hosts know of; empty where it does not. */
+const stillSeen = (s: Situation, key: Key, ends: Instant): string => {
+  const { reported } = dutyTurn(key);
+  const known = hostsDrainEnds(s.row.domain, key, s.hosts, s.policy);
+  return reported === undefined || known === undefined || ends <= known
+    ? ''
+    : `, and not only until ${formatInstant(known)}: ${reported.by} reports that it still received some, up to ${formatInstant(reported.until)}`;
+};
+
 /** A key that stopped signing, until it may be revoked. */
 const planDrain = (s: Situation, key: Key): Plan => {
   const { selector } = key;
@@ -122,7 +132,7 @@ const planDrain = (s: Situation, key: Key): Plan => {
       by: 'wait',
       selector,
       until: ends,
-      says: `mail signed with ${selector} drains until ${formatInstant(ends)}`,
+      says: `mail signed with ${selector} drains until ${formatInstant(ends)}${stillSeen(s, key, ends)}`,
     });
   // A host that was restored from an old backup may have gone back behind a gate that was passed: invariant 6.
   const behind =

@@ -2,8 +2,8 @@
 
 import { keyRecordName, targetName } from '../names.ts';
 import type { Instant } from '../time.ts';
-import type { DomainRow, Evidence, Key, Rotation, Trouble, Turn } from './evidence.ts';
-import { turnOf } from './state.ts';
+import type { DomainRow, Evidence, Key, Reported, Rotation, Trouble, Turn } from './evidence.ts';
+import { dutyTurn, turnOf } from './state.ts';
 import { troubleFades } from './waits.ts';
 
 export const emptyRow = (domain: string, zone: string, pool: string): DomainRow => ({
@@ -45,6 +45,17 @@ export const withTurn = (
 ): DomainRow =>
   withKey(row, selector, (key) => {
     const changed = (turn: Turn): Turn => (turn === which(key) ? { ...facts, ...turn } : turn);
+    const [first, ...rest] = key.turns;
+    return { ...key, turns: [changed(first), ...rest.map(changed)] };
+  });
+
+/** Notes that a receiver still meets mail of a key that was stopped, unless a later sight of it is known. */
+export const withReported = (row: DomainRow, selector: string, seen: Reported): DomainRow =>
+  withKey(row, selector, (key) => {
+    const present = dutyTurn(key);
+    if (present.stopped === undefined || seen.until <= (present.reported?.until ?? present.stopped.at))
+      return key;
+    const changed = (turn: Turn): Turn => (turn === present ? { ...turn, reported: seen } : turn);
     const [first, ...rest] = key.turns;
     return { ...key, turns: [changed(first), ...rest.map(changed)] };
   });

@@ -36,11 +36,17 @@ export const queuesOf = (hosts: readonly HostView[]): { readonly queues?: Durati
   return first === undefined ? {} : { queues: longest(first, ...rest) };
 };
 
+/** When hosts last signed with it, those that say so after they stopped. */
+const usesOf = (domain: string, key: Key, hosts: readonly HostView[]): readonly Instant[] => {
+  const name = hostKeyName(domain, key.selector);
+  return hosts.flatMap((host) => host.lastUse.get(name) ?? []);
+};
+
 /**
- * Until when mail signed with a retired key may still be verified: it lay in a queue for as long as queues hold mail, then a
- * verifier may use a record cached for its TTL. Undefined while some host may still sign.
+ * Until when mail signed with a retired key may still be verified, as far as hosts know: it lay in a queue for as long as queues
+ * hold mail, then a verifier may use a record cached for its TTL. Undefined while some host may still sign.
  */
-export const drainEnds = (
+export const hostsDrainEnds = (
   domain: string,
   key: Key,
   hosts: readonly HostView[],
@@ -50,8 +56,7 @@ export const drainEnds = (
   if (stopped === undefined) return undefined;
   // Of each turn: a rollback ends one, and its mail is still on the way.
   const remembered = key.turns.flatMap((turn) => turn.stopped?.queues ?? []);
-  const name = hostKeyName(domain, key.selector);
-  const uses = hosts.flatMap((host) => host.lastUse.get(name) ?? []);
+  const uses = usesOf(domain, key, hosts);
   return add(
     latest(stopped.at, ...uses),
     longest(policy.downstreamQueue, ...remembered, ...queueLifetimes(hosts)),
@@ -59,6 +64,23 @@ export const drainEnds = (
     policy.drainMargin,
     policy.skewBound,
   );
+};
+
+/**
+ * The same, as far as receivers know too: mail that one still met may have been signed as late as that. Who wrote a report is not
+ * proved, so it moves the end by no more than `reportedDrain`, and never forward.
+ */
+export const drainEnds = (
+  domain: string,
+  key: Key,
+  hosts: readonly HostView[],
+  policy: Policy,
+): Instant | undefined => {
+  const known = hostsDrainEnds(domain, key, hosts, policy);
+  const { stopped, reported } = dutyTurn(key);
+  if (known === undefined || stopped === undefined || reported === undefined) return known;
+  const signed = latest(stopped.at, ...usesOf(domain, key, hosts));
+  return add(known, clamp(between(signed, reported.until), milliseconds(0), policy.reportedDrain));
 };
 
 /** Until when a tombstone stays: caches of the old record are gone by its TTL. */

@@ -33,6 +33,7 @@ export class Ledger extends Construct {
       partitionKey: text(partitionKey),
       sortKey: text(sortKey),
       billingMode: BillingMode.PAY_PER_REQUEST,
+      timeToLiveAttribute: ledgerTable.expires,
       pointInTimeRecoverySpecification: { pointInTimeRecoveryEnabled: true },
       deletionProtection: !ephemeral,
       removalPolicy: RemovalPolicy.RETAIN,

@@ -1,5 +1,6 @@
 // Rows for the ledger's contract: valid ones to mutate, and ones in which every field is there.
 import type { DomainRow, Key } from '../../core/key/evidence.ts';
+import type { ReportRow } from '../../core/reports/report.ts';
 import { days, hours, type Instant, instant, minutes } from '../../core/time.ts';
 import type { DriftReport, HostRow, LogEntry, RequestRow } from '../../engine/ports.ts';
 
@@ -103,6 +104,7 @@ export const wholeKey: Whole<Key> = {
       active: { at: t(24) },
       stopIntended: { at: t(25), place },
       stopped: { at: t(26), queues: days(5) },
+      reported: { at: t(29), until: t(28), by: odd, messages: 3 },
     },
     {
       begun: { at: t(30) },
@@ -113,6 +115,7 @@ export const wholeKey: Whole<Key> = {
       active: { at: t(35) },
       stopIntended: { at: t(36), place },
       stopped: { at: t(37), queues: days(1) },
+      reported: { at: t(39), until: t(38), by: 'receiver.example', messages: 1 },
     },
   ],
 };
@@ -213,4 +216,26 @@ export const wholeDrift: Whole<DriftReport> = {
   ],
   progress: { next: '240129._domainkey.example.com. TXT', upTo: '240128e._domainkey.example.com' },
   known: { 'record-edited 240128._domainkey.example.com': t(0) },
+};
+
+export const wholeReport: Whole<ReportRow> = {
+  domain: 'example.com',
+  day: '2024-01-28',
+  reporter: odd,
+  id: '1234#$/ü',
+  begin: t(-1),
+  end: t(0),
+  at: t(1),
+  policy: 'quarantine',
+  tallies: [
+    {
+      source: '2001:db8::1',
+      count: 12,
+      dkim: true,
+      spf: false,
+      disposition: 'none',
+      signatures: [{ domain: 'example.com', selector: '240128', result: 'pass' }],
+    },
+  ],
+  expires: t(days(400)),
 };

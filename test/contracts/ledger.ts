@@ -16,6 +16,7 @@ import {
   wholeDrift,
   wholeHost,
   wholeKey,
+  wholeReport,
 } from './ledger-rows.ts';
 
 /** A ledger on an empty store. */
@@ -749,6 +750,82 @@ export const ledgerContract = (name: string, make: () => Promise<LedgerUnderTest
         const report = { ...wholeDrift, findings: findings as typeof wholeDrift.findings };
         await ledger.saveDrift(report);
         expect(await ledger.driftOf(report.subject)).toEqual(report);
+      });
+    });
+
+    describe('aggregate reports', () => {
+      const at = { from: '2024-01-28', to: '2024-01-28' };
+      const all = async (from: string, to: string, limit = 99) => {
+        const seen: string[] = [];
+        let after: string | undefined;
+        do {
+          const page = await other.reports('example.com', {
+            from,
+            to,
+            limit,
+            ...(after === undefined ? {} : { after }),
+          });
+          expect(page.rows.length).toBeLessThanOrEqual(limit);
+          seen.push(...page.rows.map(({ day, id }) => `${day} ${id}`));
+          after = page.next;
+        } while (after !== undefined);
+        return seen;
+      };
+
+      test('none at first', async () => {
+        expect(await ledger.reports('example.com', { ...at, limit: 10 })).toEqual({ rows: [] });
+      });
+
+      test('every field as it was', async () => {
+        expect(await ledger.saveReport(wholeReport, 10)).toBe('saved');
+        expect(await other.reports('example.com', { ...at, limit: 10 })).toEqual({ rows: [wholeReport] });
+      });
+
+      test('written once: what is known by domain, day, reporter and id stays as it is', async () => {
+        await ledger.saveReport(wholeReport, 10);
+        expect(await other.saveReport({ ...wholeReport, policy: 'none', tallies: [] }, 10)).toBe('known');
+        expect((await ledger.reports('example.com', { ...at, limit: 10 })).rows).toEqual([wholeReport]);
+        const [first] = [wholeReport];
+        for (const another of [
+          { ...first, domain: 'example.org' },
+          { ...first, day: '2024-01-29' },
+          { ...first, reporter: 'receiver.example' },
+          { ...first, id: '1235' },
+        ])
+          expect(await other.saveReport(another, 10)).toBe('saved');
+        expect((await ledger.reports('example.org', { ...at, limit: 10 })).rows).toHaveLength(1);
+      });
+
+      test('of some days, both included, in their order, page by page', async () => {
+        const days = ['2023-12-31', '2024-01-01', '2024-01-02', '2024-01-10'];
+        for (const day of days.toReversed())
+          for (const id of ['a', 'b', 'c']) await ledger.saveReport({ ...wholeReport, day, id }, 10);
+        for (const limit of [1, 2, 3, 5, 12, 13]) {
+          const seen = await all('2023-01-01', '2024-12-31', limit);
+          expect(seen.map((each) => each.slice(0, 10))).toEqual(days.flatMap((day) => [day, day, day]));
+          expect(new Set(seen).size).toBe(12);
+        }
+        expect(new Set(await all('2024-01-01', '2024-01-02', 2))).toEqual(
+          new Set(['2024-01-01', '2024-01-02'].flatMap((day) => ['a', 'b', 'c'].map((id) => `${day} ${id}`))),
+        );
+        expect(await all('2024-01-03', '2024-01-09')).toEqual([]);
+      });
+
+      test('no more than so many of a domain and a day; what is known is known then too', async () => {
+        for (const id of ['a', 'b']) expect(await ledger.saveReport({ ...wholeReport, id }, 2)).toBe('saved');
+        expect(await other.saveReport({ ...wholeReport, id: 'c' }, 2)).toBe('full');
+        expect(await other.saveReport({ ...wholeReport, id: 'a' }, 2)).toBe('known');
+        expect(await other.saveReport({ ...wholeReport, id: 'c', day: '2024-01-29' }, 2)).toBe('saved');
+        expect(await other.saveReport({ ...wholeReport, id: 'c', domain: 'example.org' }, 2)).toBe('saved');
+      });
+
+      test('many at once: each is kept once, and no more than so many', async () => {
+        const ids = Array.from({ length: 12 }, (_, n) => String(n % 6));
+        const answers = await Promise.all(
+          ids.map((id, n) => (n % 2 ? ledger : other).saveReport({ ...wholeReport, id }, 4)),
+        );
+        expect(answers.filter((answer) => answer === 'saved')).toHaveLength(4);
+        expect(await all('2024-01-28', '2024-01-28')).toHaveLength(4);
       });
     });
 

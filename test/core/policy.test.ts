@@ -11,6 +11,7 @@ it('has the defaults that docs/lifecycle.md and fleet.example.yaml say', () => {
     ['ttl', 'PT1H'],
     ['downstreamQueue', 'P5D'],
     ['drainMargin', 'P2D'],
+    ['reportedDrain', 'P14D'],
     ['hold', 'P7D'],
     ['skewBound', 'PT5M'],
     ['fenceAfter', 'PT10M'],

@@ -54,6 +54,8 @@ const turnSavers: Readonly<Record<keyof Turn, Cause>> = {
   active: 'latch',
   stopIntended: 'switch',
   stopped: 'latch',
+  // An operator's import, of whatever a receiver sent.
+  reported: 'order',
 };
 
 /** A key is given up with its rotation, by an order or because its domain leaves; alone, where another's record stands. */

@@ -11,6 +11,7 @@ import { openApiDocument } from '../../contract/api/document.ts';
 import { operations } from '../../contract/api/operations.ts';
 import { hours } from '../../core/time.ts';
 import type { Ledger } from '../../engine/ports.ts';
+import { report, xmlOf } from '../reports/made.ts';
 import { freePort } from '../tools/free-port.ts';
 import { domain, type Simulation, simulate } from '../world/world.ts';
 import { patience, runs } from './settings.ts';
@@ -305,7 +306,7 @@ interface Parameter {
 }
 interface Described {
   readonly parameters?: readonly Parameter[];
-  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema: Schema }>> };
+  readonly requestBody?: { readonly content: Readonly<Record<string, { readonly schema?: Schema }>> };
 }
 const document = openApiDocument() as {
   readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>;
@@ -370,6 +371,12 @@ const around = (given: Schema): fc.Arbitrary<unknown> => {
   );
 };
 
+/** Bytes that have no schema: a report, or not quite. */
+const upload = fc.oneof(
+  fc.constantFrom(xmlOf(report()), xmlOf(report([], { domain: 'other.example' })), '<feedback>'),
+  fc.string(),
+);
+
 const asText = (value: unknown): string =>
   typeof value === 'string' ? value : (JSON.stringify(value) ?? '');
 
@@ -396,7 +403,7 @@ describe('each operation of the document', () => {
       const body =
         content === undefined
           ? fc.constant(undefined)
-          : fc.option(around(content.schema), { nil: undefined });
+          : fc.option(content.schema === undefined ? upload : around(content.schema), { nil: undefined });
       const known: Readonly<Record<string, string>> = {
         domain,
         host,

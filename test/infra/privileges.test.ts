@@ -21,13 +21,16 @@ const here = '<AWS::Region>:<AWS::AccountId>';
 /** `<LedgerTable59A5D4A1.Arn>` → `Ledger`: the construct that a reference leads to. */
 const short = (resource: string): string =>
   resource.replaceAll(
-    /<(Ledger|WorkUnits|WorkDead|KeysSecrets|KeysBundles2?|\w+?Log|\w+?Function)[0-9A-F]{0,8}\w*(\.Arn)?>/g,
+    /<(Ledger|ReportMailsBucket|WorkUnits|WorkDead|KeysSecrets|KeysBundles2?|\w+?Log|\w+?Function)[0-9A-F]{0,8}\w*(\.Arn)?>/g,
     '<$1>',
   );
 
-const granted = (role: string): Record<string, string[]> => {
+const sorted = <T>(actions: Readonly<Record<string, T>>): Record<string, T> =>
+  Object.fromEntries(Object.entries(actions).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+
+const granted = (role: string, of: Template = template): Record<string, string[]> => {
   const table: Record<string, Set<string>> = {};
-  for (const { Effect, Action, Resource } of statementsOf(template, role)) {
+  for (const { Effect, Action, Resource } of statementsOf(of, role)) {
     expect(Effect).toBe('Allow');
     for (const action of list(Action)) {
       table[action] ??= new Set();
@@ -165,6 +168,7 @@ describe('what the adapters call', () => {
     'client-kms': 'kms',
     'client-route-53': 'route53',
     'client-secrets-manager': 'secretsmanager',
+    'client-s3': 's3',
     'client-sqs': 'sqs',
     'client-sts': 'sts',
   };
@@ -176,6 +180,8 @@ describe('what the adapters call', () => {
     'sqs:SendMessageBatch': ['sqs:SendMessage'],
     // Only where the fleet has zones under roles, or more than policies can name: zone-access.test.ts.
     'sts:AssumeRole': [],
+    // Of the function that takes in reports, below.
+    's3:GetObject': [],
   };
   const folder = join(root, 'adapters/aws');
   const called = new Set(
@@ -235,6 +241,73 @@ describe('a ledger that was restored to another table', () => {
     expect(onTables('RestoreRole').filter(([, [resource]]) => resource === '<Ledger>')).toEqual([
       [['dynamodb:UpdateItem'], ['<Ledger>']],
     ]);
+  });
+});
+
+describe('reports by mail', () => {
+  const mailed = Template.fromStack(
+    stackOf(fleetOf({ 'example.jp': ['example.jp'] }), { reports: 'reports.example.jp' }),
+  );
+
+  test('the function that takes them in may read mails, and read and write the ledger', () => {
+    const mails = '<ReportMailsBucket>/incoming/*';
+    expect(granted('ReportsRole', mailed)).toEqual(
+      sorted({ ...readLedger, ...writeLedger, ...traces, ...log('Reports'), 's3:GetObject': [mails] }),
+    );
+    expect(
+      Object.keys(mailed.findResources('AWS::IAM::Role'))
+        .map((id) => id.replace(/[0-9A-F]{8}$/, ''))
+        .toSorted(),
+    ).toEqual([...Object.keys(table), 'ReportsRole'].toSorted());
+    for (const role of Object.keys(table)) expect(granted(role, mailed)).toEqual(granted(role));
+  });
+
+  test('the bucket is closed, but for SES of this account, over TLS; mails are gone in a month', () => {
+    const [bucket] = Object.values(mailed.findResources('AWS::S3::Bucket'));
+    expect(bucket?.Properties).toMatchObject({
+      PublicAccessBlockConfiguration: {
+        BlockPublicAcls: true,
+        BlockPublicPolicy: true,
+        IgnorePublicAcls: true,
+        RestrictPublicBuckets: true,
+      },
+      LifecycleConfiguration: { Rules: [{ ExpirationInDays: 30, Status: 'Enabled' }] },
+      BucketEncryption: {
+        ServerSideEncryptionConfiguration: [{ ServerSideEncryptionByDefault: { SSEAlgorithm: 'AES256' } }],
+      },
+    });
+    const [policy] = Object.values(mailed.findResources('AWS::S3::BucketPolicy'));
+    const statements = policy?.Properties.PolicyDocument.Statement as (Statement & {
+      Principal: Record<string, string>;
+    })[];
+    const denied = statements.filter(({ Effect }) => Effect === 'Deny');
+    expect(denied.map(({ Action, Principal }) => [Action, Principal])).toEqual([
+      ['s3:*', { AWS: '*' }],
+      ['s3:*', { AWS: '*' }],
+    ]);
+    expect(denied.map(({ Condition }) => Condition)).toEqual([
+      { Bool: { 'aws:SecureTransport': 'false' } },
+      { NumericLessThan: { 's3:TlsVersion': 1.2 } },
+    ]);
+    const allowed = statements.filter(({ Effect }) => Effect === 'Allow');
+    expect(allowed.map(({ Action, Principal }) => [Action, Principal])).toEqual([
+      ['s3:PutObject', { Service: 'ses.amazonaws.com' }],
+    ]);
+    expect(JSON.stringify(allowed[0]?.Condition)).toContain('AWS::AccountId');
+  });
+
+  test('SES alone, of this account, may call the function', () => {
+    const permissions = Object.values(mailed.findResources('AWS::Lambda::Permission')).filter(
+      ({ Properties }) => Properties.Principal === 'ses.amazonaws.com',
+    );
+    expect(permissions.map(({ Properties }) => Properties.SourceAccount)).toEqual([
+      { Ref: 'AWS::AccountId' },
+    ]);
+  });
+
+  test('nothing of it is there where no domain is named', () => {
+    for (const type of ['AWS::S3::Bucket', 'AWS::SES::ReceiptRule', 'AWS::SES::EmailIdentity'])
+      expect(template.findResources(type)).toEqual({});
   });
 });
 

@@ -54,6 +54,8 @@ describe('settings', () => {
     [{ bundleKey: 2, bundleKeyNext: 2 }, 'bundleKeyNext'],
     [{ bundleKeysRetired: 'key-1' }, 'bundleKeysRetired'],
     [{ fleet: 3 }, 'fleet'],
+    [{ reports: 'reports example' }, 'reports'],
+    [{ reports: 'dmarc@example.jp' }, 'reports'],
     [{ quotaShare: 2 }, 'quotaShare'],
     [{ quotaShare: 'all' }, 'quotaShare'],
     [{ quotaShare: 0 }, 'quotaShare'],

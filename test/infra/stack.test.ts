@@ -23,6 +23,7 @@ describe('what is kept', () => {
         BillingMode: 'PAY_PER_REQUEST',
         DeletionProtectionEnabled: true,
         PointInTimeRecoverySpecification: { PointInTimeRecoveryEnabled: true },
+        TimeToLiveSpecification: { AttributeName: ledgerTable.expires, Enabled: true },
         KeySchema: [
           { AttributeName: ledgerTable.partitionKey, KeyType: 'HASH' },
           { AttributeName: ledgerTable.sortKey, KeyType: 'RANGE' },
@@ -346,6 +347,11 @@ describe('cdk-nag', () => {
     ],
   ])('finds nothing without a reason, with %s', (_, some) => {
     expect(new AwsSolutionsChecks().validateScope(stackOf(some)).violations).toEqual([]);
+  });
+
+  test('finds nothing without a reason where reports come by mail', () => {
+    const stack = stackOf(fleet, { reports: 'reports.example.jp' });
+    expect(new AwsSolutionsChecks().validateScope(stack).violations).toEqual([]);
   });
 
   test('an acknowledged wildcard excuses no other', () => {

@@ -20,7 +20,7 @@ export const withStandIns = <T>(use: (functions: string) => T): T => {
   mkdirSync(join(root, 'dist'), { recursive: true });
   const folder = mkdtempSync(join(root, 'dist', 'stand-in-'));
   try {
-    for (const name of ['tick', 'reconcile', 'api', 'restore', 'fleet-guard']) {
+    for (const name of ['tick', 'reconcile', 'api', 'restore', 'fleet-guard', 'reports']) {
       mkdirSync(join(folder, name));
       writeFileSync(
         join(folder, name, 'handler.ts'),

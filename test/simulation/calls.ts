@@ -118,6 +118,8 @@ export const inWeather = (world: World, process: Process, loop: Loop, weather: W
     saveDrift: (found) => go('ledger.commit', () => ledger.saveDrift(found)),
     driftOf: (subject) => go('ledger.read', () => ledger.driftOf(subject)),
     drift: (options) => go('ledger.read', () => ledger.drift(options)),
+    saveReport: (row, most) => go('ledger.commit', () => ledger.saveReport(row, most)),
+    reports: (domain, options) => go('ledger.read', () => ledger.reports(domain, options)),
     commit: (commit) => go('ledger.commit', () => ledger.commit(commit)),
     nextPlace: (pool) => go('ledger.read', () => ledger.nextPlace(pool)),
     audit: (subject, options) => go('ledger.read', () => ledger.audit(subject, options)),

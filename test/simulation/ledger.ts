@@ -2,9 +2,11 @@
 // that what was handed out never changes under whoever reads it.
 
 import { checkCommit, refusal } from '../../adapters/commit.ts';
+import { namesOf, reportName } from '../../adapters/report-name.ts';
 import type { AuditEvent } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
+import type { ReportRow } from '../../core/reports/report.ts';
 import { add, type Instant } from '../../core/time.ts';
 import type {
   Commit,
@@ -43,6 +45,7 @@ export const createMemoryLedger = (
   const logs = new Map<string, LogEntry[]>();
   const trails = new Map<string, AuditEvent[]>();
   const drifts = new Map<string, DriftReport>();
+  const reports = new Map<string, Map<string, ReportRow>>();
   const leases = new Map<string, { holder: string; until: Instant }>();
   let [epoch, fleetVersion] = [1, 0];
   let restored: LedgerHead['restored'];
@@ -150,6 +153,25 @@ export const createMemoryLedger = (
       const reports = subjects.slice(0, limit).flatMap((subject) => drifts.get(subject) ?? []);
       const last = reports.at(-1);
       return subjects.length > limit && last !== undefined ? { reports, next: last.subject } : { reports };
+    },
+    saveReport: async (row, most) => {
+      const known = reports.get(row.domain) ?? new Map<string, ReportRow>();
+      reports.set(row.domain, known);
+      for (const [name, { expires }] of known) if (expires <= row.at) known.delete(name);
+      const name = reportName(row);
+      if (known.has(name)) return 'known';
+      const [first, below] = namesOf(row.day, row.day);
+      if ([...known.keys()].filter((other) => other > first && other < below).length >= most) return 'full';
+      known.set(name, row);
+      return 'saved';
+    },
+    reports: async (domain, { from, to, after, limit }) => {
+      const [first, below] = namesOf(from, to);
+      const known = reports.get(domain) ?? new Map<string, ReportRow>();
+      const names = [...known.keys()].filter((name) => name > (after ?? first) && name < below).toSorted();
+      const found = names.slice(0, limit).flatMap((name) => known.get(name) ?? []);
+      const last = names[limit - 1];
+      return names.length > limit && last !== undefined ? { rows: found, next: last } : { rows: found };
     },
     commit: async (commit) => {
       checkCommit(commit);

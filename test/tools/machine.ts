@@ -88,6 +88,7 @@ export const tools = {
   pyyaml: { from: 'apt: python3-yaml', here: () => runs('python3', '-c', 'import yaml') },
   nsupdate: { from: 'apt: bind9-dnsutils', here: () => program('nsupdate') !== undefined },
   chromium: { from: 'apt: chromium', here: () => program('chromium') !== undefined },
+  'dmarc-cat': { from: 'apt: dmarc-cat', here: () => program('dmarc-cat') !== undefined },
   dig: { from: 'apt: bind9-dnsutils', here: () => program('dig') !== undefined },
 } as const;
 

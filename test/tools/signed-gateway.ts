@@ -49,7 +49,7 @@ export const startGateway = async (api: {
     seen.push({ what: `${method} ${incoming.url}`, fault, headers: new Headers(headers) });
     if (said !== undefined) return answer(said.status, 'application/json', said.text);
     if (fault !== null) return answer(403, 'application/json', '{"message":"Forbidden"}');
-    const init = method === 'GET' ? { method, headers } : { method, headers, body: body.toString() };
+    const init = method === 'GET' ? { method, headers } : { method, headers, body: new Uint8Array(body) };
     const response = await api.fetch(new Request(url, init));
     const text = await response.text();
     const loss = losses.shift();

@@ -1,13 +1,18 @@
 // The application holds what the OpenAPI document says: the same routes, and answers that fit the document's own schemas, which
 // are read back from the document as any client's generator would.
+import { randomBytes } from 'node:crypto';
+import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { createApi } from '../../../adapters/http/api.ts';
 import { openApiDocument } from '../../../contract/api/document.ts';
 import { type Operation, operations } from '../../../contract/api/operations.ts';
 import { verifyAuditChain } from '../../../contract/audit.ts';
+import { reportUpload } from '../../../contract/reports.ts';
 import type { AuditEvent } from '../../../core/audit.ts';
-import { hours, minutes } from '../../../core/time.ts';
+import { dayOf } from '../../../core/reports/report.ts';
+import { hours, instant, minutes } from '../../../core/time.ts';
+import { record, report, xmlOf } from '../../reports/made.ts';
 import { domain, type Simulation, simulate } from '../../world/world.ts';
 
 const host = 'mx1.example.com';
@@ -70,7 +75,7 @@ const call = async (
   const response = await api.request(`http://api.example${path}${query}`, {
     method: operation.method.toUpperCase(),
     headers,
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    ...(body === undefined ? {} : { body: body instanceof Uint8Array ? body : JSON.stringify(body) }),
   });
   const text = await response.text();
   const described = responseOf(operation, response.status);
@@ -261,6 +266,38 @@ describe('a life of orders', () => {
   });
 });
 
+it('takes in a report once, packed as it comes, and tells what it says', async () => {
+  const day = instant(Date.parse(dayOf(simulation.now())));
+  const xml = xmlOf(report([record({ count: 12 })], { begin: day, end: instant(day + hours(24) - 1_000) }));
+  const first = await call('importReports', {}, { body: gzipSync(xml) });
+  expect(first).toMatchObject({
+    status: 200,
+    answer: {
+      reports: [{ reporter: 'receiver.example', domains: [{ domain, messages: 12, kept: 'saved' }] }],
+    },
+  });
+  const again = await call('importReports', {}, { body: Buffer.from(xml) });
+  expect(again.answer).toMatchObject({ reports: [{ domains: [{ kept: 'known' }] }] });
+  expect((await call('getReports', {}, { query: '?days=7' })).answer).toMatchObject({
+    messages: 12,
+    selectors: [{ selector: '240128', passed: 12 }],
+  });
+  expect((await call('listReports', {}, { query: '?days=7&limit=5' })).answer).toMatchObject({
+    domains: [{ domain, messages: 12 }],
+  });
+  for (const query of ['?days=0', '?days=401', '?days=x'])
+    for (const id of ['getReports', 'listReports']) expect((await call(id, {}, { query })).status).toBe(400);
+  for (const body of [Buffer.from('no report'), Buffer.from('<feedback>'), gzipSync('{}')])
+    expect((await call('importReports', {}, { body })).status).toBe(400);
+  const foreign = xmlOf(report([], { domain: 'other.example' })).replace(
+    '</feedback>',
+    '<record/></feedback>',
+  );
+  expect((await call('importReports', {}, { body: Buffer.from(foreign) })).status).toBe(404);
+  const large = await call('importReports', {}, { body: randomBytes(reportUpload + 1) });
+  expect(large).toMatchObject({ status: 400, answer: { detail: `The body is over ${reportUpload} bytes.` } });
+});
+
 it('every operation answers as the document says, well and badly', async () => {
   for (const id of [
     'listDomains',
@@ -294,6 +331,8 @@ it('every operation answers as the document says, well and badly', async () => {
         'getOpenApi',
         'getHealth',
         'orderAudit',
+        'importReports',
+        'listReports',
       ].includes(id)
     )
       continue;

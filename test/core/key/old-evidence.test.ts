@@ -55,6 +55,7 @@ const policy: Policy = {
   ttl: hours(1),
   downstreamQueue: days(5),
   drainMargin: days(2),
+  reportedDrain: days(14),
   hold: days(7),
   skewBound: minutes(5),
   fenceAfter: minutes(10),

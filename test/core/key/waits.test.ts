@@ -1,12 +1,13 @@
 // Every wait, with its lengths: the formulas are those of the table in docs/lifecycle.md.
 import { describe, expect, it } from 'vitest';
 import { cohortOf, cohortsOf } from '../../../core/key/cohorts.ts';
-import { hostKeyName } from '../../../core/key/evidence.ts';
+import { hostKeyName, type Key } from '../../../core/key/evidence.ts';
 import {
   drainEnds,
   fenceDue,
   firstAsk,
   holdEnds,
+  hostsDrainEnds,
   inCompany,
   negativeCacheEnds,
   nextLook,
@@ -30,7 +31,7 @@ import {
   minutes,
   seconds,
 } from '../../../core/time.ts';
-import { at, duty, facts, host, key, t } from './made.ts';
+import { at, duty, facts, host, key, t, turnUpTo } from './made.ts';
 
 const domain = 'example.com';
 const policy = { ...defaultPolicy, ttl: minutes(10) };
@@ -64,6 +65,44 @@ describe('the drain', () => {
     expect(drain(stopped, [host(), used(name, add(t, hours(3)))])).toBe('P7DT4H5M');
     expect(drain(stopped, [used(name, instant(t - 1))])).toBe('P7DT1H5M');
     expect(drain(stopped, [used('example.com/240127e', add(t, hours(3)))])).toBe('P7DT1H5M');
+  });
+
+  describe('with aggregate reports that still show the key', () => {
+    const seen = (until: Instant, of: Key = stopped): Key => {
+      const [turn] = of.turns;
+      return { ...of, turns: [{ ...turn, reported: { ...at, until, by: 'receiver.example', messages: 2 } }] };
+    };
+
+    it('counts from the end of the last report’s period', () => {
+      expect(drain(seen(add(t, days(1))))).toBe('P8DT1H5M');
+      expect(since(hostsDrainEnds(domain, seen(add(t, days(1))), [host()], policy))).toBe('P7DT1H5M');
+    });
+
+    it('from a host’s last use, where that is later', () => {
+      const used = host('mx1', { lastUse: new Map([[hostKeyName(domain, '240128e'), add(t, days(2))]]) });
+      expect(drain(seen(add(t, days(1))), [used])).toBe('P9DT1H5M');
+      expect(drain(seen(add(t, days(3))), [used])).toBe('P10DT1H5M');
+    });
+
+    it('lasts longer by at most what the policy allows', () => {
+      expect(drain(seen(add(t, days(300))))).toBe('P21DT1H5M');
+      expect(drain(seen(add(t, days(300))), [host()], { ...policy, reportedDrain: days(0) })).toBe(
+        'P7DT1H5M',
+      );
+    });
+
+    it('is never shorter, nor is there an end while some host may sign', () => {
+      expect(drain(seen(instant(0)))).toBe('P7DT1H5M');
+      expect(drain(seen(add(t, days(1)), key('240128e', 'stopIntended')))).toBe('never');
+    });
+
+    it('counts those of the turn in which it was stopped last', () => {
+      const [turn] = seen(add(t, days(3))).turns;
+      const again = key('240128e', 'stopped', {
+        turns: [turn, { ...turnUpTo('stopped'), stopped: { at: add(t, days(30)) } }],
+      });
+      expect(drain(again)).toBe('P37DT1H5M');
+    });
   });
 
   it('takes the longest queue: the policy’s, a host’s, or one of when it stopped', () => {
