@@ -5,6 +5,7 @@ import { leaveWhenUnread } from '../agent/commands/terminal.ts';
 import { describe } from '../core/errors.ts';
 import { addAudit } from './commands/audit.ts';
 import { addCost } from './commands/cost.ts';
+import { addDisclosed } from './commands/disclosed.ts';
 import { addForecast, addPlan, addStatus } from './commands/domains.ts';
 import { addDrift } from './commands/drift.ts';
 import { addHost } from './commands/hosts.ts';
@@ -59,6 +60,7 @@ for (const add of [
   addPaste,
   addRecord,
   addImport,
+  addDisclosed,
   addCost,
 ])
   add(program);

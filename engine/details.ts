@@ -12,6 +12,7 @@ import { earliest, formatInstant } from '../core/time.ts';
 import { openDomain } from './commands.ts';
 import { fleetHost, hostRow } from './hosts.ts';
 import { policyPlan } from './policies/work.ts';
+import type { Disclosure } from './ports.ts';
 import { blockedStatus, keyStatus, rotationStatus } from './status.ts';
 import type { Session, World } from './world.ts';
 
@@ -25,12 +26,13 @@ const timesOf = (key: Key): Readonly<Record<string, string>> =>
   );
 
 const keyDetail = (row: DomainRow, key: Key) => {
-  const { stored, adopted, destroyed } = key.evidence;
+  const { stored, adopted, disclosed, destroyed } = key.evidence;
   const publicKey = stored?.publicKey ?? adopted?.publicKey;
   return {
     ...keyStatus(row, key),
     rotation: key.rotation,
     ...(publicKey === undefined ? {} : { publicKey }),
+    ...(disclosed === undefined ? {} : { disclosed: formatInstant(disclosed.at) }),
     ...(destroyed === undefined ? {} : { destroyed: formatInstant(destroyed.at) }),
     times: timesOf(key),
   };
@@ -108,6 +110,17 @@ export const planOf = async (world: World, session: Session, domain: string) => 
     blockedBy: [...keys.blockedBy, ...policies.blockedBy].map(blockedStatus),
     ...(wakeAt === undefined ? {} : { wakeAt: formatInstant(wakeAt) }),
   };
+};
+
+/** A page of what was published of a domain's keys. @throws not-found */
+export const disclosedOf = async (
+  world: World,
+  session: Session,
+  domain: string,
+  options: { readonly after?: string; readonly limit: number },
+): ReturnType<Disclosure['list']> => {
+  await openDomain(world, session, domain);
+  return world.disclosure.list(domain, options);
 };
 
 export interface TrailPage {

@@ -26,6 +26,7 @@ const told: ReadonlySet<Action['do']> = new Set([
   'switch',
   'revoke',
   'remove',
+  'disclose',
   'destroy',
 ]);
 
@@ -136,6 +137,8 @@ const after = (
       return withEvidence(row, action.selector, { removalIntended: now });
     case 'erase':
       return withEvidence(row, action.selector, { eraseTold: { at, place } });
+    case 'disclose':
+      return withEvidence(row, action.selector, { disclosed: now });
     case 'destroy':
       return withEvidence(row, action.selector, { destroyed: now });
     case 'abort':
@@ -168,6 +171,8 @@ const sentence = (action: Action): string => {
       return `${action.selector} is revoked`;
     case 'remove':
       return `the record of ${action.selector} is removed`;
+    case 'disclose':
+      return `the private half of ${action.selector} is published`;
     case 'destroy':
       return `nothing is left of ${action.selector}`;
     default:

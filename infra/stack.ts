@@ -9,16 +9,19 @@ import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { Construct } from 'constructs';
 import type { Fleet } from '../core/policy.ts';
 import {
+  readDisclosed,
   readLedger,
   readSecrets,
   secretsArn,
   sendUnits,
   signBundles,
+  writeDisclosed,
   writeLedger,
   writeSecrets,
 } from './access.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
 import { Daily } from './constructs/daily.ts';
+import { Disclosed } from './constructs/disclosed.ts';
 import { Edge, type EdgeProps } from './constructs/edge.ts';
 import { FleetGuard } from './constructs/fleet-guard.ts';
 import { fleetLayer, fleetPath } from './constructs/fleet-layer.ts';
@@ -76,6 +79,7 @@ export class SelkieStack extends Stack {
     const secretPrefix = this.stackName;
     const keys = new Keys(this, 'Keys', { secretPrefix, bundleKeys, multiRegion });
     const ledger = new Ledger(this, 'Ledger', { ephemeral });
+    const { bucket: disclosed } = new Disclosed(this, 'Disclosed');
     const { queue, dead } = new WorkQueue(this, 'Work', { workerTimeout: reconcileTimeout });
     const layer = fleetLayer(this, 'Fleet', fleet);
     const guard = new FleetGuard(this, 'Guard', {
@@ -99,6 +103,7 @@ export class SelkieStack extends Stack {
         SELKIE_QUEUE_URL: queue.queueUrl,
         SELKIE_SECRET_PREFIX: secretPrefix,
         SELKIE_SECRET_KEY: keys.secrets.keyArn,
+        SELKIE_DISCLOSED_BUCKET: disclosed.bucketName,
         SELKIE_BUNDLE_KEY: keys.bundles.keyArn,
         ...(keys.nextBundles === undefined ? {} : { SELKIE_BUNDLE_KEY_NEXT: keys.nextBundles.keyArn }),
         ...(bundleKeys.retired.length === 0
@@ -133,6 +138,8 @@ export class SelkieStack extends Stack {
         writeLedger(ledger),
         sendUnits(queue),
         ...readSecrets(keys.secrets, secretPrefix),
+        ...readDisclosed(disclosed),
+        writeDisclosed(disclosed),
         ...writeSecrets(keys.secrets, secretPrefix, { regions: fleet.vault?.replicas ?? [], multiRegion }),
         ...signBundles(keys.bundles, keys.nextBundles),
       ],
@@ -160,6 +167,7 @@ export class SelkieStack extends Stack {
         writeLedger(ledger),
         sendUnits(queue),
         ...readSecrets(keys.secrets, secretPrefix),
+        ...readDisclosed(disclosed),
         ...signBundles(keys.bundles, keys.nextBundles),
       ],
     });
@@ -183,12 +191,29 @@ export class SelkieStack extends Stack {
         'Secrets are made at run time, one for each key, all below this prefix: no template can know their names.',
       );
 
+    for (const { role } of [reconcile, api])
+      acknowledgeWildcard(
+        role,
+        `${disclosed.bucketArn}/*`,
+        'Of a bucket that holds nothing but what is published: files are named after selectors that do not exist yet.',
+      );
+    for (const files of ['*.pem', '*/index.json'])
+      acknowledgeWildcard(
+        reconcile.role,
+        `${disclosed.bucketArn}/${files}`,
+        'Files are named after domains and selectors that do not exist yet, in a bucket that holds nothing else.',
+      );
+
     new CfnOutput(this, 'ApiUrl', { value: http.url, description: 'For `selkie` and `selkie-agent enrol`' });
     new CfnOutput(this, 'AlarmTopicArn', {
       value: watch.topic.topicArn,
       description: 'Subscribe to it, or deploy with -c alarmEmail=ADDRESS',
     });
     new CfnOutput(this, 'TableName', { value: ledger.table.tableName });
+    new CfnOutput(this, 'DisclosedBucketName', {
+      value: disclosed.bucketName,
+      description: 'Private halves of retired keys, where the fleet says disclose: after-removal',
+    });
     new CfnOutput(this, 'QueueUrl', { value: queue.queueUrl });
     for (const [name, key] of [
       ['BundleKeyArn', keys.bundles],

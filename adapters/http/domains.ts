@@ -19,6 +19,7 @@ import {
   rollBack,
 } from '../../engine/commands.ts';
 import {
+  disclosedOf,
   domainTrail,
   keyStatusOf,
   keysStatus,
@@ -29,10 +30,13 @@ import {
 import { forecast } from '../../engine/forecast.ts';
 import { orderMany, type Which } from '../../engine/order-many.ts';
 import { rotationStatus, statusOf, statusOfAll } from '../../engine/status.ts';
+import { pemOf } from '../disclosed/key-file.ts';
 import { domainIn, type Edge, orderIn, pageAnswer, pageIn, wholeNumber } from './edge.ts';
 import { trailAnswer, trailIn } from './trail.ts';
 
 const page = { usual: 100, most: 500 };
+/** Each bears a private key, some 3 KB where it is a large one; an answer of Lambda holds 6 MB. */
+const disclosedPage = { usual: 100, most: 500 };
 const days = { usual: 120, most: 3_650 };
 
 /** RFC 9110 §15.3.3: the work goes on; Location says where to look after it. */
@@ -87,6 +91,24 @@ const reading = (edge: Edge): Hono => {
   app.get('/v1/domains/:domain/forecast', async (context) => {
     const horizon = wholeNumber(context.req.query('days'), 'days', days);
     return context.json(await forecast(world, await session(), domainIn(context), horizon));
+  });
+  app.get('/v1/domains/:domain/disclosed', async (context) => {
+    const domain = domainIn(context);
+    const list = `disclosed/${domain}`;
+    const { keys, next } = await disclosedOf(
+      world,
+      await session(),
+      domain,
+      pageIn(context, list, disclosedPage),
+    );
+    const shown = keys.map(({ selector, algorithm, publicKey, privateKey, removed }) => ({
+      selector,
+      algorithm,
+      removed: formatInstant(removed),
+      publicKey,
+      privateKey: pemOf(privateKey),
+    }));
+    return pageAnswer(context, list, { domain, keys: shown }, next);
   });
   app.get('/v1/domains/:domain/audit', async (context) => {
     const domain = domainIn(context);

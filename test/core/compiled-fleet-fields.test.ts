@@ -14,6 +14,7 @@ const policy = {
   hold: 604_800_000,
   skewBound: 300_000,
   fenceAfter: 600_000,
+  disclose: 'after-removal',
 };
 const adopted = {
   selector: 'mail',

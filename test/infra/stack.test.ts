@@ -250,6 +250,7 @@ describe('the functions', () => {
     );
     const all = [
       'SELKIE_BUNDLE_KEY',
+      'SELKIE_DISCLOSED_BUCKET',
       'SELKIE_FLEET',
       'SELKIE_QUEUE_URL',
       'SELKIE_SECRET_KEY',

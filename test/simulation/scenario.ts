@@ -21,6 +21,8 @@ export interface PolicyPlan {
   readonly downstreamQueue: number;
   readonly drainMargin: number;
   readonly hold: number;
+  /** `disclose: after-removal` */
+  readonly discloses?: true;
 }
 
 export interface DomainPlan {
@@ -59,6 +61,7 @@ export const callPorts = [
   'vault.store',
   'vault.read',
   'vault.destroy',
+  'disclosure.publish',
   'writer.lookup',
   'writer.submit',
   'writer.status',
@@ -344,6 +347,10 @@ const withPast = (random: Random, plan: DomainPlan): DomainPlan => {
   return { ...plan, adopted };
 };
 
+/** Some domains publish their retired keys, or begin or cease to. By chance of its own, as `withPast`. */
+const withDisclosure = (random: Random, policy: PolicyPlan): PolicyPlan =>
+  random.chance(0.3) ? { ...policy, discloses: true } : policy;
+
 /** Small worlds are the rule: they find as much, and there can be more of them. */
 const size = (random: Random, most: number, smallness = 3): number =>
   1 + Math.floor(random.next() ** smallness * most);
@@ -383,6 +390,7 @@ export const scenarioOf = (seed: number): Scenario => {
     };
   });
   const past = stream(seed, 'past');
+  const disclosure = stream(seed, 'disclosure');
   const world: Omit<Scenario, 'items'> = {
     seed,
     start: `20${random.int(24, 35)}-${String(random.int(1, 12)).padStart(2, '0')}-${String(random.int(1, 28)).padStart(2, '0')}T${String(random.int(0, 23)).padStart(2, '0')}:${String(random.int(0, 59)).padStart(2, '0')}:00Z`,
@@ -392,7 +400,9 @@ export const scenarioOf = (seed: number): Scenario => {
     syncDelay: random.pick([seconds(1), seconds(30), minutes(2)]),
     slowness: random.pick([0, 0, 0.05, 0.3]),
     zones,
-    domains: domains.map((plan) => withPast(past, plan)),
+    domains: domains
+      .map((plan) => withPast(past, plan))
+      .map((plan) => ({ ...plan, policy: withDisclosure(disclosure, plan.policy) })),
     hosts,
     messages: random.int(5, 60),
   };
@@ -402,7 +412,12 @@ export const scenarioOf = (seed: number): Scenario => {
   const items = Array.from({ length: faults }, () => happening(random, world, weights)).toSorted(
     (a, b) => a.at - b.at,
   );
-  return { ...world, items };
+  return {
+    ...world,
+    items: items.map((item) =>
+      item.do === 'policy' ? { ...item, policy: withDisclosure(disclosure, item.policy) } : item,
+    ),
+  };
 };
 
 export const describeItem = (item: Item): string => {

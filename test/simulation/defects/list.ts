@@ -536,4 +536,39 @@ export const defects: readonly Defect[] = [
       '  return lost.length < 0',
     ),
   ),
+  // ---- disclosure
+  {
+    name: 'disclosed-early',
+    says: 'a retired key is published as soon as it is revoked, before its record is removed',
+    patches: [
+      unguarded,
+      {
+        file: 'core/key/plan-key.ts',
+        find: "  if (s.now < until)\n    return wait(until, {\n      by: 'wait',\n      selector,\n      until,\n      says: `the tombstone",
+        put: "  if (isToBeDisclosed(s, key)) return act({ do: 'disclose', selector });\n  if (s.now < until)\n    return wait(until, {\n      by: 'wait',\n      selector,\n      until,\n      says: `the tombstone",
+      },
+      {
+        file: 'engine/disclose.ts',
+        find: '  if (stored === undefined || removed === undefined) return;',
+        put: '  if (stored === undefined) return;',
+      },
+      {
+        file: 'engine/disclose.ts',
+        find: '    removed: removed.at,',
+        put: '    removed: removed?.at ?? work.now(),',
+      },
+    ],
+  },
+  {
+    name: 'disclosed-unasked',
+    says: 'retired keys are published whatever the policy says',
+    patches: [
+      unguarded,
+      {
+        file: 'core/key/plan-key.ts',
+        find: "  s.policy.disclose === 'after-removal' &&\n",
+        put: '',
+      },
+    ],
+  },
 ];
