@@ -1,5 +1,6 @@
 // The application holds what the OpenAPI document says: the same routes, and answers that fit the document's own schemas, which
 // are read back from the document as any client's generator would.
+import { createPublicKey } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
 import { createApi } from '../../../adapters/http/api.ts';
@@ -7,7 +8,8 @@ import { openApiDocument } from '../../../contract/api/document.ts';
 import { type Operation, operations } from '../../../contract/api/operations.ts';
 import { verifyAuditChain } from '../../../contract/audit.ts';
 import type { AuditEvent } from '../../../core/audit.ts';
-import { hours, minutes } from '../../../core/time.ts';
+import { days, hours, minutes } from '../../../core/time.ts';
+import { policyOf } from '../../../engine/world.ts';
 import { domain, type Simulation, simulate } from '../../world/world.ts';
 
 const host = 'mx1.example.com';
@@ -261,12 +263,43 @@ describe('a life of orders', () => {
   });
 });
 
+it('what was published of retired keys, in PEM, page by page', async () => {
+  expect((await call('listDisclosed')).answer).toEqual({ domain, keys: [] });
+  simulation.change({ policy: { ...policyOf(simulation.world, domain), disclose: 'after-removal' } });
+  for (let n = 0; n < 2; n += 1) {
+    await call('rotate');
+    await simulation.run(days(20));
+  }
+  const all = (await call('listDisclosed')).answer.keys as {
+    selector: string;
+    privateKey: string;
+    publicKey: string;
+  }[];
+  expect(all.length).toBeGreaterThanOrEqual(2);
+  for (const { selector, privateKey, publicKey } of all) {
+    const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
+    expect(spki.subarray(-32).toString('base64')).toBe(publicKey);
+    expect((await call('getKey', { selector })).answer).toMatchObject({
+      publicKey,
+      disclosed: expect.any(String),
+    });
+  }
+  const first = await call('listDisclosed', {}, { query: '?limit=1' });
+  expect(first.answer.keys).toEqual(all.slice(0, 1));
+  const after = encodeURIComponent(String(first.answer.next));
+  expect((await call('listDisclosed', {}, { query: `?after=${after}` })).answer).toEqual({
+    domain,
+    keys: all.slice(1),
+  });
+});
+
 it('every operation answers as the document says, well and badly', async () => {
   for (const id of [
     'listDomains',
     'getDomain',
     'listRotations',
     'getForecast',
+    'listDisclosed',
     'listBundleKeys',
     'getOpenApi',
     'getDrift',
