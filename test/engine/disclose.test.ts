@@ -222,7 +222,7 @@ test('an audit that finds the record of a published key put back says that anybo
   const { selector, evidence } = await first();
   const { value = '', ttl = hours(1) } = evidence.publishIntended ?? {};
   life.dns.put(keyRecordName(selector, domain), { ttl, values: [value] });
-  await orderAudit(life.world, domain);
+  await orderAudit(life.world, { zone: domain });
   await life.run(hours(1));
   expect((await life.world.ledger.driftOf(`zone/${domain}`))?.findings).toMatchObject([
     { kind: 'record-orphan', says: expect.stringContaining('anybody can sign as example.com') },
