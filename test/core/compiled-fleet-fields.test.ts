@@ -23,7 +23,7 @@ const adopted = {
   record: 'mail.keys.example.net',
 };
 const compiled = {
-  format: 6,
+  format: 8,
   version: 1_700_000_000_000,
   zones: [
     {
@@ -189,9 +189,9 @@ it.each([
   ['"format"', 'no format'],
   ['7', 'no format'],
   ['{}', 'no format'],
-  ['{"format":6}', 'a part is missing'],
-  ['{"format":"6"}', 'format of another kind instead of 6'],
-  ['{"format":5}', 'format 5 instead of 6'],
+  ['{"format":8}', 'a part is missing'],
+  ['{"format":"8"}', 'format of another kind instead of 8'],
+  ['{"format":7}', 'format 7 instead of 8'],
   ['{', 'not JSON'],
   [changed(['pools'], 'outbound'), 'its pools are not whole'],
   [changed(['domains', 0, 1], 9), 'a.example.jp points nowhere'],
