@@ -36,6 +36,7 @@ const compiled = {
   ],
   pools: ['outbound'],
   policies: [policy],
+  records: [{ value: 'v=spf1 -all', adopt: true }],
   hosts: [
     {
       name: 'mx1',
@@ -49,7 +50,7 @@ const compiled = {
   ],
   domains: [
     ['a.example.jp', 0, 0, 0, 0],
-    ['b.example.jp', 0, 0, 0, 1, { adopted: [adopted], cname: 'keys.example.net' }],
+    ['b.example.jp', 0, 0, 0, 1, { adopted: [adopted], cname: 'keys.example.net', spf: 0, dmarc: 0 }],
   ],
   vault: { layout: 'sharded', replicas: ['eu-central-1'] },
   force: 'the domain is sold',
@@ -166,6 +167,8 @@ it('all fields together are a fleet', () => {
       leaving: true,
       adopted: [adopted],
       cname: 'keys.example.net',
+      spf: { value: 'v=spf1 -all', adopt: true },
+      dmarc: { value: 'v=spf1 -all', adopt: true },
     },
   ]);
   expect([...fleet.zones.values(), ...fleet.hosts.values()]).toEqual([...compiled.zones, ...compiled.hosts]);

@@ -63,8 +63,9 @@ const commander = async (file: string, words: readonly string[]): Promise<string
     } else values.push(word);
   }
   const usage = /^Usage: (.*)$/m.exec(help)?.[1] ?? '';
-  const wanted = usage.match(/<\w+>/g)?.length ?? 0;
-  const most = wanted + (usage.match(/\[(?!options|command)\w+\]/g)?.length ?? 0);
+  const wanted = usage.match(/<[\w.]+>/g)?.length ?? 0;
+  const more = usage.match(/\[(?!options|command)[\w.]+\]/g)?.length ?? 0;
+  const most = usage.includes('...') ? Number.POSITIVE_INFINITY : wanted + more;
   if (path.length === 0 || (help.includes('\nCommands:\n') && !usage.includes('[command]')))
     return `${words.join(' ')} names no command`;
   if (values.length < wanted || values.length > most)
@@ -154,6 +155,8 @@ export const faultOf = async (command: string): Promise<string | undefined> => {
       return others[0] === 'cdk' ? cdk(others.slice(1)) : `npx ${others[0]} is not known here`;
     case 'aws':
       return aws(others);
+    case 'selkie':
+      return commander('cli/main.ts', others);
     case 'selkie-agent':
       return commander('agent/main.ts', others);
     case 'systemctl':

@@ -33,7 +33,8 @@ export const shellBlocks = (file: string): readonly ShellBlock[] => {
   const blocks: ShellBlock[] = [];
   for (let n = 0; n < lines.length; n += 1) {
     if (!/^\s*```(sh|bash|shell|console)\s*$/.test(lines[n] ?? '')) continue;
-    const said = /^\s*<!-- run: (\w+) -->\s*$/.exec(lines[n - 1] ?? '')?.[1];
+    const before = lines.slice(0, n).findLast((line) => line.trim() !== '');
+    const said = /^\s*<!-- run: (\w+) -->\s*$/.exec(before ?? '')?.[1];
     const end = lines.findIndex((line, m) => m > n && /^\s*```\s*$/.test(line));
     blocks.push({
       how: isHow(said) ? said : undefined,
