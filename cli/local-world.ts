@@ -11,6 +11,7 @@ import { startDnsServer } from '../adapters/dns/server.ts';
 import { createHandWriter } from '../adapters/hand/writer.ts';
 import { createApi } from '../adapters/http/api.ts';
 import { openBundleSigner } from '../adapters/local/bundle-signer.ts';
+import { openDisclosedFolder } from '../adapters/local/disclosed-folder.ts';
 import { everHeldKeys, openFileVault } from '../adapters/local/file-vault.ts';
 import { openHandChanges } from '../adapters/local/hand-changes.ts';
 import { openSqliteLedger } from '../adapters/local/ledger.ts';
@@ -330,6 +331,7 @@ export const startLocalWorld = async (options: LocalOptions): Promise<LocalWorld
       ),
       observer,
       resolver: createResolver({ zones: served.zones }),
+      disclosure: openDisclosedFolder(join(dir, 'disclosed')),
       seals: createSeals(signer),
       transport: createHttpsTransport({ timeoutMs: 10_000 }),
       queue,

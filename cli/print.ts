@@ -7,7 +7,7 @@ import { joined, type Say, table } from './out.ts';
 
 type PolicyRecordStatus = NonNullable<DomainStatus['records']>[number];
 
-const minute = (iso: string | undefined): string =>
+export const minute = (iso: string | undefined): string =>
   iso === undefined ? '' : `${iso.slice(0, 10)} ${iso.slice(11, 16)}Z`;
 
 /** `  spf          published  since 2026-11-30 20:11Z, 3 of 10 lookups` */

@@ -9,6 +9,7 @@ import { addAudit } from './commands/audit.ts';
 import { addCompletion, addNames } from './commands/completion.ts';
 import { addConsole } from './commands/console.ts';
 import { addCost } from './commands/cost.ts';
+import { addDisclosed } from './commands/disclosed.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addForecast, addPlan, addStatus } from './commands/domains.ts';
 import { addDrift } from './commands/drift.ts';
@@ -45,6 +46,7 @@ const commands: readonly ((program: Command) => void)[] = [
   addPaste,
   addRecord,
   addImport,
+  addDisclosed,
   addReports,
   addRestore,
   addCost,

@@ -8,6 +8,7 @@ import { createResolver } from '../adapters/dns/resolver.ts';
 import { startDnsServer } from '../adapters/dns/server.ts';
 import { createHandWriter } from '../adapters/hand/writer.ts';
 import { openBundleSigner } from '../adapters/local/bundle-signer.ts';
+import { openDisclosedFolder } from '../adapters/local/disclosed-folder.ts';
 import { openFileVault } from '../adapters/local/file-vault.ts';
 import { openHandChanges } from '../adapters/local/hand-changes.ts';
 import { openSqliteLedger } from '../adapters/local/ledger.ts';
@@ -74,6 +75,7 @@ export const restoreHere = async ({
       randomness: systemRandomness,
       keys: createNodeKeys(),
       vault: openFileVault(join(dir, 'vault')),
+      disclosure: openDisclosedFolder(join(dir, 'disclosed')),
       writer: createZoneWriters(
         zones,
         createHandWriter({ observer, changes: asked, clock: systemClock, randomness: systemRandomness }),

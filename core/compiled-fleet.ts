@@ -17,7 +17,7 @@ import type {
 } from './policy.ts';
 
 /** Raised with every change of the shape below, or of a type that it holds. */
-const format = 8;
+const format = 9;
 
 /** What few domains have; `spf` and `dmarc` by their numbers in the table of records, since many say the same. */
 interface Rest extends Pick<FleetDomain, 'adopted' | 'cname'> {
@@ -153,6 +153,7 @@ const isPolicy = shaped<Policy>({
   hold: isLength,
   skewBound: isLength,
   fenceAfter: isLength,
+  disclose: perhaps((value) => value === 'after-removal'),
 });
 
 const isRest = shaped<Rest>({

@@ -38,6 +38,8 @@ export interface Policy {
   readonly skewBound: Duration;
   /** In an emergency: how long a ready host may stay silent before it is fenced. */
   readonly fenceAfter: Duration;
+  /** Publishes the private half of a retired key once its record is gone, so that nothing signed with it proves anything; absent: never. */
+  readonly disclose?: 'after-removal';
 }
 
 export const defaultPolicy: Policy = {

@@ -12,6 +12,7 @@ import { earliest, formatInstant } from '../core/time.ts';
 import { openDomain } from './commands.ts';
 import { fleetHost, hostRow } from './hosts.ts';
 import { policyPlan } from './policies/work.ts';
+import type { Disclosure } from './ports.ts';
 import { blockedStatus, keyStatus, rotationStatus } from './status.ts';
 import type { Session, World } from './world.ts';
 
@@ -25,7 +26,7 @@ const timesOf = (key: Key): Readonly<Record<string, string>> =>
   );
 
 const keyDetail = (row: DomainRow, key: Key) => {
-  const { stored, adopted, destroyed } = key.evidence;
+  const { stored, adopted, disclosed, destroyed } = key.evidence;
   const publicKey = stored?.publicKey ?? adopted?.publicKey;
   const nameServers = turnOf(key).proved?.servers;
   return {
@@ -33,6 +34,7 @@ const keyDetail = (row: DomainRow, key: Key) => {
     rotation: key.rotation,
     ...(publicKey === undefined ? {} : { publicKey }),
     ...(nameServers === undefined ? {} : { nameServers }),
+    ...(disclosed === undefined ? {} : { disclosed: formatInstant(disclosed.at) }),
     ...(destroyed === undefined ? {} : { destroyed: formatInstant(destroyed.at) }),
     times: timesOf(key),
   };
@@ -110,6 +112,17 @@ export const planOf = async (world: World, session: Session, domain: string) => 
     blockedBy: [...keys.blockedBy, ...policies.blockedBy].map(blockedStatus),
     ...(wakeAt === undefined ? {} : { wakeAt: formatInstant(wakeAt) }),
   };
+};
+
+/** A page of what was published of a domain's keys. @throws not-found */
+export const disclosedOf = async (
+  world: World,
+  session: Session,
+  domain: string,
+  options: { readonly after?: string; readonly limit: number },
+): ReturnType<Disclosure['list']> => {
+  await openDomain(world, session, domain);
+  return world.disclosure.list(domain, options);
 };
 
 export interface TrailPage {

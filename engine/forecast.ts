@@ -62,6 +62,7 @@ const told: ReadonlySet<Action['do']> = new Set([
   'switch',
   'revoke',
   'remove',
+  'disclose',
   'destroy',
 ]);
 
@@ -185,6 +186,8 @@ const after = (
       return withEvidence(row, action.selector, { removalIntended: now });
     case 'erase':
       return withEvidence(row, action.selector, { eraseTold: { at, place } });
+    case 'disclose':
+      return withEvidence(row, action.selector, { disclosed: now });
     case 'destroy':
       return withEvidence(row, action.selector, { destroyed: now });
     case 'abort':
@@ -219,6 +222,8 @@ const sentence = (action: Action, row: DomainRow): string => {
       return `${action.selector} is revoked`;
     case 'remove':
       return `the record of ${action.selector} is removed`;
+    case 'disclose':
+      return `the private half of ${action.selector} is published`;
     case 'destroy':
       return `nothing is left of ${action.selector}`;
     default:

@@ -21,6 +21,7 @@ import { dutyTurn, keysOf, stateOf } from '../core/key/state.ts';
 import { queuesOf } from '../core/key/waits.ts';
 import { calendarDate, type Duration, days, hours, type Instant } from '../core/time.ts';
 import { adopt } from './adopt.ts';
+import { disclose } from './disclose.ts';
 import type { DutyChange } from './ports.ts';
 import { proveAbsence, proveKey, proveTombstone } from './prove.ts';
 import type { Telling } from './tell.ts';
@@ -310,6 +311,8 @@ export const perform = async (work: Work, action: DomainAction, statusOf: Status
     case 'remove':
       await work.save(withEvidence(work.row, action.selector, { removalIntended: { at: work.now() } }));
       return work.report('step', `the record of ${action.selector} is to be removed`, action.selector);
+    case 'disclose':
+      return disclose(work, action.selector);
     case 'destroy':
       return destroy(work, action.selector);
     case 'abort':

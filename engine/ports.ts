@@ -82,6 +82,35 @@ export interface Vault {
   }): Promise<{ readonly secrets: readonly StoredSecret[]; readonly next?: string }>;
 }
 
+/** A retired key that is published on purpose. */
+export interface DisclosedKey {
+  readonly domain: string;
+  readonly selector: string;
+  readonly algorithm: Algorithm;
+  /** `p=` of the record that stood there. */
+  readonly publicKey: string;
+  /** PKCS#8 DER. */
+  readonly privateKey: Uint8Array;
+  /** When its record was proved gone. */
+  readonly removed: Instant;
+}
+
+/** The place where private halves of retired keys are published. What is there is public, and stays. */
+export interface Disclosure {
+  /**
+   * Publishes a key under its name. Again is the same; of a key that is there already nothing changes. When it returns, `list`
+   * has it.
+   * @throws unavailable, throttled, denied: it may be published or not, and perhaps not be listed yet
+   * @throws conflict where another key is published under this name; invalid where the names are no DNS names or the bytes no key
+   */
+  publish(key: DisclosedKey): Promise<void>;
+  /** What was published of a domain, in the order of the selectors' names, from behind selector `after`. Empty: nothing. */
+  list(
+    domain: string,
+    options: { readonly after?: string; readonly limit: number },
+  ): Promise<{ readonly keys: readonly DisclosedKey[]; readonly next?: string }>;
+}
+
 /** TXT records that share a name. `values` are joined strings, as DKIM reads them (RFC 6376 §3.6.2.2). */
 export interface TxtSet {
   /** Whole seconds, as milliseconds. */

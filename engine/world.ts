@@ -8,6 +8,7 @@ import { defaultPolicy, type Fleet, type FleetZone, hostsOf, type Policy } from 
 import { add, between, type Duration, formatDuration, type Instant, minutes } from '../core/time.ts';
 import type {
   Clock,
+  Disclosure,
   DnsObserver,
   DnsWriter,
   Happening,
@@ -30,6 +31,7 @@ export interface World {
   readonly randomness: Randomness;
   readonly keys: Keys;
   readonly vault: Vault;
+  readonly disclosure: Disclosure;
   readonly writer: DnsWriter;
   readonly observer: DnsObserver;
   /** Absent: no domain of the fleet has SPF or DMARC records that need it. */

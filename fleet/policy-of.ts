@@ -31,6 +31,7 @@ export const policyOf = (fields: PolicyFields, base: Policy): Policy => {
     hold: fields.hold ?? base.hold,
     skewBound: fields.skewBound ?? base.skewBound,
     fenceAfter: fields.fenceAfter ?? base.fenceAfter,
+    ...((fields.disclose ?? base.disclose) === 'after-removal' ? { disclose: 'after-removal' } : {}),
   };
 };
 

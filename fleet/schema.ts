@@ -107,6 +107,12 @@ const policyFields = {
     'In an emergency: how long a host may be silent before the others go on without it. Default PT10M.',
     ['PT10M'],
   ).optional(),
+  disclose: z
+    .enum(['never', 'after-removal'], "may be 'never' or 'after-removal'")
+    .optional()
+    .describe(
+      "'after-removal': the private half of a retired key is published once its record is gone from every name server, so that what was signed with it proves nothing any more. Default never.",
+    ),
 };
 
 const recordFields = { spf: spfField.optional(), dmarc: dmarcField.optional() };

@@ -4,8 +4,10 @@ import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { DynamoDBClient } from '@aws-sdk/client-dynamodb';
 import { KMSClient } from '@aws-sdk/client-kms';
+import { S3Client } from '@aws-sdk/client-s3';
 import { SecretsManagerClient } from '@aws-sdk/client-secrets-manager';
 import { SQSClient } from '@aws-sdk/client-sqs';
+import { createDisclosedBucket } from '../adapters/aws/disclosed-bucket.ts';
 import { createDynamoHandChanges } from '../adapters/aws/hand-changes.ts';
 import { createKmsSigner } from '../adapters/aws/kms-signer.ts';
 import { createDynamoLedger } from '../adapters/aws/ledger.ts';
@@ -168,6 +170,13 @@ export const wire = (environment: Environment): Wired => {
     writer: counting(createZoneWriters(writerOf(environment, dynamo, ledger), people), 'writer'),
     observer,
     resolver: createResolver({ zones: fleet.zones }),
+    disclosure: counting(
+      createDisclosedBucket({
+        client: new S3Client({}),
+        bucket: needed(environment, 'SELKIE_DISCLOSED_BUCKET'),
+      }),
+      'disclosure',
+    ),
     seals: counting(sealsOf(environment), 'seals'),
     transport: createHttpsTransport({ timeoutMs: 10_000 }),
     queue: counting(

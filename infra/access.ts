@@ -4,6 +4,7 @@
 import type { Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
+import type { Bucket } from 'aws-cdk-lib/aws-s3';
 import type { Queue } from 'aws-cdk-lib/aws-sqs';
 import type { Ledger, NamedTable } from './constructs/ledger.ts';
 
@@ -138,3 +139,17 @@ export const signBundles = (key: IKey, announced?: IKey): PolicyStatement[] => [
   }),
   new PolicyStatement({ actions: ['kms:Sign'], resources: [key.keyArn], conditions: signingConditions }),
 ];
+
+/** Reads and lists what was published. */
+export const readDisclosed = ({ bucketArn }: Bucket): PolicyStatement[] => [
+  // Without the right to list, S3 says of a file that is not there that it may not be read.
+  new PolicyStatement({ actions: ['s3:ListBucket'], resources: [bucketArn] }),
+  new PolicyStatement({ actions: ['s3:GetObject'], resources: [`${bucketArn}/*`] }),
+];
+
+/** Publishes: keys and indexes, and nothing of another form. What is there can be written again, and not deleted. */
+export const writeDisclosed = ({ bucketArn }: Bucket): PolicyStatement =>
+  new PolicyStatement({
+    actions: ['s3:PutObject'],
+    resources: [`${bucketArn}/*.pem`, `${bucketArn}/*/index.json`],
+  });

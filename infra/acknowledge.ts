@@ -7,6 +7,8 @@ import type { IConstruct } from 'constructs';
 const flatten = (value: unknown): string => {
   if (typeof value === 'string') return value;
   if (typeof value === 'object' && value !== null) {
+    if ('Fn::GetAtt' in value && Array.isArray(value['Fn::GetAtt']))
+      return `<${value['Fn::GetAtt'].join('.')}>`;
     if ('Ref' in value) return `<${String(value.Ref)}>`;
     if ('Fn::GetAtt' in value && Array.isArray(value['Fn::GetAtt']))
       return `<${value['Fn::GetAtt'].join('.')}>`;

@@ -10,17 +10,20 @@ import type { Construct } from 'constructs';
 import type { Fleet } from '../core/policy.ts';
 import {
   markReplaced,
+  readDisclosed,
   readLedger,
   readMails,
   readSecrets,
   secretsArn,
   sendUnits,
   signBundles,
+  writeDisclosed,
   writeLedger,
   writeSecrets,
 } from './access.ts';
 import { acknowledgeWildcard } from './acknowledge.ts';
 import { Daily } from './constructs/daily.ts';
+import { Disclosed } from './constructs/disclosed.ts';
 import { Edge, type EdgeProps } from './constructs/edge.ts';
 import { FleetGuard } from './constructs/fleet-guard.ts';
 import { fleetLayer, fleetPath } from './constructs/fleet-layer.ts';
@@ -94,6 +97,7 @@ export class SelkieStack extends Stack {
       ephemeral,
       ...(ledgerTable === undefined ? {} : { restored: ledgerTable }),
     });
+    const { bucket: disclosed } = new Disclosed(this, 'Disclosed');
     const { queue, dead } = new WorkQueue(this, 'Work', { workerTimeout: reconcileTimeout });
     const layer = fleetLayer(this, 'Fleet', fleet);
     // What another ledger stands in for is to be brought up before anything begins in it.
@@ -122,6 +126,7 @@ export class SelkieStack extends Stack {
         SELKIE_QUEUE_URL: queue.queueUrl,
         SELKIE_SECRET_PREFIX: secretPrefix,
         SELKIE_SECRET_KEY: keys.secrets.keyArn,
+        SELKIE_DISCLOSED_BUCKET: disclosed.bucketName,
         SELKIE_BUNDLE_KEY: keys.bundles.keyArn,
         ...(keys.nextBundles === undefined ? {} : { SELKIE_BUNDLE_KEY_NEXT: keys.nextBundles.keyArn }),
         ...(bundleKeys.retired.length === 0
@@ -160,6 +165,8 @@ export class SelkieStack extends Stack {
           regions: fleet.vault?.replicas ?? [],
           multiRegion,
         }),
+        ...readDisclosed(disclosed),
+        writeDisclosed(disclosed),
         ...signBundles(keys.bundles, keys.nextBundles),
       ],
     });
@@ -186,6 +193,7 @@ export class SelkieStack extends Stack {
         writeLedger(ledger),
         sendUnits(queue),
         ...readSecrets(this, keys.secretsEver, secretPrefix),
+        ...readDisclosed(disclosed),
         ...signBundles(keys.bundles, keys.nextBundles),
       ],
     });
@@ -244,6 +252,19 @@ export class SelkieStack extends Stack {
         'Secrets are made at run time, one for each key, all below this prefix: no template can know their names.',
       );
 
+    for (const { role } of [reconcile, api])
+      acknowledgeWildcard(
+        role,
+        `${disclosed.bucketArn}/*`,
+        'Of a bucket that holds nothing but what is published: files are named after selectors that do not exist yet.',
+      );
+    for (const files of ['*.pem', '*/index.json'])
+      acknowledgeWildcard(
+        reconcile.role,
+        `${disclosed.bucketArn}/${files}`,
+        'Files are named after domains and selectors that do not exist yet, in a bucket that holds nothing else.',
+      );
+
     new CfnOutput(this, 'ApiUrl', { value: http.url, description: 'For `selkie` and `selkie-agent enrol`' });
     new CfnOutput(this, 'AlarmTopicArn', {
       value: watch.topic.topicArn,
@@ -253,6 +274,10 @@ export class SelkieStack extends Stack {
     new CfnOutput(this, 'RestoreFunction', {
       value: restore.function.functionName,
       description: 'For `selkie restore`',
+    });
+    new CfnOutput(this, 'DisclosedBucketName', {
+      value: disclosed.bucketName,
+      description: 'Private halves of retired keys, where the fleet says disclose: after-removal',
     });
     new CfnOutput(this, 'QueueUrl', { value: queue.queueUrl });
     for (const [name, key] of [

@@ -56,6 +56,7 @@ const names: Readonly<Partial<Record<ErrorCode, readonly string[]>>> = {
   exists: ['AlreadyExistsException', 'HostedZoneAlreadyExists', 'ResourceExistsException'],
   'not-found': [
     'AWS.SimpleQueueService.NonExistentQueue',
+    'NoSuchBucket',
     'NoSuchChange',
     'NoSuchHostedZone',
     'NotFoundException',

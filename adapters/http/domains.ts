@@ -21,6 +21,7 @@ import {
   rollBack,
 } from '../../engine/commands.ts';
 import {
+  disclosedOf,
   domainTrail,
   keyStatusOf,
   keysStatus,
@@ -32,10 +33,13 @@ import { domainHosts } from '../../engine/domain-hosts.ts';
 import { forecast, type Supposed } from '../../engine/forecast.ts';
 import { orderMany, type Which } from '../../engine/order-many.ts';
 import { rotationStatus, statusOf, statusOfAll } from '../../engine/status.ts';
+import { pemOf } from '../disclosed/key-file.ts';
 import { domainIn, type Edge, orderIn, pageAnswer, pageIn, wholeNumber } from './edge.ts';
 import { trailAnswer, trailIn } from './trail.ts';
 
 const page = { usual: 100, most: 500 };
+/** Each bears a private key, some 3 KB where it is a large one; an answer of Lambda holds 6 MB. */
+const disclosedPage = { usual: 100, most: 500 };
 const days = { usual: 120, most: 3_650 };
 
 /** RFC 9110 §15.3.3: the work goes on; Location says where to look after it. */
@@ -116,6 +120,24 @@ const reading = (edge: Edge): Hono => {
   app.get('/v1/domains/:domain/hosts', async (context) =>
     context.json(await domainHosts(world, await session(), domainIn(context))),
   );
+  app.get('/v1/domains/:domain/disclosed', async (context) => {
+    const domain = domainIn(context);
+    const list = `disclosed/${domain}`;
+    const { keys, next } = await disclosedOf(
+      world,
+      await session(),
+      domain,
+      pageIn(context, list, disclosedPage),
+    );
+    const shown = keys.map(({ selector, algorithm, publicKey, privateKey, removed }) => ({
+      selector,
+      algorithm,
+      removed: formatInstant(removed),
+      publicKey,
+      privateKey: pemOf(privateKey),
+    }));
+    return pageAnswer(context, list, { domain, keys: shown }, next);
+  });
   app.get('/v1/domains/:domain/audit', async (context) => {
     const domain = domainIn(context);
     const trail = await domainTrail(world, await session(), domain, trailIn(context, domain));

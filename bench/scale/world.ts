@@ -288,6 +288,10 @@ export const createScaleWorld = async (
         },
       },
       vault: mine(vault),
+      disclosure: {
+        publish: () => Promise.reject(new SelkieError('unsafe', 'no policy of this model discloses')),
+        list: async () => ({ keys: [] }),
+      },
       writer: createQuotaWriter({
         writer: mine(route53),
         quotaOf: () => quota,

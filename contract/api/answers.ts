@@ -61,6 +61,7 @@ const detailFields = {
   rotation: says('The id of its rotation'),
   publicKey: maybe(says('p= of its record: base64')),
   nameServers: maybe(z.int().check(z.describe('How many showed its record when it was proved'))),
+  disclosed: maybe(time.check(z.describe('When its private half was published'))),
   destroyed: maybe(time),
   times: z.record(z.string(), time).check(z.describe('When each thing that is known of it was so')),
 };
@@ -137,6 +138,20 @@ export const domain = z.strictObject({
 
 const next = maybe(says('The cursor of the next page: pass it on as after. Absent: this is the last'));
 export const domains = z.strictObject({ domains: z.array(domain), next });
+
+export const disclosed = z.strictObject({
+  domain: z.string(),
+  keys: z.array(
+    z.strictObject({
+      selector: z.string(),
+      algorithm,
+      removed: time.check(z.describe('When its record was proved gone')),
+      publicKey: says('p= of the record that stood there: base64'),
+      privateKey: says('PKCS#8 in PEM: published on purpose'),
+    }),
+  ),
+  next,
+});
 
 export const plan = z.strictObject({
   domain: z.string(),

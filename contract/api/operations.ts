@@ -25,6 +25,7 @@ export const schemas = {
   Domains: answers.domains,
   Plan: answers.plan,
   Forecast: answers.forecast,
+  Disclosed: answers.disclosed,
   Ordered: answers.ordered,
   OrderedMany: answers.orderedMany,
   Declared: answers.declared,
@@ -207,6 +208,15 @@ export const operations: readonly Operation[] = [
     bound: { usual: 120, most: 3_650 },
     answer: shown('Forecast'),
     problems: [409],
+  },
+  {
+    method: 'get',
+    path: `${domain}/disclosed`,
+    id: 'listDisclosed',
+    says: 'The private halves of retired keys that were published, where the policy says disclose: after-removal',
+    query: ['after', 'limit'],
+    bound: { usual: 100, most: 500 },
+    answer: paged('Disclosed'),
   },
   {
     method: 'get',

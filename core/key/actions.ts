@@ -60,6 +60,8 @@ export type Action =
   | { readonly do: 'remove'; readonly selector: string }
   /** Tell hosts to erase their copies. */
   | { readonly do: 'erase'; readonly selector: string }
+  /** Publish the private half, for the policy says so and nothing verifies with it any more. */
+  | { readonly do: 'disclose'; readonly selector: string }
   /** Schedule the secret for deletion. */
   | { readonly do: 'destroy'; readonly selector: string }
   | { readonly do: 'abort'; readonly rotation: string; readonly reason: string }

@@ -69,6 +69,10 @@ export interface Evidence {
   /** Hosts were told to erase their copies. */
   readonly eraseTold?: At & { readonly place: Place };
   readonly erased?: At;
+  /** The intent to publish its private half: from here on anybody may have it. */
+  readonly disclosureIntended?: At;
+  /** Its private half was published. */
+  readonly disclosed?: At;
   /** The secret was scheduled for deletion: nothing is left. */
   readonly destroyed?: At;
 }

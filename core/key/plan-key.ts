@@ -70,7 +70,14 @@ const afterPublications = (
         says: `the provider's requests are short, and new keys are published first: the record of ${selector} waits`,
       });
 
-/** Removal: DELETE, seen to be absent, copies erased, secret destroyed. */
+/** Of a key that never signed there is nothing to deny, and an adopted one is not ours to publish: the vault does not have it. */
+const isToBeDisclosed = (s: Situation, key: Key): boolean =>
+  s.policy.disclose === 'after-removal' &&
+  key.evidence.stored !== undefined &&
+  key.evidence.disclosed === undefined &&
+  mayHaveSigned(key);
+
+/** Removal: DELETE, seen to be absent, copies erased, published where the policy says so, secret destroyed. */
 const planRemoval = (s: Situation, key: Key): Plan => {
   const { evidence: e, selector } = key;
   if (e.removed === undefined) {
@@ -92,7 +99,7 @@ const planRemoval = (s: Situation, key: Key): Plan => {
       holders: true,
     });
   }
-  return act({ do: 'destroy', selector });
+  return act({ do: isToBeDisclosed(s, key) ? 'disclose' : 'destroy', selector });
 };
 
 const planRevocation = (s: Situation, key: Key): Plan => {

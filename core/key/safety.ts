@@ -21,6 +21,15 @@ interface Rule {
 const selectorsWhere = (row: DomainRow, bad: (key: Key) => boolean): readonly string[] =>
   row.keys.filter(bad).map((key) => key.selector);
 
+/** The intent and the deed are forbidden each by itself: whoever meant to before the policy changed may not do it after. */
+const disclosing = (row: DomainRow, bad: (key: Key) => boolean): readonly string[] =>
+  row.keys
+    .filter(bad)
+    .flatMap(({ selector, evidence: e }) => [
+      ...(e.disclosureIntended === undefined ? [] : [selector]),
+      ...(e.disclosed === undefined ? [] : [`the private half of ${selector}`]),
+    ]);
+
 /** The keys that hosts were last told to stop signing with. */
 const lastStopped = (row: DomainRow): readonly Key[] => {
   const place = (key: Key): number => dutyTurn(key).stopIntended?.place.n ?? 0;
@@ -117,6 +126,16 @@ export const safetyRules: readonly Rule[] = [
         if (stopIntended === undefined || stopped === undefined) return true;
         return hostsBehind({ ...context, row }, stopIntended.place).length > 0;
       }),
+  },
+  {
+    invariant: 9,
+    says: 'disclosed before its record and its copies on hosts were gone',
+    broken: (row) => disclosing(row, ({ evidence: e }) => e.removed === undefined || e.erased === undefined),
+  },
+  {
+    invariant: 9,
+    says: 'disclosed though the policy does not say so',
+    broken: (row, { policy }) => disclosing(row, () => policy.disclose !== 'after-removal'),
   },
 ];
 

@@ -58,6 +58,12 @@ const difference = (standing: Extract<Standing, { is: 'record' }>, there: TxtSet
   return `says ${shown(there)}`;
 };
 
+/** Of a record that came back: what makes it urgent. */
+const published = (row: DomainRow, selector: string): string =>
+  keyOf(row, selector)?.evidence.disclosureIntended === undefined
+    ? ''
+    : ` Its private half is published: while the record stands, anybody can sign as ${row.domain}.`;
+
 const expected = (zone: FleetZone, row: DomainRow | undefined, selector: string): Standing => {
   const key = row === undefined ? undefined : keyOf(row, selector);
   return key === undefined ? { is: 'not-ours' } : standingOf(key, zone.provider === 'manual');
@@ -132,7 +138,7 @@ export const mend = async (
         return {
           ...about,
           kind: 'record-orphan',
-          says: `${name} says ${there === undefined ? '' : shown(there)}: the key ${selector} of ${domain} was removed, and its name is no longer Selkie's to change. Delete it:`,
+          says: `${name} says ${there === undefined ? '' : shown(there)}: the key ${selector} of ${domain} was removed, and its name is no longer Selkie's to change.${published(row, selector)} Delete it:`,
           ...(command === undefined ? {} : { command }),
         };
       }

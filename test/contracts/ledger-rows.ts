@@ -92,6 +92,8 @@ export const wholeKey: Whole<Key> = {
     removed: { at: t(15) },
     eraseTold: { at: t(16), place },
     erased: { at: t(17) },
+    disclosureIntended: { at: t(17) },
+    disclosed: { at: t(18) },
     destroyed: { at: t(18) },
   },
   turns: [

@@ -15,6 +15,7 @@ const policy = {
   hold: 604_800_000,
   skewBound: 300_000,
   fenceAfter: 600_000,
+  disclose: 'after-removal',
 };
 const adopted = {
   selector: 'mail',
@@ -23,7 +24,7 @@ const adopted = {
   record: 'mail.keys.example.net',
 };
 const compiled = {
-  format: 6,
+  format: 8,
   version: 1_700_000_000_000,
   zones: [
     {
@@ -36,6 +37,7 @@ const compiled = {
   ],
   pools: ['outbound'],
   policies: [policy],
+  records: [{ value: 'v=spf1 -all', adopt: true }],
   hosts: [
     {
       name: 'mx1',
@@ -49,7 +51,7 @@ const compiled = {
   ],
   domains: [
     ['a.example.jp', 0, 0, 0, 0],
-    ['b.example.jp', 0, 0, 0, 1, { adopted: [adopted], cname: 'keys.example.net' }],
+    ['b.example.jp', 0, 0, 0, 1, { adopted: [adopted], cname: 'keys.example.net', spf: 0, dmarc: 0 }],
   ],
   vault: { layout: 'sharded', replicas: ['eu-central-1'] },
   force: 'the domain is sold',
@@ -167,6 +169,8 @@ it('all fields together are a fleet', () => {
       leaving: true,
       adopted: [adopted],
       cname: 'keys.example.net',
+      spf: { value: 'v=spf1 -all', adopt: true },
+      dmarc: { value: 'v=spf1 -all', adopt: true },
     },
   ]);
   expect([...fleet.zones.values(), ...fleet.hosts.values()]).toEqual([...compiled.zones, ...compiled.hosts]);
@@ -190,9 +194,9 @@ it.each([
   ['"format"', 'no format'],
   ['7', 'no format'],
   ['{}', 'no format'],
-  ['{"format":6}', 'a part is missing'],
-  ['{"format":"6"}', 'format of another kind instead of 6'],
-  ['{"format":5}', 'format 5 instead of 6'],
+  ['{"format":8}', 'a part is missing'],
+  ['{"format":"8"}', 'format of another kind instead of 8'],
+  ['{"format":7}', 'format 7 instead of 8'],
   ['{', 'not JSON'],
   [changed(['pools'], 'outbound'), 'its pools are not whole'],
   [changed(['domains', 0, 1], 9), 'a.example.jp points nowhere'],

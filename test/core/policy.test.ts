@@ -4,7 +4,8 @@ import { defaultPolicy, type Fleet, hostsOf } from '../../core/policy.ts';
 import { formatDuration } from '../../core/time.ts';
 
 it('has the defaults that docs/lifecycle.md and fleet.example.yaml say', () => {
-  const { algorithms, timeZone, tags, ...lengths } = defaultPolicy;
+  const { algorithms, timeZone, tags, disclose, ...lengths } = defaultPolicy;
+  expect(disclose, 'nothing is published that nobody asked for').toBeUndefined();
   expect({ algorithms, timeZone, tags }).toEqual({ algorithms: ['rsa2048'], timeZone: 'UTC', tags: {} });
   expect(Object.entries(lengths).map(([name, length]) => [name, formatDuration(length)])).toEqual([
     ['rotateEvery', 'P90D'],

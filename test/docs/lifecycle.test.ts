@@ -7,7 +7,15 @@ import { safetyRules } from '../../core/key/safety.ts';
 import { pendingRotation, servingKeys, states } from '../../core/key/state.ts';
 import * as waits from '../../core/key/waits.ts';
 import { domain } from '../world/world.ts';
-import { adoptedLife, forgotten, interrupted, orderNames, regretted, trespassed } from './lives.ts';
+import {
+  adoptedLife,
+  disclosing,
+  forgotten,
+  interrupted,
+  orderNames,
+  regretted,
+  trespassed,
+} from './lives.ts';
 import { readPage } from './page.ts';
 import type { RecordedLife } from './recorded-life.ts';
 
@@ -29,6 +37,7 @@ const actions = Object.keys({
   revoke: true,
   remove: true,
   erase: true,
+  disclose: true,
   destroy: true,
   abort: true,
   tell: true,
@@ -71,6 +80,7 @@ const observed = async (): Promise<readonly string[]> => {
       seen.add([from ?? '—', cause, to, saves ?? 'nothing'].join(' | '));
     life.close();
   };
+  observe(await disclosing());
   observe(await forgotten());
   observe(await trespassed());
   for (let later = 1; later <= 9; later += 1) {

@@ -3,6 +3,7 @@
 
 import { hasCode } from '../../core/errors.ts';
 import { keyRecordName } from '../../core/names.ts';
+import type { Policy } from '../../core/policy.ts';
 import { days, hours } from '../../core/time.ts';
 import { requestRotation, rollBack } from '../../engine/commands.ts';
 import type { RotationOrder } from '../../engine/orders.ts';
@@ -41,14 +42,23 @@ const given = async (answer: Promise<unknown>): Promise<void> => {
 const live = async (
   afterWrite: AfterWrite,
   prepare: (life: RecordedLife) => void = () => {},
+  policy: Partial<Policy> = {},
 ): Promise<RecordedLife> => {
-  const life = await record({}, ['mx1.example.com'], afterWrite);
+  const life = await record(policy, ['mx1.example.com'], afterWrite);
   prepare(life);
   await life.run(hours(1));
   await given(rotate({})(life));
   await life.run(days(40));
   return life;
 };
+
+/** A domain whose policy publishes its retired keys. */
+export const disclosing = (): Promise<RecordedLife> =>
+  live(
+    async () => {},
+    () => {},
+    { disclose: 'after-removal' },
+  );
 
 /** With `order` right after write number `at`; none where `at` is 0. */
 export const interrupted = (order: OrderName, at: number): Promise<RecordedLife> =>

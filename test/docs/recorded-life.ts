@@ -41,6 +41,8 @@ const savers: Readonly<Record<Exclude<keyof Evidence, 'abandoned'>, Cause>> = {
   removed: 'prove',
   eraseTold: 'erase',
   erased: 'latch',
+  disclosureIntended: 'disclose',
+  disclosed: 'disclose',
   destroyed: 'destroy',
 };
 

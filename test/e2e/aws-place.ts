@@ -326,6 +326,7 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
     SELKIE_SECRET_PREFIX: 'selkie/',
     SELKIE_SECRET_KEY: secretKey.KeyMetadata?.Arn ?? '',
     SELKIE_BUNDLE_KEY: firstKey.id,
+    SELKIE_DISCLOSED_BUCKET: 'disclosed',
     SELKIE_FLEET: fleetFile,
     ...options.environment,
   });

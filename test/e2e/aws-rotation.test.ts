@@ -132,6 +132,7 @@ const make = async (moto: Moto) => {
     SELKIE_SECRET_PREFIX: 'selkie/',
     SELKIE_SECRET_KEY: secretKey.KeyMetadata?.Arn ?? '',
     SELKIE_BUNDLE_KEY: bundleKeyId,
+    SELKIE_DISCLOSED_BUCKET: 'disclosed',
     SELKIE_FLEET: fleetFile,
   });
   return { folder, dir, dnsPort, milterPort, sqs, route53, secrets, queueUrl, zoneId };

@@ -366,6 +366,7 @@ describe('what is not ours is left alone', () => {
     simulation.dns.put(name, key);
     const [finding] = await audit();
     expect(finding).toMatchObject({ kind: 'record-orphan', level: 'alarm', name });
+    expect(finding?.says).not.toContain('published');
     expect(await standing(name)).toEqual(key);
     expect(deletion(finding)).toEqual({ name, set: key });
     const [first = ''] = alarms();

@@ -69,7 +69,7 @@ describe('a valid fleet', () => {
   test('every policy field is read, the domain over the defaults', () => {
     const fleet = parse(
       domain(
-        'rotateEvery: on-demand, algorithms: [ed25519, rsa4096], record: {hashes: sha256, service: email, strict: true, note: "ask postmaster"}, ttl: PT5M, downstreamQueue: P1D, drainMargin: PT12H, reportedDrain: P3D, hold: P1D, timeZone: Asia/Tokyo, skewBound: PT30S, fenceAfter: PT20M',
+        'rotateEvery: on-demand, algorithms: [ed25519, rsa4096], record: {hashes: sha256, service: email, strict: true, note: "ask postmaster"}, ttl: PT5M, downstreamQueue: P1D, drainMargin: PT12H, reportedDrain: P3D, hold: P1D, timeZone: Asia/Tokyo, skewBound: PT30S, fenceAfter: PT20M, disclose: after-removal',
       ),
     );
     expect(fleet.domains.get('mail.example.jp')?.policy).toEqual({
@@ -83,6 +83,7 @@ describe('a valid fleet', () => {
       timeZone: 'Asia/Tokyo',
       skewBound: seconds(30),
       fenceAfter: minutes(20),
+      disclose: 'after-removal',
     });
   });
 

@@ -41,6 +41,8 @@ const missing = [
   // For the API, which is not there.
   'AWS::Lambda::Permission',
   'AWS::Logs::MetricFilter',
+  // It makes the policy, and gives it no name.
+  'AWS::S3::BucketPolicy',
   'AWS::SNS::TopicPolicy',
   'AWS::SQS::QueuePolicy',
   'AWS::Scheduler::Schedule',

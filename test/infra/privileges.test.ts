@@ -21,7 +21,7 @@ const here = '<AWS::Region>:<AWS::AccountId>';
 /** `<LedgerTable59A5D4A1.Arn>` → `Ledger`: the construct that a reference leads to. */
 const short = (resource: string): string =>
   resource.replaceAll(
-    /<(Ledger|ReportMailsBucket|WorkUnits|WorkDead|KeysSecrets|KeysBundles2?|\w+?Log|\w+?Function)[0-9A-F]{0,8}\w*(\.Arn)?>/g,
+    /<(Ledger|DisclosedKeys|ReportMailsBucket|WorkUnits|WorkDead|KeysSecrets|KeysBundles2?|\w+?Log|\w+?Function)[0-9A-F]{0,8}\w*(\.Arn)?>/g,
     '<$1>',
   );
 
@@ -68,6 +68,11 @@ const seal = {
   'secretsmanager:GetSecretValue': secrets,
 };
 
+const readDisclosed = {
+  's3:GetObject': ['<DisclosedKeys>/*'],
+  's3:ListBucket': ['<DisclosedKeys>'],
+};
+
 const table = {
   TickRole: { ...readLedger, ...writeLedger, ...traces, ...log('Tick'), 'sqs:SendMessage': ['<WorkUnits>'] },
   ApiRole: {
@@ -76,6 +81,7 @@ const table = {
     ...traces,
     ...log('Api'),
     ...seal,
+    ...readDisclosed,
     'sqs:SendMessage': ['<WorkUnits>'],
   },
   ReconcileRole: {
@@ -84,6 +90,8 @@ const table = {
     ...traces,
     ...log('Reconcile'),
     ...seal,
+    ...readDisclosed,
+    's3:PutObject': ['<DisclosedKeys>/*.pem', '<DisclosedKeys>/*/index.json'],
     'kms:GenerateDataKey': ['<KeysSecrets>'],
     'route53:ChangeResourceRecordSets': ['arn:<AWS::Partition>:route53:::hostedzone/Z00000000000000000000'],
     'route53:GetChange': ['arn:<AWS::Partition>:route53:::change/*'],
@@ -167,8 +175,8 @@ describe('what the adapters call', () => {
     'client-dynamodb': 'dynamodb',
     'client-kms': 'kms',
     'client-route-53': 'route53',
-    'client-secrets-manager': 'secretsmanager',
     'client-s3': 's3',
+    'client-secrets-manager': 'secretsmanager',
     'client-sqs': 'sqs',
     'client-sts': 'sts',
   };
@@ -177,6 +185,7 @@ describe('what the adapters call', () => {
     'dynamodb:TransactWriteItems': ['dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem'],
     'dynamodb:TransactGetItems': ['dynamodb:GetItem'],
     'dynamodb:BatchWriteItem': ['dynamodb:PutItem', 'dynamodb:DeleteItem'],
+    's3:ListObjectsV2': ['s3:ListBucket'],
     'sqs:SendMessageBatch': ['sqs:SendMessage'],
     // Only where the fleet has zones under roles, or more than policies can name: zone-access.test.ts.
     'sts:AssumeRole': [],

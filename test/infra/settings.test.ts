@@ -235,6 +235,7 @@ describe('stages', () => {
   test('keys, ledger and logs outlive every stack', () => {
     expect(kept(Template.fromStack(stackOf(fleet, { stage: 'test' }))).toSorted()).toEqual([
       'ApiLog',
+      'DisclosedKeys',
       'FleetGuardLog',
       'HttpAccessLog',
       'KeysBundles',

@@ -50,6 +50,32 @@ describe('what is kept', () => {
   });
 });
 
+describe('what is published', () => {
+  test('lies in one bucket that is kept, is not public, and speaks TLS alone', () => {
+    template.resourceCountIs('AWS::S3::Bucket', 1);
+    template.hasResource('AWS::S3::Bucket', {
+      DeletionPolicy: 'Retain',
+      UpdateReplacePolicy: 'Retain',
+      Properties: {
+        PublicAccessBlockConfiguration: {
+          BlockPublicAcls: true,
+          BlockPublicPolicy: true,
+          IgnorePublicAcls: true,
+          RestrictPublicBuckets: true,
+        },
+        OwnershipControls: { Rules: [{ ObjectOwnership: 'BucketOwnerEnforced' }] },
+      },
+    });
+    template.hasResourceProperties('AWS::S3::BucketPolicy', {
+      PolicyDocument: {
+        Statement: [
+          { Effect: 'Deny', Action: 's3:*', Condition: { Bool: { 'aws:SecureTransport': 'false' } } },
+        ],
+      },
+    });
+  });
+});
+
 describe('what sets it to work', () => {
   test('a unit is tried five times, then kept for people, with an alarm', () => {
     template.hasResourceProperties('AWS::SQS::Queue', {
@@ -251,6 +277,7 @@ describe('the functions', () => {
     );
     const all = [
       'SELKIE_BUNDLE_KEY',
+      'SELKIE_DISCLOSED_BUCKET',
       'SELKIE_FLEET',
       'SELKIE_QUEUE_URL',
       'SELKIE_SECRET_KEY',

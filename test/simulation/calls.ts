@@ -43,6 +43,7 @@ const canBeLate: ReadonlySet<CallPort> = new Set([
   'writer.submit',
   'transport.push',
   'vault.store',
+  'disclosure.publish',
   'queue.send',
 ]);
 
@@ -50,6 +51,7 @@ const effects: ReadonlySet<CallPort> = new Set([
   'ledger.commit',
   'vault.store',
   'vault.destroy',
+  'disclosure.publish',
   'writer.submit',
   'transport.push',
 ]);
@@ -104,7 +106,7 @@ export const through = (
 /** The world as one process sees it: every call of a port that leaves the process goes through the weather. */
 export const inWeather = (world: World, process: Process, loop: Loop, weather: Weather): World => {
   const go = through(loop, process, weather);
-  const { ledger, vault, writer, observer, transport, queue, keys } = world;
+  const { ledger, vault, disclosure, writer, observer, transport, queue, keys } = world;
   const guarded: Ledger = {
     head: () => go('ledger.head', () => ledger.head()),
     installFleet: (version) => go('ledger.commit', () => ledger.installFleet(version)),
@@ -137,6 +139,10 @@ export const inWeather = (world: World, process: Process, loop: Loop, weather: W
       find: (domain, selector) => go('vault.read', () => vault.find(domain, selector)),
       destroy: (secret) => go('vault.destroy', () => vault.destroy(secret)),
       list: (options) => go('vault.read', () => vault.list(options)),
+    },
+    disclosure: {
+      publish: (key) => go('disclosure.publish', () => disclosure.publish(key)),
+      list: (domain, options) => disclosure.list(domain, options),
     },
     writer: {
       lookup: (zone, name) => go('writer.lookup', () => writer.lookup(zone, name)),

@@ -11,8 +11,9 @@ import {
   type Instant,
   longest,
   milliseconds,
+  minutes,
 } from '../../core/time.ts';
-import type { TxtSet } from '../../engine/ports.ts';
+import type { DisclosedKey, TxtSet } from '../../engine/ports.ts';
 import { answerOf, type DnsWatch, type NameServer, type SimulatedZone, type Standing } from './dns.ts';
 import type { Invariant } from './forgiven.ts';
 import type { HostWatch, MailHost, Ring, RingKey } from './hosts.ts';
@@ -54,6 +55,10 @@ interface NameFacts {
   editedUntil: number;
   /** Since Selkie last wrote there, no server showed anything of it. */
   gone: boolean;
+  /** When somebody else last wrote there. */
+  handAt: Instant | undefined;
+  /** Its private half was published. */
+  disclosed: boolean;
   /** When a host that counts last signed with it; undefined: never. */
   lastSigned: Instant | undefined;
   /** The longest that mail may lie in the queues of hosts that stopped signing with it. */
@@ -96,6 +101,8 @@ export interface Checker extends DnsWatch, HostWatch {
   heal(name: string): void;
   /** Selkie made a record there that it has not removed. */
   owns(name: string): boolean;
+  /** Its private half is published. @param publicKey of what was published */
+  disclosed(key: DisclosedKey, publicKey: string): void;
   destroyed(domain: string, selector: string, hosts: Iterable<MailHost>): void;
   /** What a verifier found for a signature made by `host` at `signed` with a key. */
   verified(
@@ -129,6 +136,9 @@ const keyIn = (set: TxtSet | undefined): string | undefined => {
 };
 const parsed = new Map<string, string>();
 
+/** Longer than a worker takes from its last look at a record to what it does next, calls that are slow included. */
+const inTheAct: Duration = minutes(15);
+
 const isTombstone = (set: TxtSet | undefined): boolean =>
   set?.values.length === 1 && /^v=DKIM1; k=(rsa|ed25519); p=$/.test(set.values[0] ?? '');
 
@@ -137,6 +147,10 @@ export const createChecker = (world: {
   readonly hosts: () => Iterable<MailHost>;
   /** The public half of what the vault holds under a name. */
   readonly vaulted: (domain: string, selector: string) => string | undefined;
+  /** Whether the policy of a domain says that retired keys are published, or said so until lately. */
+  readonly discloses: (domain: string) => boolean;
+  /** Whether it said so all the time, and the domain never left the fleet. */
+  readonly alwaysDiscloses: (domain: string) => boolean;
   readonly onViolation: () => void;
   readonly trace?: (says: string) => void;
   /** A host signs a first or a last message. */
@@ -171,6 +185,8 @@ export const createChecker = (world: {
       compromised: undefined,
       editedUntil: 0,
       gone: false,
+      handAt: undefined,
+      disclosed: false,
       lastSigned: undefined,
       queues: milliseconds(0),
       tombstone: new Map(),
@@ -235,7 +251,9 @@ export const createChecker = (world: {
 
     written: (zone, name, before, after, ours) => {
       const facts = factsAt(name);
-      if (facts === undefined || !ours) return;
+      if (facts === undefined) return;
+      if (!ours) facts.handAt = now();
+      if (!ours) return;
       figures.checks += 1;
       const [was, is] = [keyIn(before?.set), keyIn(after)];
       if (before !== undefined && !before.ours && !facts.owned)
@@ -360,8 +378,39 @@ export const createChecker = (world: {
     },
     owns: (name) => names.get(name)?.owned === true,
 
+    disclosed: ({ domain, selector }, publicKey) => {
+      figures.checks += 1;
+      const zone = domains.get(domain)?.zone;
+      const name = keyRecordName(selector, domain);
+      const facts = factsAt(name);
+      if (zone === undefined || facts === undefined) return;
+      facts.disclosed = true;
+      if (!world.discloses(domain))
+        violate(9, `the key of ${name} is published, and the policy does not say so`);
+      if (facts.adopted) violate(9, `the key of ${name} is published, which was adopted`);
+      if (!facts.published.has(publicKey)) violate(9, `another key than that of ${name} is published for it`);
+      // Nobody can see what a hand writes between the last look and the publication.
+      const justPutBack = facts.handAt !== undefined && facts.gone && now() < facts.handAt + inTheAct;
+      const shows = zone.servers.find((server) => showsOurs(zone, server, name));
+      const standing = zone.standing.get(name);
+      if (facts.owned) violate(9, `the key of ${name} is published while its record stands`);
+      else if (shows !== undefined || facts.published.has(keyIn(standing?.set) ?? '')) {
+        if (justPutBack) figures.forgiven += 1;
+        else violate(9, `the key of ${name} is published while ${shows?.name ?? 'the provider'} has it`);
+      }
+      for (const host of world.hosts())
+        if (isJudged(host) && host.holds(domain, selector))
+          violate(9, `the key of ${name} is published while ${host.name} holds a copy`);
+    },
+
     destroyed: (domain, selector, hosts) => {
       figures.checks += 1;
+      const own = names.get(keyRecordName(selector, domain));
+      if (own?.lastSigned !== undefined && !own.adopted && !own.disclosed && world.alwaysDiscloses(domain))
+        violate(
+          9,
+          `the key of ${keyRecordName(selector, domain)} is destroyed, and was never published as the policy says`,
+        );
       const zone = domains.get(domain)?.zone;
       const name = keyRecordName(selector, domain);
       const standing: Standing | undefined = zone?.standing.get(name);

@@ -8,7 +8,7 @@ import {
   type FleetDomain,
   type Policy,
 } from '../../core/policy.ts';
-import { type Instant, milliseconds } from '../../core/time.ts';
+import { type Instant, milliseconds, minutes } from '../../core/time.ts';
 import type { Checker } from './checker.ts';
 import type { SimulatedDns } from './dns.ts';
 import type { MailHost } from './hosts.ts';
@@ -18,6 +18,10 @@ export interface FleetFile {
   readonly policies: ReadonlyMap<string, PolicyPlan>;
   /** The fleets that were deployed, oldest first. */
   readonly deployed: readonly Fleet[];
+  /** Whether the policy of a domain says that retired keys are published, or said so until lately. */
+  discloses(domain: string): boolean;
+  /** Whether it said so in every fleet since the domain came. */
+  alwaysDiscloses(domain: string): boolean;
   /** The file as it is now becomes the newest fleet. @param force why what would be refused is wanted */
   publish(force?: string): void;
   /** The fleet that the file would be without a domain. */
@@ -35,6 +39,9 @@ export interface FleetFile {
   stopSchedules(): void;
 }
 
+/** Within so long after a newer fleet came no worker goes on by the one before. */
+const takenUp = minutes(30);
+
 const policyOf = (plan: PolicyPlan): Policy => {
   const { rotateEvery: _default, ...rest } = defaultPolicy;
   return {
@@ -45,6 +52,7 @@ const policyOf = (plan: PolicyPlan): Policy => {
     downstreamQueue: milliseconds(plan.downstreamQueue),
     drainMargin: milliseconds(plan.drainMargin),
     hold: milliseconds(plan.hold),
+    ...(plan.discloses === undefined ? {} : { disclose: 'after-removal' }),
   };
 };
 
@@ -64,6 +72,7 @@ export const createFleetFile = (
   const policies = new Map<string, PolicyPlan>();
   const enrolled = new Set<MailHost>();
   const deployed: Fleet[] = [];
+  const since: Instant[] = [];
   const zones = new Map(scenario.zones.map(({ name }, n) => [name, { name, id: `Z${n + 1}` }]));
   const pools = [...new Set([...scenario.domains, ...scenario.hosts].map(({ pool }) => pool))];
 
@@ -93,7 +102,23 @@ export const createFleetFile = (
   const file: FleetFile = {
     policies,
     deployed,
-    publish: (force) => void deployed.push(force === undefined ? fleet() : forced(fleet(), force)),
+    publish: (force) => {
+      deployed.push(force === undefined ? fleet() : forced(fleet(), force));
+      since.push(now());
+    },
+    discloses: (domain) =>
+      deployed.some(
+        ({ domains }, n) =>
+          domains.get(domain)?.policy.disclose === 'after-removal' &&
+          now() < (since[n + 1] ?? Number.POSITIVE_INFINITY) + takenUp,
+      ),
+    alwaysDiscloses: (domain) => {
+      const first = deployed.findIndex(({ domains }) => domains.has(domain));
+      return (
+        first >= 0 &&
+        deployed.slice(first).every(({ domains }) => domains.get(domain)?.policy.disclose === 'after-removal')
+      );
+    },
     without: fleet,
     join: (plan, adopted) => {
       entries.set(plan.domain, { plan, adopted, leaving: false, present: true });

@@ -44,8 +44,8 @@ export const forgiven = {
   },
   putBack: {
     fault: 'a key record put back by hand after every name server showed it gone',
-    invariants: [5],
-    what: 'that record: its key may be destroyed, and nothing signs with it',
+    invariants: [5, 9],
+    what: 'that record: its key may be destroyed, or published, and nothing signs with it',
     longest: 'until somebody deletes it, as each audit asks',
   },
   astray: {

@@ -21,6 +21,8 @@ export interface PolicyPlan {
   readonly downstreamQueue: number;
   readonly drainMargin: number;
   readonly hold: number;
+  /** `disclose: after-removal` */
+  readonly discloses?: true;
 }
 
 export interface DomainPlan {
@@ -59,6 +61,7 @@ export const callPorts = [
   'vault.store',
   'vault.read',
   'vault.destroy',
+  'disclosure.publish',
   'writer.lookup',
   'writer.submit',
   'writer.status',
@@ -67,6 +70,8 @@ export const callPorts = [
   'queue.send',
   'keys.generate',
 ] as const;
+/** Those that faults are drawn for; "disclosure.publish" by chance of its own, so that worlds from before it stay as they were. */
+const drawnPorts = callPorts.filter((port) => port !== 'disclosure.publish');
 export type CallPort = (typeof callPorts)[number];
 
 /** `lost`: the effect happened, the answer did not come. `late`: the effect happens after the caller has given up. */
@@ -204,7 +209,7 @@ const happenings: readonly (readonly [
     (r, _w, at) => ({
       at,
       do: 'calls',
-      port: r.chance(0.3) ? 'any' : r.pick(callPorts),
+      port: r.chance(0.3) ? 'any' : pick(r, drawnPorts),
       fault: r.pick(['refused', 'refused', 'lost', 'lost', 'late', 'slow']),
       code: r.pick(['unavailable', 'throttled', 'busy', 'denied']),
       rate: r.pick([0.05, 0.2, 0.5, 1]),
@@ -216,7 +221,7 @@ const happenings: readonly (readonly [
     (r, _w, at) => ({
       at,
       do: 'calls',
-      port: r.chance(0.6) ? 'any' : r.pick(callPorts),
+      port: r.chance(0.6) ? 'any' : pick(r, drawnPorts),
       fault: r.pick(['crash-before', 'crash-after']),
       code: 'unavailable',
       rate: r.pick([0.02, 0.1, 0.4]),
@@ -344,6 +349,10 @@ const withPast = (random: Random, plan: DomainPlan): DomainPlan => {
   return { ...plan, adopted };
 };
 
+/** Some domains publish their retired keys, or begin or cease to. By chance of its own, as `withPast`. */
+const withDisclosure = (random: Random, policy: PolicyPlan): PolicyPlan =>
+  random.chance(0.3) ? { ...policy, discloses: true } : policy;
+
 /** Small worlds are the rule: they find as much, and there can be more of them. */
 const size = (random: Random, most: number, smallness = 3): number =>
   1 + Math.floor(random.next() ** smallness * most);
@@ -383,6 +392,7 @@ export const scenarioOf = (seed: number): Scenario => {
     };
   });
   const past = stream(seed, 'past');
+  const disclosure = stream(seed, 'disclosure');
   const world: Omit<Scenario, 'items'> = {
     seed,
     start: `20${random.int(24, 35)}-${String(random.int(1, 12)).padStart(2, '0')}-${String(random.int(1, 28)).padStart(2, '0')}T${String(random.int(0, 23)).padStart(2, '0')}:${String(random.int(0, 59)).padStart(2, '0')}:00Z`,
@@ -392,7 +402,9 @@ export const scenarioOf = (seed: number): Scenario => {
     syncDelay: random.pick([seconds(1), seconds(30), minutes(2)]),
     slowness: random.pick([0, 0, 0.05, 0.3]),
     zones,
-    domains: domains.map((plan) => withPast(past, plan)),
+    domains: domains
+      .map((plan) => withPast(past, plan))
+      .map((plan) => ({ ...plan, policy: withDisclosure(disclosure, plan.policy) })),
     hosts,
     messages: random.int(5, 60),
   };
@@ -402,7 +414,14 @@ export const scenarioOf = (seed: number): Scenario => {
   const items = Array.from({ length: faults }, () => happening(random, world, weights)).toSorted(
     (a, b) => a.at - b.at,
   );
-  return { ...world, items };
+  return {
+    ...world,
+    items: items.map((item): Item => {
+      if (item.do === 'policy') return { ...item, policy: withDisclosure(disclosure, item.policy) };
+      const strikesIt = item.do === 'calls' && item.port === 'vault.destroy' && disclosure.chance(0.5);
+      return strikesIt ? { ...item, port: 'disclosure.publish' } : item;
+    }),
+  };
 };
 
 export const describeItem = (item: Item): string => {

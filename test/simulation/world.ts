@@ -8,6 +8,7 @@ import type { Fleet } from '../../core/policy.ts';
 import { add, formatInstant, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
 import type { Commit, Happening, Unit } from '../../engine/ports.ts';
 import type { World } from '../../engine/world.ts';
+import { createMemoryDisclosure } from '../fakes/memory-disclosure.ts';
 import type { Weather } from './calls.ts';
 import { createChecker } from './checker.ts';
 import { Coverage } from './coverage.ts';
@@ -73,6 +74,8 @@ export const runScenario = async (
       const key = vault.secrets.get(`${domain}/${selector}`);
       return key === undefined ? undefined : keys.publicOf(key).publicKey;
     },
+    discloses: (domain) => file.discloses(domain),
+    alwaysDiscloses: (domain) => file.alwaysDiscloses(domain),
     onViolation: () => loop.stop(),
     ...(trace === undefined ? {} : { trace }),
     post: (host, key) => mail.post(host, key),
@@ -174,6 +177,11 @@ export const runScenario = async (
     },
   );
 
+  const disclosure = createMemoryDisclosure((key) => {
+    trace?.(`the private half of ${key.selector} of ${key.domain} is published`);
+    checker.disclosed(key, keys.publicOf(key.privateKey).publicKey);
+  });
+
   const standing = createStanding({
     loop,
     checker,
@@ -222,6 +230,7 @@ export const runScenario = async (
     randomness: { bytes: (length) => new Uint8Array(length), id },
     keys,
     vault,
+    disclosure,
     writer: dns,
     observer: dns,
     seals,

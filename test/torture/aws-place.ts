@@ -270,6 +270,7 @@ const wirePlace = async (
     SELKIE_SECRET_PREFIX: secretPrefix,
     SELKIE_SECRET_KEY: facts.secretKey,
     SELKIE_BUNDLE_KEY: facts.bundleKey,
+    SELKIE_DISCLOSED_BUCKET: 'disclosed',
     SELKIE_FLEET: fleetFile,
   });
 

@@ -54,6 +54,15 @@ describe('golden timelines', () => {
     expectGolden('scheduled-rotation', world);
   });
 
+  test('a retired key that the policy discloses: after removal, before it is destroyed', async () => {
+    const world = await begin(start, { disclose: 'after-removal' }, hosts);
+    await world.run(days(150));
+    const [first] = await keys(world);
+    expect(first?.evidence).toMatchObject({ disclosed: {}, destroyed: {} });
+    expect([...world.published.keys()]).toEqual([`${domain}/${first?.selector}`]);
+    expectGolden('disclosed', world);
+  });
+
   test('on request, the same day: -2, with both algorithms', async () => {
     const world = await begin(start, { algorithms: ['rsa2048', 'ed25519'] }, hosts);
     await world.run(hours(2));

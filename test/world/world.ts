@@ -19,9 +19,10 @@ import {
   minutes,
   seconds,
 } from '../../core/time.ts';
-import type { Happening, Unit, Vault } from '../../engine/ports.ts';
+import type { DisclosedKey, Happening, Unit, Vault } from '../../engine/ports.ts';
 import { tick, workOn } from '../../engine/tick.ts';
 import type { World } from '../../engine/world.ts';
+import { createMemoryDisclosure } from '../fakes/memory-disclosure.ts';
 import { createDns, type SimulatedDns } from './dns.ts';
 import { createHost, createSigner, createTransport, type SimulatedHost } from './hosts.ts';
 
@@ -68,6 +69,8 @@ export interface Simulation {
   readonly world: World;
   readonly dns: SimulatedDns;
   readonly vault: { readonly destroyed: ReadonlySet<string> };
+  /** `domain/selector` → what was published. */
+  readonly published: ReadonlyMap<string, DisclosedKey>;
   now(): Instant;
   host(name: string): SimulatedHost;
   /** A host joins the pool: a newer fleet. */
@@ -100,6 +103,7 @@ export const simulate = async (
   const happenings: Happening[] = [];
   const queued: { at: Instant; unit: Unit }[] = [];
   const simulated = new Map<string, SimulatedHost>();
+  const disclosure = createMemoryDisclosure();
   const [dns, vault, signer] = [createDns(now), createVault(), await createSigner()];
   const ledger = openSqliteLedger(':memory:', now);
   const asked = openHandChanges(':memory:');
@@ -138,6 +142,7 @@ export const simulate = async (
     keys: createNodeKeys(),
     vault: otherVault ?? vault,
     writer: createZoneWriters(dns, people),
+    disclosure,
     observer: dns,
     resolver: dns,
     seals: createSeals(signer),
@@ -202,6 +207,7 @@ export const simulate = async (
     world,
     dns,
     vault,
+    published: disclosure.published,
     now,
     run,
     host: (name) => {

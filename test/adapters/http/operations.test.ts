@@ -1,6 +1,6 @@
 // The application holds what the OpenAPI document says: the same routes, and answers that fit the document's own schemas, which
 // are read back from the document as any client's generator would.
-import { randomBytes } from 'node:crypto';
+import { createPublicKey, randomBytes } from 'node:crypto';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import * as z from 'zod';
@@ -11,7 +11,8 @@ import { verifyAuditChain } from '../../../contract/audit.ts';
 import { reportUpload } from '../../../contract/reports.ts';
 import type { AuditEvent } from '../../../core/audit.ts';
 import { dayOf } from '../../../core/reports/report.ts';
-import { hours, instant, minutes } from '../../../core/time.ts';
+import { days, hours, instant, minutes } from '../../../core/time.ts';
+import { policyOf } from '../../../engine/world.ts';
 import { record, report, xmlOf } from '../../reports/made.ts';
 import { domain, type Simulation, simulate } from '../../world/world.ts';
 
@@ -298,12 +299,43 @@ it('takes in a report once, packed as it comes, and tells what it says', async (
   expect(large).toMatchObject({ status: 400, answer: { detail: `The body is over ${reportUpload} bytes.` } });
 });
 
+it('what was published of retired keys, in PEM, page by page', async () => {
+  expect((await call('listDisclosed')).answer).toEqual({ domain, keys: [] });
+  simulation.change({ policy: { ...policyOf(simulation.world, domain), disclose: 'after-removal' } });
+  for (let n = 0; n < 2; n += 1) {
+    await call('rotate');
+    await simulation.run(days(20));
+  }
+  const all = (await call('listDisclosed')).answer.keys as {
+    selector: string;
+    privateKey: string;
+    publicKey: string;
+  }[];
+  expect(all.length).toBeGreaterThanOrEqual(2);
+  for (const { selector, privateKey, publicKey } of all) {
+    const spki = createPublicKey(privateKey).export({ type: 'spki', format: 'der' });
+    expect(spki.subarray(-32).toString('base64')).toBe(publicKey);
+    expect((await call('getKey', { selector })).answer).toMatchObject({
+      publicKey,
+      disclosed: expect.any(String),
+    });
+  }
+  const first = await call('listDisclosed', {}, { query: '?limit=1' });
+  expect(first.answer.keys).toEqual(all.slice(0, 1));
+  const after = encodeURIComponent(String(first.answer.next));
+  expect((await call('listDisclosed', {}, { query: `?after=${after}` })).answer).toEqual({
+    domain,
+    keys: all.slice(1),
+  });
+});
+
 it('every operation answers as the document says, well and badly', async () => {
   for (const id of [
     'listDomains',
     'getDomain',
     'listRotations',
     'getForecast',
+    'listDisclosed',
     'listBundleKeys',
     'getOpenApi',
     'getDrift',

@@ -50,6 +50,22 @@ const retired = key('240128e', { ...signing, active: at, stopIntended: { ...at, 
 const before = row(retired, active);
 const revoked = withEvidence(before, '240128e', { revocationIntended: at });
 
+const removed = withEvidence(revoked, '240128e', { revoked: at, removalIntended: at, removed: at });
+const erased = withEvidence(revoked, '240128e', { revoked: at, removalIntended: at, erased: at });
+const gone = withEvidence(removed, '240128e', { erased: at });
+const discloses = { ...context(), policy: { ...defaultPolicy, disclose: 'after-removal' } as const };
+
+it('a key of which nothing is left may be published where the policy says so', () => {
+  const told = withEvidence(gone, '240128e', { disclosureIntended: at });
+  expect(() => assertSafe(gone, told, discloses)).not.toThrow();
+  expect(() => assertSafe(told, withEvidence(told, '240128e', { disclosed: at }), discloses)).not.toThrow();
+});
+
+it('what was published stays so when the policy changes', () => {
+  const told = withEvidence(gone, '240128e', { disclosureIntended: at, disclosed: at });
+  expect(() => assertSafe(told, withEvidence(told, '240128e', { destroyed: at }), context())).not.toThrow();
+});
+
 it('a retired key may be revoked when its mail has drained and every ready host stopped', () => {
   expect(() => assertSafe(before, revoked, context())).not.toThrow();
 });
@@ -100,6 +116,34 @@ it.each([
     5,
     before,
     withEvidence(before, '240128e', { destroyed: at }),
+    context(),
+  ],
+  [
+    'published before its record is gone',
+    9,
+    erased,
+    withEvidence(erased, '240128e', { disclosureIntended: at }),
+    discloses,
+  ],
+  [
+    'published before hosts erased their copies',
+    9,
+    removed,
+    withEvidence(removed, '240128e', { disclosed: at }),
+    discloses,
+  ],
+  [
+    'published where the policy does not say so',
+    9,
+    gone,
+    withEvidence(gone, '240128e', { disclosureIntended: at }),
+    context(),
+  ],
+  [
+    'published after the policy ceased to say so, though it was meant before',
+    9,
+    withEvidence(gone, '240128e', { disclosureIntended: at }),
+    withEvidence(gone, '240128e', { disclosureIntended: at, disclosed: at }),
     context(),
   ],
   ['a ready host has gone back behind the stop', 6, before, revoked, context(4)],

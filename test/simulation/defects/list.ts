@@ -550,8 +550,43 @@ export const defects: readonly Defect[] = [
       'watches-pile-up',
       'a look at what was put back, delivered twice, goes on twice, and so on without end',
       'engine/drift/mended.ts',
-      'await comeBack(world, session, `mended/${zone.name}`, unit, again);',
-      'await world.queue.send([unit], again);',
+      'await comeBack(world, session,',
+      'await ((_w: unknown, _s: unknown, _l: string, ...[u, after]: [typeof unit, typeof again]) => world.queue.send([u], after))(world, session,',
     ),
   ),
+  // ---- disclosure
+  {
+    name: 'disclosed-early',
+    says: 'a retired key is published as soon as it is revoked, before its record is removed',
+    patches: [
+      unguarded,
+      {
+        file: 'core/key/plan-key.ts',
+        find: "  if (s.now < until)\n    return wait(until, {\n      by: 'wait',\n      selector,\n      until,\n      says: `the tombstone",
+        put: "  if (isToBeDisclosed(s, key)) return act({ do: 'disclose', selector });\n  if (s.now < until)\n    return wait(until, {\n      by: 'wait',\n      selector,\n      until,\n      says: `the tombstone",
+      },
+      {
+        file: 'engine/disclose.ts',
+        find: '  if (stored === undefined || removed === undefined) return;',
+        put: '  if (stored === undefined) return;',
+      },
+      {
+        file: 'engine/disclose.ts',
+        find: '    removed: removed.at,',
+        put: '    removed: removed?.at ?? work.now(),',
+      },
+    ],
+  },
+  {
+    name: 'disclosed-unasked',
+    says: 'retired keys are published whatever the policy says',
+    patches: [
+      unguarded,
+      {
+        file: 'core/key/plan-key.ts',
+        find: "  s.policy.disclose === 'after-removal' &&\n",
+        put: '',
+      },
+    ],
+  },
 ];
