@@ -40,10 +40,15 @@ export const restoreHere = async ({
 }): Promise<RestorePass> => {
   const path = join(dir, 'ledger.sqlite');
   // What is gone altogether begins anew, and takes back what vault and zones have.
+  if (!existsSync(dir))
+    throw new SelkieError(
+      'not-found',
+      `nothing has been started in ${dir}: run npm start, or name its folder with --dir`,
+    );
   if (!existsSync(join(dir, 'zones.sqlite')))
     throw new SelkieError(
       'not-found',
-      `nothing has been started in ${dir}, or its zones are gone: restore zones.sqlite from a backup, or name the folder with --dir`,
+      `the zones of ${dir} are gone: restore zones.sqlite from a backup, or name the folder with --dir`,
     );
   const fleet = readFleet(file);
   const closers: (() => unknown)[] = [];

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, SelkieError } from '../../core/errors.ts';
 
 /** Of the tables below. A change of them raises it and brings the migration along. */
-const schemaVersion = 4;
+const schemaVersion = 5;
 
 const audit = `
 CREATE TABLE audit (subject TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (subject, n)) STRICT;

@@ -101,6 +101,6 @@ export const addRestore = (program: Command): void => {
   example(
     command,
     'selkie restore --stack selkie',
-    'selkie restore --stack selkie --apply --wait --reason "the table was deleted"',
+    'selkie restore --stack selkie --apply --reason "the table is gone"',
   );
 };

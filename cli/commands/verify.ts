@@ -141,7 +141,7 @@ export const addVerify = (program: Command): void => {
   example(
     command,
     'selkie verify example.jp',
-    'selkie verify example.jp --smtp mx1.example.jp:587 --sink 203.0.113.9:25',
+    'selkie verify example.jp --smtp mx1.example.jp --sink 203.0.113.9:25',
     'selkie verify example.jp --json --except canary',
   );
 };

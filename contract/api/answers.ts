@@ -172,7 +172,7 @@ export const forecast = z.strictObject({
   events: z.array(
     z.strictObject({
       at: time,
-      do: z.enum(['start', 'adopt', 'publish', 'switch', 'revoke', 'remove', 'destroy']),
+      do: z.enum(['start', 'adopt', 'publish', 'switch', 'revoke', 'remove', 'disclose', 'destroy']),
       does: says('The same for people'),
       selector: maybe(z.string()),
       begins: maybe(z.array(z.string()).check(z.describe('Of a switch: the keys that begin to sign'))),

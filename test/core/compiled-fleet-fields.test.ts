@@ -24,7 +24,7 @@ const adopted = {
   record: 'mail.keys.example.net',
 };
 const compiled = {
-  format: 8,
+  format: 9,
   version: 1_700_000_000_000,
   zones: [
     {
@@ -194,9 +194,9 @@ it.each([
   ['"format"', 'no format'],
   ['7', 'no format'],
   ['{}', 'no format'],
-  ['{"format":8}', 'a part is missing'],
-  ['{"format":"8"}', 'format of another kind instead of 8'],
-  ['{"format":7}', 'format 7 instead of 8'],
+  ['{"format":9}', 'a part is missing'],
+  ['{"format":"9"}', 'format of another kind instead of 9'],
+  ['{"format":8}', 'format 8 instead of 9'],
   ['{', 'not JSON'],
   [changed(['pools'], 'outbound'), 'its pools are not whole'],
   [changed(['domains', 0, 1], 9), 'a.example.jp points nowhere'],

@@ -436,7 +436,7 @@ describe('each operation of the document', () => {
           if (response.ok) answered.add(id);
           await isAnswered(response, before);
         }),
-        runs(100),
+        runs(160),
       );
     },
   );
