@@ -127,9 +127,9 @@ export const recurse = async (question: Question, options: DelegationOptions): P
 export const root = '.';
 const isBelow = (name: string, ancestor: string): boolean =>
   name !== ancestor && (ancestor === root || isWithin(name, ancestor));
-export const parentOf = (name: string): string =>
+const parentOf = (name: string): string =>
   name.includes('.') ? name.slice(name.indexOf('.') + 1) : root;
-export const ownerOf = (record: Answer): string => lowerName(record.name) || root;
+const ownerOf = (record: Answer): string => lowerName(record.name) || root;
 
 /** The zone that holds `name`: its SOA comes with the answer, or with the denial (RFC 2308 §3). */
 export const zoneOf = async (name: string, options: DelegationOptions): Promise<string> => {
