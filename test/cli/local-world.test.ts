@@ -158,7 +158,8 @@ describe('a file of the folder that lost something', () => {
 
   it('a first start that was killed before it had a ledger goes on', async () => {
     await lived();
-    for (const name of ['ledger.sqlite', 'vault', 'agent']) rmSync(file(name), { recursive: true });
+    for (const name of ['ledger.sqlite', 'ledger.sqlite.seen', 'vault', 'agent'])
+      rmSync(file(name), { recursive: true });
     const zones = new DatabaseSync(file('zones.sqlite'));
     zones.exec('DELETE FROM txt');
     zones.close();

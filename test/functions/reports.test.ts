@@ -52,6 +52,7 @@ describeWith(['moto_server'], 'reports by mail', () => {
       SELKIE_SECRET_PREFIX: 'selkie',
       SELKIE_SECRET_KEY: 'arn:aws:kms:eu-west-1:123456789012:key/none',
       SELKIE_BUNDLE_KEY: 'arn:aws:kms:eu-west-1:123456789012:key/none',
+      SELKIE_DISCLOSED_BUCKET: 'disclosed',
       SELKIE_REPORTS_BUCKET: bucket,
     });
     await createTable(new DynamoDBClient(motoClient(moto.url)), table);
