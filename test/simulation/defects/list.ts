@@ -311,8 +311,8 @@ export const defects: readonly Defect[] = [
     patches: [
       {
         file: 'core/key/plan-key.ts',
-        find: '  const behind = turn.stopIntended === undefined ? [] : hostsBehind(s, turn.stopIntended.place);',
-        put: '  const behind = turn.stopIntended === undefined ? [] : hostsBehind(s, turn.stopIntended.place).slice(0, 0);',
+        find: '  if (behind.length > 0)\n    return wait(\n      nextTelling(s.now),\n      {\n        by: ',
+        put: '  if (behind.length > 0 && s.now < 0)\n    return wait(\n      nextTelling(s.now),\n      {\n        by: ',
       },
       unguarded,
     ],
@@ -473,7 +473,7 @@ export const defects: readonly Defect[] = [
     one(
       'rotated-before-adoption',
       'a rotation may be asked for before the adoption, and the adopted key is nobody’s',
-      'engine/commands.ts',
+      'engine/orders.ts',
       'if (adopted.length > 0 && adoptable(row))',
       'if (adopted.length < 0 && adoptable(row))',
     ),
