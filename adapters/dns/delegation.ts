@@ -127,8 +127,7 @@ export const recurse = async (question: Question, options: DelegationOptions): P
 export const root = '.';
 const isBelow = (name: string, ancestor: string): boolean =>
   name !== ancestor && (ancestor === root || isWithin(name, ancestor));
-const parentOf = (name: string): string =>
-  name.includes('.') ? name.slice(name.indexOf('.') + 1) : root;
+const parentOf = (name: string): string => (name.includes('.') ? name.slice(name.indexOf('.') + 1) : root);
 const ownerOf = (record: Answer): string => lowerName(record.name) || root;
 
 /** The zone that holds `name`: its SOA comes with the answer, or with the denial (RFC 2308 §3). */
