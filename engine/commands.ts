@@ -13,6 +13,7 @@ import {
   type RotationOrder,
 } from './orders.ts';
 import type { Commit } from './ports.ts';
+import { usedForAnother } from './remember.ts';
 import { hostCache, openWork, type Work } from './work.ts';
 import type { Session, World } from './world.ts';
 
@@ -107,10 +108,7 @@ const answerBefore = async (
   const { world, row } = work;
   const answered = await world.ledger.request(row.domain, idempotencyKey);
   if (answered === undefined) return undefined;
-  if (answered.fingerprint !== content)
-    throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
-      field: 'Idempotency-Key',
-    });
+  if (answered.fingerprint !== content) throw usedForAnother();
   // It may have been answered since the row was read.
   if (!row.rotations.some(({ id }) => id === answered.rotation)) await work.reload();
   return {

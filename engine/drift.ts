@@ -1,7 +1,7 @@
 // Drift: what is not as the ledger says. An audit compares every record, secret, row and host, each day and when somebody asks;
 // it puts back what is ours, and says what to do about the rest. docs/operations.md has the runbook.
 
-import { hasCode, SelkieError } from '../core/errors.ts';
+import { SelkieError } from '../core/errors.ts';
 import { lowerName } from '../core/names.ts';
 import { formatInstant, type Instant } from '../core/time.ts';
 import { takeInventory } from './drift/inventory.ts';
@@ -9,7 +9,8 @@ import { watchMended } from './drift/mended.ts';
 import { zoneSubject } from './drift/report.ts';
 import { auditZone } from './drift/zone.ts';
 import type { DriftReport, Finding, Inventory, Unit } from './ports.ts';
-import { openSession, report, type World } from './world.ts';
+import { remember } from './remember.ts';
+import { openSession, report, type Session, type World } from './world.ts';
 
 type AuditUnit = Extract<Unit, { kind: 'audit' | 'inventory' | 'mended' }>;
 
@@ -48,27 +49,11 @@ const requestSubject = 'drift';
  */
 const isRepeated = async (
   world: World,
-  at: Instant,
+  session: Session,
   { zone = '', idempotencyKey }: AuditOrder,
-): Promise<boolean> => {
-  if (idempotencyKey === undefined) return false;
-  const fingerprint = JSON.stringify(['audit', zone]);
-  const request = { domain: requestSubject, idempotencyKey, fingerprint, rotation: '', at };
-  const answered = await world.ledger.request(requestSubject, idempotencyKey);
-  if (answered !== undefined && answered.fingerprint !== fingerprint)
-    throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
-      field: 'Idempotency-Key',
-    });
-  if (answered !== undefined) return true;
-  try {
-    await world.ledger.commit({ request });
-    return false;
-  } catch (error) {
-    // The same request, sent twice at once: its twin has it done.
-    if (hasCode(error, 'conflict')) return true;
-    throw error;
-  }
-};
+): Promise<boolean> =>
+  idempotencyKey !== undefined &&
+  (await remember(world, session, requestSubject, idempotencyKey, JSON.stringify(['audit', zone]))).joined;
 
 /**
  * Has one zone audited, or everything. Returns the subjects whose reports will tell.
@@ -84,11 +69,11 @@ export const orderAudit = async (world: World, order: AuditOrder = {}): Promise<
       throw new SelkieError('not-found', `zone ${name} is not in fleet.yaml: name one of its record zones`, {
         field: 'zone',
       });
-    if (!(await isRepeated(world, session.now(), { ...order, zone: name })))
+    if (!(await isRepeated(world, session, { ...order, zone: name })))
       await world.queue.send([{ kind: 'audit', zone: name }]);
     return [zoneSubject(name)];
   }
-  if (!(await isRepeated(world, session.now(), order)))
+  if (!(await isRepeated(world, session, order)))
     await world.queue.send(everything.map((of): Unit => ({ kind: 'inventory', of })));
   return [...everything.filter((of) => of !== 'zones'), ...[...world.fleet.zones.keys()].map(zoneSubject)];
 };

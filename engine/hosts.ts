@@ -9,6 +9,7 @@ import { add, days, type Instant, minutes } from '../core/time.ts';
 import { auditedHost, type Order } from './audit.ts';
 import { heardUses, usesThatCount } from './last-use.ts';
 import type { Commit, HostRow, Unit } from './ports.ts';
+import { usedForAnother } from './remember.ts';
 import { zoneUnits } from './units.ts';
 import { smallPool } from './wake-hosts.ts';
 import { newHostRow, report, type Session, type World } from './world.ts';
@@ -123,9 +124,7 @@ const orderHost = async (
   const answered = await world.ledger.request(subject, idempotencyKey);
   if (answered !== undefined) {
     if (answered.fingerprint === fingerprint) return hostRow(world, host);
-    throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
-      field: 'Idempotency-Key',
-    });
+    throw usedForAnother();
   }
   return changeHost(
     world,

@@ -2,10 +2,11 @@
 // into. It is written once, and units of the queue carry it out, some thousand domains each: nobody waits for a hundred
 // thousand rows. What broke off is gone on with, since each domain's own order is answered but once.
 
-import { hasCode, SelkieError } from '../core/errors.ts';
+import { SelkieError } from '../core/errors.ts';
 import type { FleetDomain } from '../core/policy.ts';
 import { type Instant, minutes } from '../core/time.ts';
-import type { RequestRow, Unit } from './ports.ts';
+import type { Unit } from './ports.ts';
+import { remember } from './remember.ts';
 import { giveTurns, turnsFor } from './rotate-all.ts';
 import { openSession, report, type Session, type World } from './world.ts';
 
@@ -60,23 +61,6 @@ const domainsFor = (world: World, which: Which): readonly string[] => {
 const textOf = ({ all, zone, pool, kind, reason, by, unsigned }: ManyOrder): string =>
   JSON.stringify({ all, zone, pool, kind, reason, by, unsigned });
 
-const written = async (world: World, at: Instant, id: string, order: ManyOrder): Promise<boolean> => {
-  const request: RequestRow = {
-    domain: subject,
-    idempotencyKey: id,
-    fingerprint: textOf(order),
-    rotation: '',
-    at,
-  };
-  try {
-    await world.ledger.commit({ request });
-    return true;
-  } catch (error) {
-    if (hasCode(error, 'conflict')) return false;
-    throw error;
-  }
-};
-
 /**
  * Writes the order and has it carried out.
  * @throws not-found: it means no domain; conflict: the Idempotency-Key was used for another order; stale-fleet
@@ -88,17 +72,12 @@ export const orderMany = async (
   idempotencyKey: string = world.randomness.id(),
 ): Promise<Begun> => {
   const domains = domainsFor(world, order);
-  const fresh = await written(world, session.now(), idempotencyKey, order);
-  const saved = await world.ledger.request(subject, idempotencyKey);
-  if (saved === undefined || saved.fingerprint !== textOf(order))
-    throw new SelkieError('conflict', 'this Idempotency-Key was used for another request', {
-      field: 'Idempotency-Key',
-    });
+  const { at, joined } = await remember(world, session, subject, idempotencyKey, textOf(order));
   // Sent again where it was written before: who wrote it may have died before it sent it.
   await world.queue.send([{ kind: 'order', id: idempotencyKey }]);
-  if (fresh) report(world, session, 'step', `${domains.length} domains of ${named(order)} are to rotate`);
-  const until = turnsFor(world, domains, saved.at).at(-1)?.start ?? saved.at;
-  return { domains: domains.length, until, joined: !fresh };
+  if (!joined) report(world, session, 'step', `${domains.length} domains of ${named(order)} are to rotate`);
+  const until = turnsFor(world, domains, at).at(-1)?.start ?? at;
+  return { domains: domains.length, until, joined };
 };
 
 /**
