@@ -42,8 +42,8 @@ describe('the room of a change', () => {
     const whole = { ...change, privateKey: Buffer.from(privateKey).toString('base64') };
     const size = payloadText([whole]).length - payloadText([]).length;
     expect(mostRoom(change, true)).toBeGreaterThanOrEqual(size);
-    // and not so much more that payloads are half empty
-    expect(mostRoom(change, true)).toBeLessThan(size + 32);
+    // and not so much more that payloads are half empty; numbers of an RSA key may begin with zeros, which DER leaves out
+    expect(mostRoom(change, true)).toBeLessThan(size * 1.05);
     expect(mostRoom(change, false)).toBeLessThan(size);
   });
 
