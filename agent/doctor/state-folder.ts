@@ -1,10 +1,11 @@
 // Is this host enrolled, is its state folder closed to others, and does an agent work on it? Reads the state folder's
 // metadata, settings and trusted keys; connects to the agent's lock.
-import { lstat, readdir } from 'node:fs/promises';
+import { lstat, readdir, readFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe } from '../../core/errors.ts';
 import { loadIdentity } from '../identity.ts';
+import { parseIndex } from '../key-state.ts';
 import { loadSettings } from '../settings.ts';
 import { trustedKeys } from '../trust.ts';
 import { type Check, type Finding, skipped, sound, wrong } from './check.ts';
@@ -22,11 +23,28 @@ const isThere = (path: string): Promise<boolean> =>
 const enrolHint =
   'selkie-agent enrol --name THIS-HOST --bundle-key THUMBPRINT --control-plane URL (the deployment prints both)';
 
+/** Keys that the host took over from OpenDKIM. They sign without a control plane, which cannot rotate them, either. */
+const adoptedKeys = async (dir: string): Promise<number> => {
+  const index = join(dir, 'store', 'index.json');
+  if (!(await isThere(index))) return 0;
+  const { adopted } = parseIndex(await readFile(index, 'utf8'), `The key store's index ${index}`).state(
+    new Map(),
+  );
+  return adopted?.size ?? 0;
+};
+
 export const enrolmentCheck = (dir: string): Check => ({
   name: 'enrolment',
   async run() {
-    if (!(await isThere(join(dir, 'agent.json'))))
-      return wrong(`this host is not enrolled: there is no ${join(dir, 'agent.json')}`, enrolHint);
+    if (!(await isThere(join(dir, 'agent.json')))) {
+      const adopted = await adoptedKeys(dir);
+      return wrong(
+        adopted === 0
+          ? `this host is not enrolled: there is no ${join(dir, 'agent.json')}`
+          : `this host signs with the ${adopted === 1 ? 'key' : `${adopted} keys`} that it adopted, but is not enrolled: nothing rotates ${adopted === 1 ? 'it' : 'them'}`,
+        enrolHint,
+      );
+    }
     const findings: Finding[] = [];
     const settings = await loadSettings(dir);
     let trusted = 0;

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { beforeEach, describe, expect, it } from 'vitest';
 import { enrolmentCheck, runningCheck, stateFolderCheck } from '../../../agent/doctor/state-folder.ts';
 import { loadOrMakeIdentity } from '../../../agent/identity.ts';
+import { openKeyStore } from '../../../agent/key-store.ts';
 import { lockFolder } from '../../../agent/lock.ts';
 import { saveSettings } from '../../../agent/settings.ts';
 import { trust } from '../../../agent/trust.ts';
@@ -40,6 +41,15 @@ describe('enrolment', () => {
         problem: expect.stringContaining('not enrolled'),
         mends: [expect.stringContaining('selkie-agent enrol')],
       },
+    ]);
+  });
+
+  it('is still to come where keys were adopted: that they sign is said', async () => {
+    const folder = join(dir, 'adopted-only');
+    const store = await openKeyStore(join(folder, 'store'), () => 'incarnation-of-the-test');
+    await store.commit({ ...store.state, adopted: new Set(['example.com/old']) });
+    expect(await problems(enrolmentCheck(folder))).toEqual([
+      'this host signs with the key that it adopted, but is not enrolled: nothing rotates it',
     ]);
   });
 
