@@ -52,6 +52,7 @@ export const tools = {
   python3: { from: 'apt: python3', here: () => program('python3') !== undefined },
   logger: { from: 'apt: bsdutils', here: () => program('logger') !== undefined },
   'systemd-notify': { from: 'apt: systemd', here: () => program('systemd-notify') !== undefined },
+  journalctl: { from: 'apt: systemd', here: () => program('journalctl') !== undefined },
   'systemd-analyze': { from: 'apt: systemd', here: () => program('systemd-analyze') !== undefined },
   'dpkg-deb': { from: 'apt: dpkg', here: () => program('dpkg-deb') !== undefined },
   groff: { from: 'apt: groff-base', here: () => program('groff') !== undefined },
