@@ -20,8 +20,8 @@ export interface ScaleLedger extends MemoryLedger {
   readonly counts: LedgerCounts;
   /** When the next row is due. */
   nextDue(): number | undefined;
-  /** Bytes of what is stored. */
-  readonly bytes: { rows: number; log: number; hosts: number };
+  /** Bytes of what is stored, as JSON. */
+  stored(): { readonly domains: number; readonly log: number; readonly hosts: number };
 }
 
 interface Due {
@@ -74,6 +74,12 @@ const heapOf = () => {
 
 const sampled = 64;
 
+const bytesOf = (rows: Iterable<unknown>): number => {
+  let sum = 0;
+  for (const row of rows) sum += JSON.stringify(row).length;
+  return sum;
+};
+
 /** @param busy told how long a call takes its worker, in milliseconds */
 export const createScaleLedger = (
   now: () => Instant,
@@ -82,7 +88,7 @@ export const createScaleLedger = (
 ): ScaleLedger => {
   const heap = heapOf();
   const counts: LedgerCounts = { commits: 0, writes: 0, reads: 0, leases: 0 };
-  const bytes = { rows: 0, log: 0, hosts: 0 };
+  let logBytes = 0;
   let [order, rowBytes] = [0, 2_000];
   const kilobytes = (size: number): number => Math.ceil(size / 1_024);
 
@@ -98,7 +104,7 @@ export const createScaleLedger = (
     counts.writes += 2 * ((commit.hosts?.length ?? 0) + (commit.reserve?.length ?? 0));
     if (commit.append !== undefined) {
       const size = commit.append.changes.length * 720;
-      bytes.log += size;
+      logBytes += size;
       counts.writes += 2 * (kilobytes(size) + 2);
     }
     if (commit.request !== undefined) counts.writes += 2;
@@ -114,7 +120,11 @@ export const createScaleLedger = (
   return {
     ...memory,
     counts,
-    bytes,
+    stored: () => ({
+      domains: bytesOf(memory.rows.values()),
+      log: logBytes,
+      hosts: bytesOf(memory.hosts.values()),
+    }),
     nextDue: () => {
       skipStale();
       return heap.peek()?.at;

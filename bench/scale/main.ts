@@ -9,17 +9,23 @@ import { days, minutes } from '../../core/time.ts';
 import { printTable, progress } from '../table.ts';
 import { type Case, type Measured, measure } from './cases.ts';
 import { idleCost } from './idle.ts';
+import { storageOf } from './storage.ts';
 import { measureWire, type WireSizes } from './wire.ts';
 
 const cases: readonly Case[] = [
   { does: 'schedule', domains: 1, zones: 1, hosts: 1 },
+  { does: 'schedule', domains: 100, zones: 1, hosts: 1 },
   { does: 'schedule', domains: 100, zones: 'own', hosts: 1 },
   { does: 'schedule', domains: 10_000, zones: 1, hosts: 10 },
+  { does: 'schedule', domains: 10_000, zones: 100, hosts: 300 },
   { does: 'schedule', domains: 10_000, zones: 'own', hosts: 10 },
+  { does: 'schedule', domains: 100_000, zones: 1, hosts: 10 },
   { does: 'schedule', domains: 100_000, zones: 100, hosts: 10 },
+  { does: 'schedule', domains: 100_000, zones: 'own', hosts: 10 },
   { does: 'emergency', domains: 1, zones: 1, hosts: 1 },
   { does: 'emergency', domains: 100, zones: 1, hosts: 10 },
   { does: 'emergency', domains: 10_000, zones: 1, hosts: 300 },
+  { does: 'emergency', domains: 10_000, zones: 100, hosts: 10 },
   { does: 'emergency', domains: 10_000, zones: 'own', hosts: 10 },
   { does: 'emergency', domains: 100_000, zones: 1, hosts: 300 },
   { does: 'emergency', domains: 100_000, zones: 100, hosts: 10 },
@@ -55,14 +61,20 @@ const bundleBytes = ({ world: { counts } }: Measured, wire: WireSizes): number =
   counts.sentWithKey * wire.withKey + counts.sentWithout * wire.withoutKey;
 
 /** What the rotations of a case cost, secrets' months left out. */
-const dollarsOf = ({ world: { counts, ledger }, of }: Measured): number =>
+const dollarsOf = ({ world: { counts, ledger, secrets }, of }: Measured): number =>
   dollarsFor(ledger.counts.writes, 'writeUnit') +
   dollarsFor(ledger.counts.reads, 'readUnit') +
   dollarsFor((counts.lambda / 1_000) * workerGigabytes, 'gigabyteSecond') +
   dollarsFor(counts.messages * 3, 'queueRequest') +
   dollarsFor(counts.units + counts.hostUnits + counts.ticks, 'invocation') +
   // Each host is sent each key: read once for each host, and sealed with others.
-  dollarsFor(counts.createSecret + counts.getSecretValue + counts.sentWithKey * of.hosts, 'secretCall') +
+  dollarsFor(
+    secrets.counts.createSecret +
+      secrets.counts.getSecretValue +
+      secrets.counts.deleteSecret +
+      counts.sentWithKey * of.hosts,
+    'secretCall',
+  ) +
   dollarsFor(counts.hostUnits, 'kmsSignature');
 
 const hoursText = (hours: number): string =>
@@ -83,7 +95,7 @@ const atMost = (what: string, value: number, goal: number, text: (n: number) => 
 
 const verdicts = (measured: Measured): readonly Verdict[] => {
   const { of, world, hours } = measured;
-  const { route53, counts } = world;
+  const { route53, secrets } = world;
   const name = `${of.does}, ${nameOf(of)}`;
   const large = of.domains >= 1_000;
   const own = of.zones === 'own';
@@ -92,8 +104,8 @@ const verdicts = (measured: Measured): readonly Verdict[] => {
     // A worker's latencies are between what it takes and what it spends.
     { says: `${name}: never above 80 % of the quota (${overQuota.toFixed(1)} over)`, met: overQuota <= 8 },
     {
-      says: `${name}: no call throttled (${route53.counts.throttled + counts.vaultThrottled})`,
-      met: route53.counts.throttled + counts.vaultThrottled === 0,
+      says: `${name}: no call throttled (${route53.counts.throttled + secrets.counts.throttled})`,
+      met: route53.counts.throttled + secrets.counts.throttled === 0,
     },
     { says: `${name}: every domain rotated`, met: Number.isFinite(hours.switched) },
     ...(of.does === 'schedule' && (large || own)
@@ -159,8 +171,10 @@ const run = async ({
       count(r.submits),
       count(r.status),
       count(r.list),
-      count(world.counts.createSecret),
-      count(world.counts.getSecretValue),
+      count(world.secrets.counts.createSecret),
+      count(world.secrets.counts.getSecretValue),
+      count(world.secrets.counts.deleteSecret),
+      count(world.secrets.counts.kms),
       count(world.counts.messages),
     ]);
     const common = [
@@ -203,12 +217,15 @@ const run = async ({
     });
   printTable({
     title: 'calls (S: schedule, E: emergency)',
-    columns: ['fleet', 'CRRS', 'GetChange', 'List', 'CreateSec', 'GetSecret', 'messages'],
+    columns: ['fleet', 'CRRS', 'GetChange', 'List', 'CreateSec', 'GetSecret', 'DeleteSec', 'KMS', 'messages'],
     rows: calls,
   });
   const idle = await idleCost([1, 1_000, Math.min(20_000, largest)], days(1), minutes(1));
   printTable(idle.table);
   judged.push({ says: 'idle cost does not grow with domains that are not due', met: idle.same });
+  const storage = await storageOf();
+  printTable(storage.table);
+  judged.push({ says: 'hosts × domains are nowhere multiplied in storage', met: storage.added });
   const missed = judged.filter(({ met }) => !met);
   console.log('');
   for (const { says, met } of judged) console.log(`  ${met ? 'met   ' : 'MISSED'} ${says}`);

@@ -9,6 +9,7 @@ import type { FleetZone } from '../../core/policy.ts';
 import { type Duration, milliseconds, seconds } from '../../core/time.ts';
 import type { Change, DnsObserver, DnsWriter, TxtSet } from '../../engine/ports.ts';
 import type { Random } from '../../test/simulation/random.ts';
+import { bucket, type Rate } from './bucket.ts';
 
 const quotas = { requests: { perSecond: 10, burst: 50 }, changes: { perSecond: 100, burst: 1_500 } };
 const limits = { records: 1_000, characters: 32_000 };
@@ -41,23 +42,8 @@ export interface ScaleRoute53 extends DnsWriter, DnsObserver {
   put(name: string, set: TxtSet): void;
 }
 
-const bucket = ({ perSecond, burst }: { perSecond: number; burst: number }, now: () => number) => {
-  let [tokens, at] = [burst, now()];
-  return (cost: number): boolean => {
-    tokens = Math.min(burst, tokens + ((now() - at) / 1_000) * perSecond);
-    at = now();
-    if (tokens < cost) return false;
-    tokens -= cost;
-    return true;
-  };
-};
-
 /** How much more is taken than a smaller bucket gives, at the most. */
-const witness = (
-  { perSecond, burst }: { perSecond: number; burst: number },
-  share: number,
-  now: () => number,
-) => {
+const witness = ({ perSecond, burst }: Rate, share: number, now: () => number) => {
   let [tokens, at, most] = [burst * share, now(), 0];
   return {
     take: (cost: number): void => {

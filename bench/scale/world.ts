@@ -13,7 +13,7 @@ import { emptyRow } from '../../core/key/row.ts';
 import { rotationDue } from '../../core/key/waits.ts';
 import { defaultPolicy, type Fleet } from '../../core/policy.ts';
 import { add, type Duration, days, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
-import type { Commit, HostRow, Keys, Unit, Vault } from '../../engine/ports.ts';
+import type { Commit, HostRow, Keys, NewSecret, Unit } from '../../engine/ports.ts';
 import { tick, workOn } from '../../engine/tick.ts';
 import { zoneSize, zoneUnits } from '../../engine/units.ts';
 import type { World } from '../../engine/world.ts';
@@ -23,6 +23,7 @@ import { stream } from '../../test/simulation/random.ts';
 import { createSymbolicKeys, symbolicSeals } from '../../test/simulation/symbols.ts';
 import { createScaleLedger, type ScaleLedger } from './ledger.ts';
 import { createScaleRoute53, type ScaleRoute53 } from './route53.ts';
+import { createScaleSecrets, type ScaleSecrets } from './secrets.ts';
 
 export interface FleetShape {
   readonly domains: number;
@@ -38,10 +39,6 @@ export interface ScaleCounts {
   hostUnits: number;
   /** Milliseconds that workers ran. */
   lambda: number;
-  createSecret: number;
-  getSecretValue: number;
-  deleteSecret: number;
-  vaultThrottled: number;
   keysMade: number;
   /** Changes in the pool's log, with the private key and without: each host is sent them. */
   sentWithKey: number;
@@ -53,6 +50,7 @@ export interface ScaleWorld {
   readonly fleet: Fleet;
   readonly ledger: ScaleLedger;
   readonly route53: ScaleRoute53;
+  readonly secrets: ScaleSecrets;
   readonly counts: ScaleCounts;
   readonly start: Instant;
   now(): Instant;
@@ -68,8 +66,6 @@ const pool = 'mx';
 const placeAtStart = { epoch: 1, n: 0 };
 /** Of RSA-2048, on one arm64 vCPU. */
 const keyTime = 150;
-/** Keys of one secret, in the layout of many. */
-const keysInSecret = 38;
 
 const fleetOf = ({ domains, zones, hosts }: FleetShape): Fleet => {
   const names = Array.from({ length: domains }, (_, n) => n);
@@ -118,7 +114,7 @@ const servingRow = (
         rotation: 'first',
         evidence: {
           reserved: at,
-          stored: { ...at, secret: `first/${row.domain}`, fingerprint, publicKey },
+          stored: { ...at, secret: `${row.domain}/first`, fingerprint, publicKey },
           publishIntended: { ...at, value, ttl: defaultPolicy.ttl },
           created: { ...at, changeId: 'C0' },
           inSync: at,
@@ -157,10 +153,6 @@ export const createScaleWorld = async (
     messages: 0,
     hostUnits: 0,
     lambda: 0,
-    createSecret: 0,
-    getSecretValue: 0,
-    deleteSecret: 0,
-    vaultThrottled: 0,
     keysMade: 0,
     sentWithKey: 0,
     sentWithout: 0,
@@ -186,44 +178,13 @@ export const createScaleWorld = async (
   );
   const route53 = createScaleRoute53({ now: loop.now, random, share, sleep: loop.sleep });
 
-  // ---- the vault: CreateSecret 50 a second, GetSecretValue 10,000 ----
-  const secrets = new Map<string, Uint8Array>();
-  let [tokens, filled] = [50, start as number];
-  const vault: Vault = {
-    store: async (batch) => {
-      const calls = Math.ceil(batch.length / keysInSecret);
-      tokens = Math.min(50, tokens + ((loop.now() - filled) / 1_000) * 50);
-      filled = loop.now();
-      if (tokens < calls) {
-        counts.vaultThrottled += 1;
-        throw new SelkieError('throttled', 'Rate exceeded');
-      }
-      tokens -= calls;
-      counts.createSecret += calls;
-      await loop.sleep(milliseconds(80 * calls));
-      return batch.map(({ domain, selector, privateKey }) => {
-        const name = `${domain}/${selector}`;
-        if (!secrets.has(name)) secrets.set(name, privateKey);
-        return name;
-      });
+  const secrets = createScaleSecrets({
+    now: loop.now,
+    sleep: loop.sleep,
+    busy: (length) => {
+      if (debtor !== undefined) debtor.debt += length;
     },
-    read: async (name) => {
-      counts.getSecretValue += 1;
-      const found = secrets.get(name);
-      if (found === undefined) throw new SelkieError('not-found', `${name} is gone`);
-      if (debtor !== undefined) debtor.debt += 3;
-      return found;
-    },
-    find: async (domain, selector) => {
-      const name = `${domain}/${selector}`;
-      return secrets.has(name) ? name : undefined;
-    },
-    destroy: async (name) => {
-      counts.deleteSecret += 1;
-      secrets.delete(name);
-    },
-    list: async () => ({ secrets: [] }),
-  };
+  });
 
   // ---- workers ----
   const worlds = Array.from({ length: workers + 2 }, (_, n): { world: World; debt: number; cpu: number } => {
@@ -287,7 +248,7 @@ export const createScaleWorld = async (
           return keys.generate(algorithm);
         },
       },
-      vault: mine(vault),
+      vault: mine(secrets.vault),
       disclosure: {
         publish: () => Promise.reject(new SelkieError('unsafe', 'no policy of this model discloses')),
         list: async () => ({ keys: [] }),
@@ -386,7 +347,7 @@ export const createScaleWorld = async (
       // As the host unit: a lease, the manifest, the acknowledgement.
       ledger.counts.writes += 4;
       ledger.counts.reads += 6;
-      counts.lambda += 150;
+      counts.lambda += 150 + secrets.sign();
       await ledger.commit({ hosts: [{ ...row, cursor: upTo, lastSeen: loop.now() }] });
     }
     if (fleet.hosts.size > 10 || from >= upTo.n) return;
@@ -430,8 +391,10 @@ export const createScaleWorld = async (
   };
 
   // ---- the fleet as it stands ----
+  const first: NewSecret[] = [];
   for (const { domain, zone } of fleet.domains.values()) {
     const { privateKey } = await keys.generate('rsa2048');
+    first.push({ domain, selector: 'first', privateKey });
     const since = instant(start - days(1));
     const slot = { domain, zone, zoneSize: zoneSize(fleet, domain) };
     const due = rotationDue(slot, since, defaultPolicy.rotateEvery ?? days(90));
@@ -440,6 +403,7 @@ export const createScaleWorld = async (
     const set = row.keys[0]?.evidence.publishIntended;
     if (set !== undefined) route53.put(`first._domainkey.${domain}`, { ttl: set.ttl, values: [set.value] });
   }
+  secrets.put(first);
   for (const { name } of fleet.hosts.values()) {
     const host: HostRow = {
       name,
@@ -462,6 +426,7 @@ export const createScaleWorld = async (
     fleet,
     ledger,
     route53,
+    secrets,
     counts,
     start,
     now: loop.now,
