@@ -1,4 +1,4 @@
-// The changes of a zone's key records, those of many domains in as few requests as fit (submit.ts).
+// The changes of key records, those of many domains of a zone in as few requests as fit (submit.ts).
 //
 // A change is first tried as the ledger's evidence says that the zone is. Where that is refused, or its answer was lost,
 // the next try looks at what stands there (exact RRset, asked of the provider) and makes up what is missing.
@@ -11,12 +11,12 @@ import type { Key } from '../core/key/evidence.ts';
 import { handWish } from '../core/key/hand-wish.ts';
 import { recordName, withEvidence, withoutTrouble, withRotation, withTrouble } from '../core/key/row.ts';
 import { mayHaveSigned } from '../core/key/state.ts';
-import type { FleetZone } from '../core/policy.ts';
+import { inParallel } from './parallel.ts';
 import type { Change, TxtSet } from './ports.ts';
 import { submitAll, type Wish } from './submit.ts';
 import { holdsOnly } from './txt-set.ts';
 import { theKey, type Work } from './work.ts';
-import type { World } from './world.ts';
+import { type World, zoneOf } from './world.ts';
 
 export type RecordAction = Extract<Action, { do: 'publish' | 'entomb' | 'delete' }>;
 
@@ -187,16 +187,18 @@ export const settle = async (
   }
 };
 
-/** Makes the record changes of a zone's domains: one request in flight, as few as fit. */
-export const changeRecords = async (
-  world: World,
-  zone: FleetZone,
-  actions: readonly { work: Work; action: RecordAction }[],
-): Promise<void> => {
+interface RecordWork {
+  readonly work: Work;
+  readonly action: RecordAction;
+}
+
+const changeZone = async (world: World, actions: readonly RecordWork[]): Promise<void> => {
   const wishes: Wish[] = [];
   for (const { work, action } of actions) {
     const failed = (error: unknown): Promise<void> => fail(work, action, error);
-    try {
+    await settle(async () => {
+      // Said to each of its domains where it is gone from the fleet.
+      zoneOf(world, work.row);
       const change = await wanted(work, action);
       if (change !== undefined)
         wishes.push({
@@ -204,9 +206,27 @@ export const changeRecords = async (
           accepted: (changeId) => settle(() => accept(work, action, changeId), failed),
           refused: (error) => settle(() => Promise.reject(error), failed),
         });
-    } catch (error) {
-      await failed(error);
-    }
+    }, failed);
   }
-  await submitAll(world, zone, wishes);
+  const [first] = actions;
+  if (first !== undefined && wishes.length > 0) await submitAll(world, first.work.zone, wishes);
+};
+
+/** Zones that are changed at once. In each, one request is in flight. */
+const zonesAtOnce = 8;
+
+/**
+ * Makes the record changes of some domains: in each zone as few requests as fit, one after the other; zones beside each other,
+ * so that one that fails or is slow holds up no other.
+ * @param isLate whether no further zone is to be begun
+ */
+export const changeRecords = async (
+  world: World,
+  actions: readonly RecordWork[],
+  isLate: () => boolean,
+): Promise<void> => {
+  const zones = [...Map.groupBy(actions, ({ work }) => work.row.zone).values()];
+  await inParallel(zonesAtOnce, zones, async (some) => {
+    if (!isLate()) await changeZone(world, some);
+  });
 };

@@ -71,7 +71,7 @@ const rotationOf = (row: DomainRow, id: string): Rotation => {
 };
 
 const wake = (work: Work): Promise<void> =>
-  work.world.queue.send([{ kind: 'zone', zone: work.row.zone, domains: [work.row.domain] }]);
+  work.world.queue.send([{ kind: 'cohort', domains: [work.row.domain] }]);
 
 /** Writes what an order makes of the row, with its event and the request that it answers. */
 const saveOrder = (

@@ -10,9 +10,9 @@ import { auditedHost, type Order } from './audit.ts';
 import { heardUses, usesThatCount } from './last-use.ts';
 import type { Commit, HostRow, Unit } from './ports.ts';
 import { usedForAnother } from './remember.ts';
-import { zoneUnits } from './units.ts';
+import { cohortUnits, type Lying } from './units.ts';
 import { smallPool } from './wake-hosts.ts';
-import { newHostRow, report, type Session, type World } from './world.ts';
+import { lyingOf, newHostRow, report, type Session, type World } from './world.ts';
 
 /** How far a host's clock may be off in what it signs. */
 const hostClockSkew = minutes(5);
@@ -71,12 +71,12 @@ export const changeHost = async (
 
 /** Units of domains; one that the ledger does not know is passed over. */
 const unitsOf = async (world: World, domains: readonly string[]): Promise<readonly Unit[]> => {
-  const found: { readonly domain: string; readonly zone: string }[] = [];
+  const found: Lying[] = [];
   for (const domain of new Set(domains)) {
-    const zone = world.fleet.domains.get(domain)?.zone ?? (await world.ledger.domain(domain))?.zone;
-    if (zone !== undefined) found.push({ domain, zone });
+    const lying = await lyingOf(world, domain);
+    if (lying !== undefined) found.push(lying);
   }
-  return zoneUnits(world.fleet, found);
+  return cohortUnits(world.fleet, found);
 };
 
 /** A host that is silent in an emergency no longer counts, until it acknowledges a full snapshot again. */

@@ -86,17 +86,17 @@ export const orderMany = async (
  */
 export const carryOut = async (
   world: World,
-  { id, from = 0 }: Extract<Unit, { kind: 'order' }>,
+  { id, turn = 0 }: Extract<Unit, { kind: 'order' }>,
 ): Promise<void> => {
   const session = await openSession(world);
   const saved = await world.ledger.request(subject, id);
   if (saved === undefined) return;
   const order = JSON.parse(saved.fingerprint) as ManyOrder;
   const turns = turnsFor(world, domainsFor(world, order), saved.at);
-  let next = from;
+  let next = turn;
   for (let domains = 0; next < turns.length && domains < domainsOfUnit; next += 1)
     domains += turns[next]?.unit.domains.length ?? 0;
-  const refused = await giveTurns(world, session, turns.slice(from, next), {
+  const refused = await giveTurns(world, session, turns.slice(turn, next), {
     ...order,
     idempotencyKey: `rotations/${id}`,
   });
@@ -105,5 +105,5 @@ export const carryOut = async (
   // Once, however often this unit was delivered; where whoever sends it dies before that, the unit is delivered again, later.
   const follows = `order/${id}/${next}`;
   if (next < turns.length && (await world.ledger.lease(follows, id, session.now(), minutes(1))))
-    await world.queue.send([{ kind: 'order', id, from: next }]);
+    await world.queue.send([{ kind: 'order', id, turn: next }]);
 };

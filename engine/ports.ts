@@ -280,8 +280,8 @@ export interface HostTransport {
 /** A piece of work that any worker may do at any time, twice, by two at once. */
 export type Unit =
   | { readonly kind: 'fleet' }
-  /** These domains of one record zone. */
-  | { readonly kind: 'zone'; readonly zone: string; readonly domains: readonly string[] }
+  /** These domains, which rotate together: of one record zone, or of many small ones. */
+  | { readonly kind: 'cohort'; readonly domains: readonly string[] }
   | { readonly kind: 'host'; readonly host: string }
   /** Compares one record zone with what the ledger says should stand there, from behind `after` (of `DnsWriter.list`). */
   | { readonly kind: 'audit'; readonly zone: string; readonly after?: string }
@@ -289,8 +289,8 @@ export type Unit =
   | { readonly kind: 'inventory'; readonly of: Inventory; readonly after?: string }
   /** Looks whether every name server shows again what an audit of this zone put back. */
   | { readonly kind: 'mended'; readonly zone: string }
-  /** Carries out an order for many domains, from its turn `from` on. */
-  | { readonly kind: 'order'; readonly id: string; readonly from?: number };
+  /** Carries out an order for many domains, from its turn `turn` on. */
+  | { readonly kind: 'order'; readonly id: string; readonly turn?: number };
 
 /** What an audit of everything goes through. */
 export type Inventory = 'zones' | 'domains' | 'secrets' | 'hosts';

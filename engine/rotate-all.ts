@@ -7,7 +7,7 @@ import { add, type Instant, milliseconds, minutes, seconds } from '../core/time.
 import { openDomain, requestRotation } from './commands.ts';
 import type { RotationOrder } from './orders.ts';
 import { inParallel } from './parallel.ts';
-import { type ZoneUnit, zoneUnits } from './units.ts';
+import { type CohortUnit, cohortUnits, type Lying } from './units.ts';
 import type { Session, World } from './world.ts';
 
 /** Domains whose rows are written at once. */
@@ -18,7 +18,7 @@ const sweepEvery = minutes(1);
 export interface Pace {
   /** Changes of records in a second. */
   readonly changes: number;
-  /** Requests in a second. Each unit makes two: its CREATEs, and whether they are everywhere. */
+  /** Requests in a second. Each unit makes two in each of its zones: its CREATEs, and whether they are everywhere. */
   readonly requests: number;
 }
 
@@ -28,7 +28,7 @@ const route53Pace: Pace = { changes: 80, requests: 8 };
 const inStock = seconds(12);
 
 export interface Turn {
-  readonly unit: ZoneUnit;
+  readonly unit: CohortUnit;
   readonly start: Instant;
 }
 
@@ -39,14 +39,16 @@ export const turnsFor = (
   from: Instant,
   pace: Pace = route53Pace,
 ): readonly Turn[] => {
-  const named = [...domains].flatMap((domain) => {
-    const zone = world.fleet.domains.get(domain)?.zone;
+  const zoneOf = (domain: string): string | undefined => world.fleet.domains.get(domain)?.zone;
+  const named = [...domains].flatMap((domain): Lying[] => {
+    const zone = zoneOf(domain);
     return zone === undefined ? [] : [{ domain, zone }];
   });
   let at = -inStock;
-  return zoneUnits(world.fleet, named).map((unit) => {
+  return cohortUnits(world.fleet, named).map((unit) => {
     const start = add(from, milliseconds(Math.max(0, Math.floor(at))));
-    at += seconds(Math.max(unit.domains.length / pace.changes, 2 / pace.requests));
+    const zones = new Set(unit.domains.map(zoneOf)).size;
+    at += seconds(Math.max(unit.domains.length / pace.changes, (2 * zones) / pace.requests));
     return { unit, start };
   });
 };

@@ -1,4 +1,4 @@
-// The sweep: finds who is due and puts them on the queue, by zones. Installs a fleet that is newer than the ledger's.
+// The sweep: finds who is due and puts them on the queue, by cohorts. Installs a fleet that is newer than the ledger's.
 
 import { SelkieError } from '../core/errors.ts';
 import { effectOf, hostedZone, refusalText } from '../core/fleet-change.ts';
@@ -14,14 +14,14 @@ import { countFleet } from './health.ts';
 import { carryOut } from './order-many.ts';
 import { inParallel } from './parallel.ts';
 import type { Commit, Unit } from './ports.ts';
+import { reconcileCohort } from './reconcile-cohort.ts';
 import { reconcileHost } from './reconcile-host.ts';
-import { reconcileZone } from './reconcile-zone.ts';
-import { zoneUnits } from './units.ts';
+import { cohortUnits } from './units.ts';
 import { isInstalled, openSession, report, type Session, type World } from './world.ts';
 
 /** Due domains that one sweep takes, at most: an account may publish 4,800 in a minute, and each is looked at some four times. */
 const sweepSize = 20_000;
-/** Units of one sweep, at most: in zones of one domain, each is one. What is left, the next takes. */
+/** Units of one sweep, at most. What is left, the next takes. */
 const sweepUnits = 3_000;
 const width = 8;
 const pageSize = 500;
@@ -33,7 +33,7 @@ export const tick = async (world: World): Promise<void> => {
   const session = await openSession(world);
   if (!isInstalled(world, session)) await world.queue.send([{ kind: 'fleet' }]);
   const due = await world.ledger.due(session.now(), sweepSize);
-  const units: Unit[] = zoneUnits(world.fleet, due).slice(0, sweepUnits);
+  const units: Unit[] = cohortUnits(world.fleet, due).slice(0, sweepUnits);
   // Once an hour every host is looked after, whether anything changed or not: a wake-up may have been lost, a disk restored.
   const minute = Math.floor(session.now() / minutes(1));
   if (minute % 60 === 0) units.push(...hostUnits(world));
@@ -170,8 +170,8 @@ export const workOn = async (world: World, unit: Unit): Promise<void> => {
   switch (unit.kind) {
     case 'fleet':
       return installFleet(world);
-    case 'zone':
-      return reconcileZone(world, unit);
+    case 'cohort':
+      return reconcileCohort(world, unit);
     case 'host':
       return reconcileHost(world, unit);
     case 'order':

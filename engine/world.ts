@@ -24,7 +24,7 @@ import type {
   Unit,
   Vault,
 } from './ports.ts';
-import { zoneSize } from './units.ts';
+import { fellowsOf, type Lying } from './units.ts';
 
 export interface World {
   readonly clock: Clock;
@@ -193,12 +193,18 @@ export const situation = (
   adopted: world.fleet.domains.get(row.domain)?.adopted ?? [],
   hosts: hosts.map(hostView),
   epoch: session.head.epoch,
-  zoneSize: zoneSize(world.fleet, row.domain),
+  fellows: fellowsOf(world.fleet, row.domain),
   // People have no quota.
   sparing: !isByHand(world, row) && (world.writer.isShort?.() ?? false),
   ...(isByHand(world, row) ? { byHand: true } : {}),
   now: session.now(),
 });
+
+/** In which zone a domain's keys lie; undefined where neither the fleet nor the ledger knows it. */
+export const lyingOf = async (world: World, domain: string): Promise<Lying | undefined> => {
+  const zone = world.fleet.domains.get(domain)?.zone ?? (await world.ledger.domain(domain))?.zone;
+  return zone === undefined ? undefined : { domain, zone };
+};
 
 /** @throws not-found: the zone is no longer in the fleet */
 export const zoneOf = (world: World, row: DomainRow): FleetZone => {

@@ -42,8 +42,8 @@ const identity = (unit: Unit): string => {
   switch (unit.kind) {
     case 'fleet':
       return 'fleet';
-    case 'zone':
-      return ['zone', unit.zone, ...[...new Set(unit.domains)].toSorted()].join(' ');
+    case 'cohort':
+      return ['cohort', ...[...new Set(unit.domains)].toSorted()].join(' ');
     case 'host':
       return `host ${unit.host}`;
     case 'audit':
@@ -53,7 +53,7 @@ const identity = (unit: Unit): string => {
     case 'mended':
       return `mended ${unit.zone}`;
     case 'order':
-      return `order ${unit.id} ${unit.from ?? 0}`;
+      return `order ${unit.id} ${unit.turn ?? 0}`;
   }
 };
 

@@ -15,7 +15,7 @@ import { defaultPolicy, type Fleet } from '../../core/policy.ts';
 import { add, type Duration, days, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
 import type { Commit, HostRow, Keys, NewSecret, Unit } from '../../engine/ports.ts';
 import { tick, workOn } from '../../engine/tick.ts';
-import { zoneSize, zoneUnits } from '../../engine/units.ts';
+import { cohortUnits, fellowsOf } from '../../engine/units.ts';
 import type { World } from '../../engine/world.ts';
 import { createMemoryBuckets } from '../../test/fakes/memory-buckets.ts';
 import { createLoop } from '../../test/simulation/loop.ts';
@@ -305,7 +305,7 @@ export const createScaleWorld = async (
         });
       };
       // The engine's own CPU time, about a millisecond a domain.
-      worker.debt += unit.kind === 'zone' ? unit.domains.length : 5;
+      worker.debt += unit.kind === 'cohort' ? unit.domains.length : 5;
       workOn(worker.world, unit).then(ended, (error: unknown) => {
         if (!(error instanceof SelkieError) || error.retry !== 'later') counts.unexpected.push(String(error));
         else send([unit], milliseconds(30_000));
@@ -315,12 +315,12 @@ export const createScaleWorld = async (
   };
   const send = (units: readonly Unit[], delay: Duration): void => {
     counts.messages += units.length;
-    const zones = units.filter((unit) => unit.kind === 'zone');
+    const cohorts = units.filter((unit) => unit.kind === 'cohort');
     const hosts = units.filter((unit) => unit.kind === 'host');
     if (hosts.length > 0) deliver(hosts.length, delay);
-    if (zones.length === 0) return;
+    if (cohorts.length === 0) return;
     loop.begin(loop.now() + delay, () => {
-      for (const unit of zones) waiting.push(unit);
+      for (const unit of cohorts) waiting.push(unit);
       pump();
     });
   };
@@ -357,7 +357,7 @@ export const createScaleWorld = async (
       const zone = fleet.domains.get(domain)?.zone;
       return zone === undefined ? [] : [{ domain, zone }];
     });
-    send(zoneUnits(fleet, named), milliseconds(0));
+    send(cohortUnits(fleet, named), milliseconds(0));
   };
 
   // ---- the schedule ----
@@ -396,7 +396,7 @@ export const createScaleWorld = async (
     const { privateKey } = await keys.generate('rsa2048');
     first.push({ domain, selector: 'first', privateKey });
     const since = instant(start - days(1));
-    const slot = { domain, zone, zoneSize: zoneSize(fleet, domain) };
+    const slot = { domain, zone, fellows: fellowsOf(fleet, domain) };
     const due = rotationDue(slot, since, defaultPolicy.rotateEvery ?? days(90));
     const row = servingRow(keys, privateKey, emptyRow(domain, zone, pool), since, due);
     await ledger.commit({ domains: [row] });

@@ -30,7 +30,7 @@ const advice = (found: Estimate, other: Estimate): readonly string[] => {
   const sharded = found.layout === 'sharded' ? found : other;
   if (sharded.secrets > 100 && sharded.keys < 4 * sharded.secrets)
     hints.push(
-      'Keys share a secret with those of their zone that are made with them. Most zones here have few domains, so that the layout sharded saves little: longer periods (rotateEvery) do, or one record zone for many domains.',
+      'Keys share a secret with those that are made with them. Few domains rotate at one time here, so that the layout sharded saves little: longer periods (rotateEvery) do, or the same one for more domains.',
     );
   const saved = found.total - other.total;
   if (saved >= worthSaying)

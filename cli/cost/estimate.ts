@@ -2,9 +2,9 @@
 
 import { mostBytes } from '../../adapters/aws/shard-form.ts';
 import type { Algorithm } from '../../core/algorithm.ts';
-import { cohortsOf } from '../../core/key/cohorts.ts';
 import { type Fleet, type FleetDomain, hostsOf, type VaultLayout } from '../../core/policy.ts';
 import { days, hours, longest } from '../../core/time.ts';
+import { cohortName } from '../../engine/units.ts';
 import { dollarsFor, type PriceName } from './prices.ts';
 import {
   audit,
@@ -76,53 +76,40 @@ const setsOf = ({ policy }: FleetDomain): number => {
   return 1 + beside / policy.rotateEvery;
 };
 
-/** Domains of one zone in one pool that live alike: one of them stands for all. */
+/** Domains of one cohort and one pool that live alike: one of them stands for all. */
 interface Group {
   readonly one: FleetDomain;
   readonly size: number;
   readonly hosts: number;
 }
 
-interface Zone {
-  readonly groups: readonly Group[];
-  readonly size: number;
-}
-
-const groupedZones = (fleet: Fleet): readonly Zone[] => {
+const groupsOf = (fleet: Fleet, domains: readonly FleetDomain[]): readonly Group[] => {
   const hosts = new Map(fleet.pools.map((pool) => [pool, hostsOf(fleet, pool).length]));
-  const zones = new Map<string, Map<string, { one: FleetDomain; size: number }>>();
-  for (const one of fleet.domains.values()) {
-    if (one.leaving) continue;
+  const groups = new Map<string, { one: FleetDomain; size: number; hosts: number }>();
+  for (const one of domains) {
     const { rotateEvery, downstreamQueue, drainMargin, ttl, hold, algorithms } = one.policy;
     const alike = [one.pool, rotateEvery, downstreamQueue, drainMargin, ttl, hold, ...algorithms].join(' ');
-    const groups = zones.get(one.zone) ?? new Map<string, { one: FleetDomain; size: number }>();
-    zones.set(one.zone, groups);
-    const group = groups.get(alike);
-    if (group === undefined) groups.set(alike, { one, size: 1 });
+    const name = `${cohortName(fleet, one)} ${alike}`;
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, { one, size: 1, hosts: hosts.get(one.pool) ?? 0 });
     else group.size += 1;
   }
-  return [...zones.values()].map((groups) => ({
-    groups: [...groups.values()].map((group) => ({ ...group, hosts: hosts.get(group.one.pool) ?? 0 })),
-    size: [...groups.values()].reduce((sum, { size }) => sum + size, 0),
-  }));
+  return [...groups.values()];
 };
 
-/** Secrets that hold `keys` sets of a group. Sharded: those of one cohort, which are stored together, share some. */
-const secretsOf = ({ one, size }: Group, zoneSize: number, layout: VaultLayout): number => {
+/** Secrets that hold the keys of a group. Sharded: they are stored together, and share some. */
+const secretsOf = ({ one, size }: Group, layout: VaultLayout): number => {
   const { algorithms } = one.policy;
-  if (layout === 'per-key') return size * algorithms.length * setsOf(one);
-  const cohorts = Math.min(size, cohortsOf(zoneSize));
-  const bytes = (size / cohorts) * algorithms.reduce((sum, each) => sum + shardBytes[each], 0);
-  const keys = (size / cohorts) * algorithms.length;
-  return cohorts * Math.ceil(Math.max(bytes / mostBytes, keys / mostKeys)) * setsOf(one);
+  const keys = size * algorithms.length;
+  if (layout === 'per-key') return keys * setsOf(one);
+  const bytes = size * algorithms.reduce((sum, each) => sum + shardBytes[each], 0);
+  return Math.ceil(Math.max(bytes / mostBytes, keys / mostKeys)) * setsOf(one);
 };
 
-/** What is counted over all zones. All but the first three: in a month. */
+/** What is counted over all groups. All but the first two: in a month. */
 interface Count {
   readonly keys: number;
   readonly secrets: number;
-  /** Records of the largest zones, beyond those that a zone has for nothing. */
-  readonly furtherRecords: number;
   readonly rotations: number;
   readonly cohorts: number;
   readonly keyRotations: number;
@@ -136,7 +123,6 @@ interface Count {
 const nothing: Count = {
   keys: 0,
   secrets: 0,
-  furtherRecords: 0,
   rotations: 0,
   cohorts: 0,
   keyRotations: 0,
@@ -145,34 +131,38 @@ const nothing: Count = {
   hostUnits: 0,
 };
 
+const countGroup = (group: Group, layout: VaultLayout): Count => {
+  const { one, size, hosts } = group;
+  const algorithms = one.policy.algorithms.length;
+  const cohorts = rotationsOf(one);
+  const rotations = size * cohorts;
+  return {
+    keys: size * algorithms * setsOf(one),
+    secrets: secretsOf(group, layout),
+    rotations,
+    cohorts,
+    keyRotations: rotations * algorithms,
+    deliveries: rotations * algorithms * hosts,
+    tellings: cohorts * cohortRotation.tellings * hosts,
+    hostUnits: cohorts * cohortRotation.hostUnits * hosts,
+  };
+};
+
 const recordsForNothing = 10_000;
 
-const countZone = (zone: Zone, layout: VaultLayout): Count => {
-  let sum = nothing;
-  for (const group of zone.groups) {
-    const { one, size, hosts } = group;
-    const algorithms = one.policy.algorithms.length;
-    const rotations = size * rotationsOf(one);
-    const cohorts = Math.min(size, cohortsOf(zone.size)) * rotationsOf(one);
-    sum = {
-      keys: sum.keys + size * algorithms * setsOf(one),
-      secrets: sum.secrets + secretsOf(group, zone.size, layout),
-      furtherRecords: 0,
-      rotations: sum.rotations + rotations,
-      cohorts: sum.cohorts + cohorts,
-      keyRotations: sum.keyRotations + rotations * algorithms,
-      deliveries: sum.deliveries + rotations * algorithms * hosts,
-      tellings: sum.tellings + cohorts * cohortRotation.tellings * hosts,
-      hostUnits: sum.hostUnits + cohorts * cohortRotation.hostUnits * hosts,
-    };
+/** By zone: key records, on the average. */
+const recordsOf = (domains: readonly FleetDomain[]): ReadonlyMap<string, number> => {
+  const records = new Map<string, number>();
+  for (const one of domains) {
+    const own = one.policy.algorithms.length * setsOf(one);
+    records.set(one.zone, (records.get(one.zone) ?? 0) + own);
   }
-  return { ...sum, furtherRecords: Math.max(0, sum.keys - recordsForNothing) };
+  return records;
 };
 
 const plus = (a: Count, b: Count): Count => ({
   keys: a.keys + b.keys,
   secrets: a.secrets + b.secrets,
-  furtherRecords: a.furtherRecords + b.furtherRecords,
   rotations: a.rotations + b.rotations,
   cohorts: a.cohorts + b.cohorts,
   keyRotations: a.keyRotations + b.keyRotations,
@@ -187,23 +177,26 @@ const firstZones = 25;
 
 /** @param layout how private keys lie in the vault */
 export const estimate = (fleet: Fleet, layout: VaultLayout): Estimate => {
-  const zones = groupedZones(fleet);
-  const domains = zones.reduce((sum, { size }) => sum + size, 0);
+  const stays = [...fleet.domains.values()].filter(({ leaving }) => !leaving);
+  const domains = stays.length;
+  const records = [...recordsOf(stays).values()];
   const hosts = fleet.hosts.size;
-  const n = zones.map((zone) => countZone(zone, layout)).reduce(plus, nothing);
+  const n = groupsOf(fleet, stays)
+    .map((group) => countGroup(group, layout))
+    .reduce(plus, nothing);
 
   const copies = fleet.vault?.replicas.length ?? 0;
   const ticks = month.minutes;
   const pulls = (hosts * month.minutes) / pull.everyMinutes;
-  const audits = zones.length * month.days;
-  const zoneUnits = n.cohorts * cohortRotation.zoneUnits;
+  const audits = records.length * month.days;
+  const cohortUnits = n.cohorts * cohortRotation.units;
   // Once an hour each host is looked after.
   const hostUnits = n.hostUnits + hosts * month.hours;
-  const units = zoneUnits + hostUnits + audits;
+  const units = cohortUnits + hostUnits + audits;
   const secretReads = n.keyRotations * keyRotation.secretReads + n.deliveries;
   const secretWrites = n.keyRotations * keyRotation.secretWrites;
   const reconcileSeconds =
-    zoneUnits * unitSeconds +
+    cohortUnits * unitSeconds +
     n.rotations * domainRotation.seconds +
     n.tellings * hostUnit.seconds +
     (hostUnits - n.tellings) * hostUnit.idleSeconds +
@@ -272,7 +265,12 @@ export const estimate = (fleet: Fleet, layout: VaultLayout): Estimate => {
       gigabytes(n.deliveries * keyRotation.bundleBytes + pulls * pull.bytes),
       'transferGigabyte',
     ),
-    line('Route 53', 'records over 10,000 of a zone', n.furtherRecords, 'furtherRecord'),
+    line(
+      'Route 53',
+      'records over 10,000 of a zone',
+      records.reduce((sum, each) => sum + Math.max(0, each - recordsForNothing), 0),
+      'furtherRecord',
+    ),
   ];
   return {
     layout,

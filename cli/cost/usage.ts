@@ -6,15 +6,15 @@
 /** A month of 30 days. */
 export const month = { days: 30, hours: 720, minutes: 43_200, seconds: 2_592_000 } as const;
 
-/** Of one cohort: the domains of a zone that rotate together, and share what can be shared. */
+/** Of one cohort: the domains that rotate together, and share what can be shared. */
 export const cohortRotation = {
-  /** measured: units of work of the zone. */
-  zoneUnits: 13,
+  /** measured: units of work. */
+  units: 13,
   /** measured: how often each host of the pool is told something. A bundle each, signed by KMS. */
   tellings: 4,
   /** measured: units of work for one host, of which the others find that nothing is missing. */
   hostUnits: 11,
-  /** measured: leases taken and given back by the zone's units. */
+  /** measured: leases taken and given back by its units. */
   writeUnits: 60,
 } as const;
 

@@ -3,6 +3,7 @@
 import type { Algorithm } from '../algorithm.ts';
 import type { AdoptedKey, Policy } from '../policy.ts';
 import { earliest, type Instant } from '../time.ts';
+import type { Fellows } from './cohorts.ts';
 import type { DomainRow, HostView } from './evidence.ts';
 
 /** All that a plan is made from. */
@@ -16,8 +17,8 @@ export interface Situation {
   /** The hosts of the domain's pool. */
   readonly hosts: readonly HostView[];
   readonly epoch: number;
-  /** Domains of the row's zone that rotate in the same period, this one included; absent: it alone. */
-  readonly zoneSize?: number;
+  /** How many domains rotate in the same period; absent: it alone. */
+  readonly fellows?: Fellows;
   /** The provider's requests are short: none is made that can be saved. */
   readonly sparing?: boolean;
   /** A person changes the zone, and takes their time. */

@@ -5,13 +5,14 @@
 import { formatInstant, latest } from '../time.ts';
 import { type Action, act, nothing, type Plan, type Situation, stepOf, together, wait } from './actions.ts';
 import { adoptable } from './adoption.ts';
+import { alone, type Slot } from './cohorts.ts';
 import type { Key, Rotation, Trouble } from './evidence.ts';
 import { gate, unusable } from './gate.ts';
 import { adoptedMend, planKey, planPublication } from './plan-key.ts';
 import { isServing, keysOf, pendingRotation, servingKeys, servingRotation, turnOf } from './state.ts';
-import { adoptedDue, negativeCacheEnds, nextTry, rotationDue, type Slot } from './waits.ts';
+import { adoptedDue, negativeCacheEnds, nextTry, rotationDue } from './waits.ts';
 
-const slotOf = ({ row: { domain, zone }, zoneSize = 1 }: Situation): Slot => ({ domain, zone, zoneSize });
+const slotOf = ({ row: { domain, zone }, fellows = alone }: Situation): Slot => ({ domain, zone, fellows });
 
 /** When the next scheduled rotation starts: known once every key of the serving set is active, or was adopted. */
 export const nextRotation = (s: Situation) => {

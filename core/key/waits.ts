@@ -16,7 +16,7 @@ import {
   minutes,
   seconds,
 } from '../time.ts';
-import { cohortOf, cohortsOf, fraction } from './cohorts.ts';
+import { phaseOf, type Slot } from './cohorts.ts';
 import { type HostView, hostKeyName, type Key, type Trouble, type Turn } from './evidence.ts';
 import { dutyTurn } from './state.ts';
 
@@ -93,37 +93,22 @@ export const storingEnds = (abandoned: Instant): Instant => add(abandoned, minut
 /** When a ready host that is silent in an emergency is fenced. */
 export const fenceDue = (told: Instant, policy: Policy): Instant => add(told, policy.fenceAfter);
 
-/** Places in the period at which zones begin: those of one domain are some hundreds at one time where they are 100,000. */
-const zoneBeginnings = 64;
-
-/** Which of a zone's slots a domain has. */
-export interface Slot {
-  readonly domain: string;
-  readonly zone: string;
-  /** Domains of the zone that rotate in the same period. */
-  readonly zoneSize: number;
-}
-
 /**
- * When a domain's next scheduled rotation starts. Each cohort of a zone has its slot in the period, by a stable hash, and each
- * zone its beginning, by another: so the cohorts of a zone follow each other, and zones of one domain do not all rotate on one
- * day. The first slot at least a quarter of a period after activation is taken. So a fleet that was set up in one day spreads
- * out in its first period (a quarter to five quarters of it) and then rotates once in each.
+ * When a domain's next scheduled rotation starts: at its cohort's slot (cohorts.ts), the first at least a quarter of a period
+ * after activation. So a fleet that was set up in one day spreads out in its first period (a quarter to five quarters of it) and
+ * then rotates once in each.
  *
  * A domain has a place in the period that never changes; its slot is that place, rounded down to where a cohort begins. A
- * zone that grows or shrinks gets other cohorts, and moves no domain by more than the length of one.
+ * zone, or a fleet of small ones, that grows or shrinks gets other cohorts, and moves no domain by more than the length of one.
  */
 export const rotationDue = (slot: Slot, activeSince: Instant, rotateEvery: Duration): Instant => {
-  const { domain, zone, zoneSize } = slot;
-  const beginning = Math.floor(fraction(zone) * zoneBeginnings) / zoneBeginnings;
-  const phase = beginning + cohortOf(domain, zoneSize) / cohortsOf(zoneSize);
   // Whole seconds: cohorts' beginnings are written the same however they are computed.
-  const offset = Math.floor(((phase % 1) * rotateEvery) / seconds(1)) * seconds(1);
+  const offset = Math.floor((phaseOf(slot) * rotateEvery) / seconds(1)) * seconds(1);
   const soonest = activeSince + rotateEvery / 4;
   return instant(Math.ceil((soonest - offset) / rotateEvery) * rotateEvery + offset);
 };
 
-/** Adopted keys are of unknown age: their zone's cohorts follow each other within so long. */
+/** Adopted keys are of unknown age: their cohorts follow each other within so long. */
 const adoptedPeriod = days(7);
 
 /** When adopted keys are first rotated: their domain's slot in a week, however long keys live later. */

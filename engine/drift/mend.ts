@@ -1,14 +1,13 @@
 // One record that is not as the ledger says: looked at once more, and put back where it is ours (invariant 4: a key's name is
 // ours from CREATE to removal, later edits by others included).
 //
-// Safe beside a zone unit on the same row. Whoever means to change a record saves that intent first, so a row that reads the
+// Safe beside a cohort unit on the same row. Whoever means to change a record saves that intent first, so a row that reads the
 // same before and after the look was not about to be changed when it was looked at. The change names exactly what was seen and
 // is refused where anything else stands there by then. And after it the row is read once more: where the key moved on in just
 // that moment, what should stand there now is put there.
 
 import { parseKeyRecord } from '../../core/dkim/key-record.ts';
 import { describe, hasCode } from '../../core/errors.ts';
-import { cohortOf } from '../../core/key/cohorts.ts';
 import type { Accepted, DomainRow } from '../../core/key/evidence.ts';
 import { keyOf, recordName } from '../../core/key/row.ts';
 import { type Standing, standingOf } from '../../core/key/standing.ts';
@@ -16,7 +15,7 @@ import type { FleetZone } from '../../core/policy.ts';
 import { minutes } from '../../core/time.ts';
 import type { Change, TxtSet } from '../ports.ts';
 import { holdsOnly } from '../txt-set.ts';
-import { zoneSize } from '../units.ts';
+import { cohortName } from '../units.ts';
 import { report, type Session, type World } from '../world.ts';
 import { deleteRecordCommand } from './commands.ts';
 import type { Found } from './report.ts';
@@ -119,9 +118,9 @@ export const mend = async (
   zone: FleetZone,
   { domain, selector }: { readonly domain: string; readonly selector: string },
 ): Promise<Found | undefined> => {
-  const lease = `zone/${zone.name}/${cohortOf(domain, zoneSize(world.fleet, domain))}`;
+  const lease = cohortName(world.fleet, { domain, zone: zone.name });
   const holder = world.randomness.id();
-  // Had or not: it only keeps the zone's own unit from having to look again.
+  // Had or not: it only keeps the cohort's own unit from having to look again.
   const had = await world.ledger.lease(lease, holder, session.now(), leaseLength);
   try {
     for (let tries = 0; tries < mostTries; tries += 1) {

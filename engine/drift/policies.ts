@@ -2,7 +2,6 @@
 // what differs is looked at once more and put back where it is ours, beside what others have at the name (invariant 4).
 
 import { describe, hasCode } from '../../core/errors.ts';
-import { cohortOf } from '../../core/key/cohorts.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import type { Fleet, FleetZone } from '../../core/policy.ts';
 import type { PolicyRecord } from '../../core/policy-records/evidence.ts';
@@ -11,7 +10,7 @@ import { wantedRecords } from '../../core/policy-records/wanted.ts';
 import { minutes } from '../../core/time.ts';
 import { changeTo, editIn, foreignIn, kindName, merged, rewriting, unreadable } from '../policies/change.ts';
 import type { TxtSet } from '../ports.ts';
-import { zoneSize } from '../units.ts';
+import { cohortName } from '../units.ts';
 import { report, type Session, type World } from '../world.ts';
 import type { Found } from './report.ts';
 
@@ -81,7 +80,9 @@ export const mendPolicy = async (
   zone: FleetZone,
   { domain, record: suspected }: PolicySuspect,
 ): Promise<Found | undefined> => {
-  const lease = `zone/${zone.name}/${cohortOf(domain, zoneSize(world.fleet, domain))}`;
+  // The record may lie in another zone than the domain's keys.
+  const keysLieIn = world.fleet.domains.get(domain)?.zone ?? zone.name;
+  const lease = cohortName(world.fleet, { domain, zone: keysLieIn });
   const holder = world.randomness.id();
   const had = await world.ledger.lease(lease, holder, session.now(), leaseLength);
   try {

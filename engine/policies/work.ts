@@ -1,4 +1,4 @@
-// The part of a zone unit that sees to policy records: SPF, DMARC, and the word of report receivers (docs/adr/0011). It shares
+// The part of a cohort unit that sees to policy records: SPF, DMARC, and the word of report receivers (docs/adr/0011). It shares
 // with keys the row, the round and the troubles, and nothing else.
 
 import { SelkieError } from '../../core/errors.ts';
@@ -25,7 +25,7 @@ import { deleted, deletion, kindName, publication, written } from './change.ts';
 import { check } from './check.ts';
 import { proveGone, provePolicy } from './prove.ts';
 
-/** Domains worked on at once. */
+/** Domains worked on at once, and zones. */
 const width = 8;
 
 const idle: PolicyPlan = { actions: [], blockedBy: [] };
@@ -181,8 +181,8 @@ export const workOnPolicies = async (world: World, works: readonly Work[]): Prom
       });
     }
   });
-  for (const [name, ofZone] of wishes) {
+  await inParallel(width, [...wishes], async ([name, ofZone]) => {
     const zone = world.fleet.zones.get(name);
     if (zone !== undefined) await submitAll(world, zone, ofZone);
-  }
+  });
 };

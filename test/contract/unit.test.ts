@@ -5,15 +5,15 @@ import { SelkieError } from '../../core/errors.ts';
 
 const units: readonly UnitBody[] = [
   { kind: 'fleet' },
-  { kind: 'zone', zone: 'example.org', domains: [] },
-  { kind: 'zone', zone: '_domainkey.example.org', domains: ['example.org', 'a.example.org'] },
+  { kind: 'cohort', domains: [] },
+  { kind: 'cohort', domains: ['example.org', 'a.example.net'] },
   { kind: 'host', host: 'mx1.example.org' },
   { kind: 'host', host: 'mx1' },
   { kind: 'audit', zone: 'example.org' },
   { kind: 'audit', zone: 'example.org', after: '240128._domainkey.example.org. TXT' },
   { kind: 'mended', zone: 'example.org' },
   { kind: 'order', id: '2026-11-24-a' },
-  { kind: 'order', id: '2026-11-24-a', from: 34 },
+  { kind: 'order', id: '2026-11-24-a', turn: 34 },
   { kind: 'inventory', of: 'zones' },
   { kind: 'inventory', of: 'secrets', after: 'example.org/240128' },
 ];
@@ -24,8 +24,8 @@ describe('the body of a unit', () => {
   });
 
   test('is the same text for equal units, whatever the order of their fields', () => {
-    const one: UnitBody = { kind: 'zone', zone: 'example.org', domains: ['a.example'] };
-    const other: UnitBody = { domains: ['a.example'], zone: 'example.org', kind: 'zone' };
+    const one: UnitBody = { kind: 'audit', zone: 'example.org', after: 'a' };
+    const other: UnitBody = { after: 'a', zone: 'example.org', kind: 'audit' };
     expect(formatUnit(one)).toBe(formatUnit(other));
   });
 
@@ -33,7 +33,17 @@ describe('the body of a unit', () => {
     expect(parseUnit('{"kind":"fleet","then":"rm","__proto__":{"kind":"host"}}')).toEqual({ kind: 'fleet' });
   });
 
+  test('of the time when a unit was of one zone is understood', () => {
+    const body = { kind: 'zone', zone: 'example.org', domains: ['a.example.org', 'example.org'] };
+    expect(parseUnit(JSON.stringify(body))).toEqual({ kind: 'cohort', domains: body.domains });
+  });
+
+  test('of an order that counted other turns begins it again', () => {
+    expect(parseUnit('{"kind":"order","id":"a","from":34}')).toEqual({ kind: 'order', id: 'a' });
+  });
+
   // A valid baseline, then one mutation each.
+  const cohort = { kind: 'cohort', domains: ['a.example'] };
   const zone = { kind: 'zone', zone: 'example.org', domains: ['a.example'] };
   test.each<[string, string]>([
     ['nothing', ''],
@@ -44,6 +54,9 @@ describe('the body of a unit', () => {
     ['no kind', '{}'],
     ['an unknown kind', '{"kind":"shell"}'],
     ['an inherited kind', '{"kind":"constructor"}'],
+    ['a cohort without domains', JSON.stringify({ ...cohort, domains: undefined })],
+    ['a cohort of what is no name', JSON.stringify({ ...cohort, domains: ['../etc'] })],
+    ['a cohort of too many', JSON.stringify({ ...cohort, domains: Array(1_001).fill('a.example') })],
     ['a zone without domains', JSON.stringify({ ...zone, domains: undefined })],
     ['a zone that is a number', JSON.stringify({ ...zone, zone: 7 })],
     ['a zone that is no name', JSON.stringify({ ...zone, zone: '../etc' })],

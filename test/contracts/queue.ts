@@ -33,8 +33,8 @@ export const queueContract = (name: string, start: () => Promise<QueueHarness>):
     test('carries each kind of unit whole', async () => {
       const units: Unit[] = [
         { kind: 'fleet' },
-        { kind: 'zone', zone: 'example.org', domains: [] },
-        { kind: 'zone', zone: 'example.org', domains: ['a.example.org', 'b.example.org'] },
+        { kind: 'cohort', domains: [] },
+        { kind: 'cohort', domains: ['a.example.org', 'b.example.net'] },
         { kind: 'host', host: 'mx1.example.org' },
       ];
       await harness.queue.send(units);

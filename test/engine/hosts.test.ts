@@ -170,7 +170,7 @@ describe('a host', () => {
   });
 });
 
-describe('a zone unit', () => {
+describe('a cohort unit', () => {
   // A worker of the newest deployment began a key set that a worker of the one before, whose fleet file had the domain
   // leave, took away again at once: its mail had no signature.
   test('of a fleet that is not installed yet waits for that', async () => {
@@ -181,14 +181,14 @@ describe('a zone unit', () => {
     if (name === undefined || entry === undefined) throw new Error('no domain');
     const leaving = new Map([[name, { ...entry, leaving: true }]]);
     const newer: World = { ...world, fleet: { ...world.fleet, version: 2, domains: leaving } };
-    const zone: Unit = { kind: 'zone', zone: entry.zone, domains: [name] };
+    const cohort: Unit = { kind: 'cohort', domains: [name] };
     const before = await world.ledger.domain(name);
-    await workOn(newer, zone);
+    await workOn(newer, cohort);
     expect(await world.ledger.domain(name)).toEqual(before);
     expect(sent).toEqual([]);
     await workOn(newer, { kind: 'fleet' });
-    expect(sent).toContainEqual(zone);
-    await workOn(newer, zone);
+    expect(sent).toContainEqual(cohort);
+    await workOn(newer, cohort);
     expect((await world.ledger.domain(name))?.version).toBeGreaterThan((before?.version ?? 0) + 1);
   });
 });

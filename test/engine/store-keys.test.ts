@@ -73,7 +73,7 @@ describe('keys of a round', () => {
     const { ledger } = open.world;
     const world: World = { ...open.world, ledger: { ...ledger, lease: async () => true } };
     await workOn(world, { kind: 'fleet' });
-    const unit = { kind: 'zone' as const, zone: domain, domains: [domain] };
+    const unit = { kind: 'cohort' as const, domains: [domain] };
     await workOn(world, unit);
     expect(secrets.size).toBe(0);
     await Promise.all([workOn(world, unit), workOn(world, unit)]);

@@ -16,32 +16,29 @@ const poison: readonly (readonly [what: string, body: string])[] = [
   ['no kind', '{}'],
   ['an unknown kind', '{"kind":"everything"}'],
   ['a kind of another type', '{"kind":7}'],
-  ['domains that are a text', '{"kind":"zone","zone":"example.jp","domains":"mail.example.jp"}'],
-  ['domains that are numbers', '{"kind":"zone","zone":"example.jp","domains":[1]}'],
-  ['no domains', '{"kind":"zone","zone":"example.jp"}'],
-  ['a zone that is no name', '{"kind":"zone","zone":"../../etc","domains":[]}'],
+  ['domains that are a text', '{"kind":"cohort","domains":"mail.example.jp"}'],
+  ['domains that are numbers', '{"kind":"cohort","domains":[1]}'],
+  ['no domains', '{"kind":"cohort"}'],
+  ['a zone that is no name', '{"kind":"audit","zone":"../../etc"}'],
   ['a host that is an object', '{"kind":"host","host":{"name":"mx1.example.jp"}}'],
   ['a prototype', '{"__proto__":{"kind":"host"},"host":"mx1.example.jp"}'],
   [
     'more domains than a unit has',
-    JSON.stringify({ kind: 'zone', zone, domains: Array.from({ length: 1_001 }, (_, n) => `d${n}.jp`) }),
+    JSON.stringify({ kind: 'cohort', domains: Array.from({ length: 1_001 }, (_, n) => `d${n}.jp`) }),
   ],
   // As long as SQS takes: 262,144 bytes.
-  [
-    '256 KB',
-    ((head) => `${head}${'x'.repeat(262_144 - head.length - 2)}"}`)(
-      '{"kind":"zone","zone":"example.jp","domains":"',
-    ),
-  ],
+  ['256 KB', ((head) => `${head}${'x'.repeat(262_144 - head.length - 2)}"}`)('{"kind":"cohort","domains":"')],
 ];
 
 /** What a unit may name without being poison: there is nothing to do, or no longer. */
 const harmless: readonly (readonly [what: string, body: string])[] = [
-  ['a zone that no fleet has', '{"kind":"zone","zone":"gone.example","domains":["mail.gone.example"]}'],
-  ['a domain that no fleet has', `{"kind":"zone","zone":"${zone}","domains":["other.${zone}"]}`],
-  ['a domain of another zone', '{"kind":"zone","zone":"gone.example","domains":["mail.example.jp"]}'],
+  ['a zone that no fleet has', '{"kind":"audit","zone":"gone.example"}'],
+  ['a domain that no fleet has', `{"kind":"cohort","domains":["other.${zone}"]}`],
+  ['domains of no cohort', `{"kind":"cohort","domains":["other.example","${domain}"]}`],
+  ['a cohort of nobody', '{"kind":"cohort","domains":[]}'],
+  ['a unit of an older version', `{"kind":"zone","zone":"${zone}","domains":["${domain}"]}`],
   ['a host that no fleet has', '{"kind":"host","host":"gone.example.jp"}'],
-  ['a field of a later version', `{"kind":"zone","zone":"${zone}","domains":["${domain}"],"later":true}`],
+  ['a field of a later version', `{"kind":"cohort","domains":["${domain}"],"later":true}`],
 ];
 
 describeWith(['moto_server', 'named'], 'poison on the queue', () => {

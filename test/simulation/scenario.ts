@@ -3,6 +3,7 @@
 
 import type { Algorithm } from '../../core/algorithm.ts';
 import type { ErrorCode } from '../../core/errors.ts';
+import { alone, cohortOf } from '../../core/key/cohorts.ts';
 import { days, hours, minutes, seconds } from '../../core/time.ts';
 import { type Random, stream } from './random.ts';
 
@@ -353,16 +354,32 @@ const withPast = (random: Random, plan: DomainPlan): DomainPlan => {
 const withDisclosure = (random: Random, policy: PolicyPlan): PolicyPlan =>
   random.chance(0.3) ? { ...policy, discloses: true } : policy;
 
+const mostZones = 4;
+
 /** Small worlds are the rule: they find as much, and there can be more of them. */
 const size = (random: Random, most: number, smallness = 3): number =>
   1 + Math.floor(random.next() ** smallness * most);
 
+/** Names of zones that have one place in the period: their domains are one cohort, as in a large fleet those of many zones are. */
+const neighbours = ((): readonly string[] => {
+  const cohort = (zone: string): number => cohortOf({ domain: zone, zone, fellows: alone });
+  const found = ['zone1.example'];
+  for (let n = 2; found.length < mostZones; n += 1)
+    if (cohort(`zone${n}.example`) === cohort('zone1.example')) found.push(`zone${n}.example`);
+  return found;
+})();
+
 export const scenarioOf = (seed: number): Scenario => {
   const random = stream(seed, 'scenario');
+  // By chance of its own, as `withPast`.
+  const beside = stream(seed, 'neighbours');
+  const together = beside.chance(0.3)
+    ? { rotateEvery: beside.pick([days(1), days(2), days(3), days(5), days(7)]) }
+    : undefined;
   const zones = Array.from(
-    { length: size(random, 4) },
+    { length: Math.max(together === undefined ? 1 : 2, size(random, mostZones)) },
     (_, n): ZonePlan => ({
-      name: `zone${n + 1}.example`,
+      name: (together === undefined ? undefined : neighbours[n]) ?? `zone${n + 1}.example`,
       servers: random.int(1, 4),
       negativeTtl: random.pick([0, minutes(1), minutes(15), hours(3)]),
       ...(random.chance(0.15) ? { wildcard: random.pick([minutes(5), hours(1), days(1)]) } : {}),
@@ -370,13 +387,14 @@ export const scenarioOf = (seed: number): Scenario => {
   );
   const pools = random.chance(0.8) ? ['mx'] : ['mx', 'out'];
   const length = days(random.chance(0.9) ? random.int(3, 12) : random.int(13, 60));
-  const domains = Array.from({ length: size(random, 20, 6) }, (_, n): DomainPlan => {
+  const fewest = together === undefined ? 1 : 2 * zones.length;
+  const domains = Array.from({ length: Math.max(fewest, size(random, 20, 6)) }, (_, n): DomainPlan => {
     const zone = pick(random, zones).name;
     return {
       domain: random.chance(0.1) && !zone.startsWith('_') && n === 0 ? zone : `d${n + 1}.${zone}`,
       zone,
       pool: pick(random, pools),
-      policy: policyPlan(random),
+      policy: { ...policyPlan(random), ...together },
       from: random.chance(0.8) ? 0 : Math.floor(random.between(0, length * 0.8)),
     };
   });

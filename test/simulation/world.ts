@@ -255,7 +255,7 @@ export const runScenario = async (
       `${doing} failed for good: ${error instanceof Error ? (error.stack ?? error.message).split('\n').slice(0, 4).join(' ') : String(error)}`,
     );
   const unitDomains = (unit: Unit): readonly string[] =>
-    unit.kind === 'zone' ? unit.domains : unit.kind === 'host' ? [unit.host] : [];
+    unit.kind === 'cohort' ? unit.domains : unit.kind === 'host' ? [unit.host] : [];
   const crew = createCrew({
     loop,
     random: stream(seed, 'crew'),

@@ -139,8 +139,7 @@ describe('SQS that refuses parts of a batch', () => {
   test('keeps each batch within 256 KiB', async () => {
     const { queue, calls } = open(() => undefined);
     const long = (n: number): Unit => ({
-      kind: 'zone',
-      zone: 'example.org',
+      kind: 'cohort',
       domains: Array.from(
         { length: 500 },
         (_, i) => `${'a'.repeat(60)}.${'b'.repeat(60)}.d${n}-${i}.example`,

@@ -7,7 +7,7 @@ import { createVirtualTimer } from '../../tools/virtual-timer.ts';
 
 const one: Unit = { kind: 'host', host: 'mx1' };
 const two: Unit = { kind: 'host', host: 'mx2' };
-const zone = (...domains: string[]): Unit => ({ kind: 'zone', zone: 'example.org', domains });
+const cohort = (...domains: string[]): Unit => ({ kind: 'cohort', domains });
 
 const open = () => {
   const timer = createVirtualTimer();
@@ -38,11 +38,11 @@ queueContract('one process', async () => {
 describe('one process', () => {
   test('equal units that wait become one, whatever the order of their domains', async () => {
     const { queue, done, work } = open();
-    await queue.send([one, zone('b.example', 'a.example'), one, two, zone('a.example', 'b.example')]);
-    await queue.send([zone('a.example'), zone()]);
+    await queue.send([one, cohort('b.example', 'a.example'), one, two, cohort('a.example', 'b.example')]);
+    await queue.send([cohort('a.example'), cohort()]);
     expect(queue.waiting).toBe(5);
     expect(await queue.drain(work)).toBe(5);
-    expect(done).toEqual([one, zone('b.example', 'a.example'), two, zone('a.example'), zone()]);
+    expect(done).toEqual([one, cohort('b.example', 'a.example'), two, cohort('a.example'), cohort()]);
   });
 
   test('an equal unit sent while one is worked on is done again', async () => {

@@ -2,6 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import type { Action, Plan } from '../../../core/key/actions.ts';
 import { adopted } from '../../../core/key/adoption.ts';
+import { alone } from '../../../core/key/cohorts.ts';
 import type { Key } from '../../../core/key/evidence.ts';
 import { nextRotation, plan } from '../../../core/key/plan.ts';
 import { planKey } from '../../../core/key/plan-key.ts';
@@ -27,7 +28,7 @@ import {
 const active = key('240127e', 'active');
 const actions = (planned: Plan): readonly Action[] => planned.actions;
 const every = days(90);
-const slot = { domain: 'example.com', zone: 'example.com', zoneSize: 1 };
+const slot = { domain: 'example.com', zone: 'example.com', fellows: alone };
 const due = rotationDue(slot, t, every);
 const { rotateEvery: _rotates, ...onRequest } = situation(row([])).policy;
 const failing = (selector: string) =>

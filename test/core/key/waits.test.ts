@@ -146,8 +146,12 @@ it('a host that is silent in an emergency is fenced after 10 minutes', () => {
 describe('the next rotation', () => {
   const every = days(60);
   const names = Array.from({ length: 6_000 }, (_, n) => `d${n}.example.com`);
-  const due = (name: string, active: Instant, zoneSize = names.length, zone = 'example.com') =>
-    rotationDue({ domain: name, zone, zoneSize }, active, every);
+  /** Of a zone of so many domains. */
+  const due = (name: string, active: Instant, ofZone = names.length, zone = 'example.com') =>
+    rotationDue({ domain: name, zone, fellows: { ofZone, ofSmallZones: 1 } }, active, every);
+  /** Of a zone of its own, in a fleet of so many. */
+  const dueAlone = (name: string, ofSmallZones: number) =>
+    rotationDue({ domain: name, zone: name, fellows: { ofZone: 1, ofSmallZones } }, t, every);
   const placeOf = (next: Instant): number => (next % every) / every;
 
   it('is at the domain’s slot, the first that is a quarter of a period or more after activation', () => {
@@ -167,15 +171,17 @@ describe('the next rotation', () => {
   });
 
   it('has the same slot everywhere: the hash is stable', () => {
-    const cohorts = names.slice(0, 5).map((name) => cohortOf(name, names.length));
+    const fellows = { ofZone: names.length, ofSmallZones: 1 };
+    const cohorts = names.slice(0, 5).map((name) => cohortOf({ domain: name, zone: 'example.com', fellows }));
     expect(cohorts).toEqual([40, 45, 80, 34, 49]);
   });
 
-  it.each([1, 60, 89, 1_000, 6_000, 100_000])(
+  it.each([60, 89, 1_000, 6_000, 100_000])(
     'comes for 60 domains of a zone of %i at one time, more or less',
-    (size) => {
-      expect(size / cohortsOf(size)).toBeLessThan(90);
-      if (size > 300) expect(size / cohortsOf(size)).toBeGreaterThan(50);
+    (ofZone) => {
+      const cohorts = cohortsOf({ ofZone, ofSmallZones: 1 });
+      expect(ofZone / cohorts).toBeLessThan(90);
+      if (ofZone > 300) expect(ofZone / cohorts).toBeGreaterThan(50);
     },
   );
 
@@ -196,6 +202,47 @@ describe('the next rotation', () => {
     for (const { length } of tenths.values()) expect(Math.abs(length - 600)).toBeLessThan(150);
   });
 
+  it('of zones of one domain stays where it was in a fleet of up to some thousand, and spread over 64 places', () => {
+    for (const name of names) expect(dueAlone(name, 3_840)).toBe(dueAlone(name, 1));
+    expect(new Set(names.map((name) => dueAlone(name, 3_840) % every)).size).toBe(64);
+  });
+
+  it('comes for 60 zones of one domain at one time where there are more', () => {
+    const many = Array.from({ length: 30_000 }, (_, n) => `d${n}.example`);
+    const sizes = [...Map.groupBy(many, (name) => dueAlone(name, many.length) % every).values()].map(
+      ({ length }) => length,
+    );
+    expect(sizes.length).toBe(500);
+    expect(Math.min(...sizes)).toBeGreaterThan(30);
+    expect(Math.max(...sizes)).toBeLessThan(100);
+  });
+
+  it('is one for the domains of a small zone, and each cohort’s own from 60 on', () => {
+    const fellows = { ofZone: 59, ofSmallZones: 59 };
+    const dueIn = (ofZone: number) =>
+      new Set(
+        names
+          .slice(0, 59)
+          .map((name) =>
+            rotationDue({ domain: name, zone: 'example.com', fellows: { ...fellows, ofZone } }, t, every),
+          ),
+      ).size;
+    expect(dueIn(59)).toBe(1);
+    expect(dueIn(600)).toBeGreaterThan(5);
+  });
+
+  it('of zones of one domain moves by less than a cohort’s length when their number grows', () => {
+    for (const [small, large] of [
+      [1, 3_900],
+      [3_900, 100_000],
+      [6_000, 6_060],
+    ] as const)
+      for (const name of names.slice(0, 500)) {
+        const moved = Math.abs(placeOf(dueAlone(name, small)) - placeOf(dueAlone(name, large)));
+        expect(Math.min(moved, 1 - moved)).toBeLessThan(1 / Math.max(64, small / 61) + 1e-6);
+      }
+  });
+
   it('moves by less than a cohort’s length when the zone grows', () => {
     for (const [small, large] of [
       [600, 660],
@@ -204,7 +251,9 @@ describe('the next rotation', () => {
     ] as const)
       for (const name of names.slice(0, 500)) {
         const moved = Math.abs(placeOf(due(name, t, small)) - placeOf(due(name, t, large)));
-        expect(Math.min(moved, 1 - moved)).toBeLessThan(1 / cohortsOf(small) + 1e-6);
+        expect(Math.min(moved, 1 - moved)).toBeLessThan(
+          1 / cohortsOf({ ofZone: small, ofSmallZones: 1 }) + 1e-6,
+        );
       }
   });
 });

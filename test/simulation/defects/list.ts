@@ -158,9 +158,9 @@ export const defects: readonly Defect[] = [
   one(
     'wake-up-lost',
     'what only waits is never looked at again',
-    'engine/reconcile-zone.ts',
-    '      : inCompany(wakeAt, now),',
-    '      : undefined,',
+    'engine/reconcile-cohort.ts',
+    ': inCompany(wakeAt, now),',
+    ': undefined,',
   ),
   one(
     'never-again',
@@ -483,7 +483,7 @@ export const defects: readonly Defect[] = [
     ...one(
       'newer-fleet-plans',
       'a worker plans by a fleet that is not installed yet',
-      'engine/reconcile-zone.ts',
+      'engine/reconcile-cohort.ts',
       '  if (!isInstalled(world, session)) return;\n',
       '',
     ),
