@@ -58,6 +58,8 @@ export interface ScaleWorld {
   call<T>(work: (world: World) => Promise<T>): Promise<T>;
   /** Runs until `done`, at most so long. */
   run(length: Duration, done?: () => boolean): Promise<void>;
+  /** As the world's own services take their time. */
+  sleep(length: Duration): Promise<void>;
   /** Told of each row that is written. */
   watch: (row: DomainRow) => void;
 }
@@ -430,6 +432,7 @@ export const createScaleWorld = async (
     counts,
     start,
     now: loop.now,
+    sleep: loop.sleep,
     call: (work) => work(forCalls.world),
     run: async (length, done = () => false) => {
       scheduleSweep();

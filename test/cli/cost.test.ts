@@ -22,16 +22,16 @@ interface Size {
 const fleetOf = ({ domains, zones = 1, hosts = 0, policy, leaving = false, replicas }: Size): Fleet => ({
   version: 1,
   pools: ['mx'],
-  zones: new Map(range(zones).map((i) => [`z${i}`, { name: `z${i}`, id: `Z${i}` }])),
+  zones: new Map(range(zones).map((i) => [`z${i}.example`, { name: `z${i}.example`, id: `Z${i}` }])),
   hosts: new Map(
     range(hosts).map((i) => [`h${i}`, { name: `h${i}`, pool: 'mx', encryptionKey: '', signingKey: '' }]),
   ),
   domains: new Map(
     range(domains).map((i) => [
-      `d${i}`,
+      `d${i}.example`,
       {
-        domain: `d${i}`,
-        zone: `z${i % zones}`,
+        domain: `d${i}.example`,
+        zone: `z${i % zones}.example`,
         pool: 'mx',
         policy: { ...defaultPolicy, ...policy },
         leaving,
@@ -52,10 +52,10 @@ describe('by hand', () => {
   it('one domain on request, no host: a secret, the KMS keys, and what stands there anyway', () => {
     const { rotateEvery: _, ...onRequest } = defaultPolicy;
     const fleet = fleetOf({ domains: 1 });
-    const one = fleet.domains.get('d0');
+    const one = fleet.domains.get('d0.example');
     if (one === undefined) throw new Error('no domain');
     const found = estimate(
-      { ...fleet, domains: new Map([['d0', { ...one, policy: onRequest }]]) },
+      { ...fleet, domains: new Map([['d0.example', { ...one, policy: onRequest }]]) },
       'per-key',
     );
     expect(found).toMatchObject({ domains: 1, keys: 1, secrets: 1, rotations: 0, zonesTotal: 0.5 });
@@ -123,14 +123,27 @@ describe('100,000 domains', () => {
     [100, 300],
     [1, 300],
     [1_000, 300],
+    [100_000, 10],
+    [100_000, 300],
   ])('in %i zones on %i hosts are at most 2,500 dollars a month, sharded', (zones, hosts) => {
     const found = of({ domains: 100_000, zones, hosts }, 'sharded');
     expect(found.total).toBeLessThanOrEqual(2_500);
     expect(of({ domains: 100_000, zones, hosts }).total).toBeGreaterThan(40_000);
   });
 
-  it('each in a zone of its own share no secret', () => {
-    const size = { domains: 1_000, zones: 1_000 };
+  it('each in a zone of its own rotate 60 at a time: their keys take two secrets', () => {
+    const found = of({ domains: 100_000, zones: 100_000 }, 'sharded');
+    // 1,667 cohorts; by chance few of them take one secret, or three.
+    expect(found.secrets / (1_667 * alive)).toBeGreaterThan(1.98);
+    expect(found.secrets / (1_667 * alive)).toBeLessThan(2.02);
+  });
+
+  it('a thousand in zones of their own rotate as 64 cohorts, whose keys take a secret each', () => {
+    expect(of({ domains: 1_000, zones: 1_000 }, 'sharded').secrets).toBeCloseTo(64 * alive, 6);
+  });
+
+  it('a few in zones of their own hardly ever meet: they cost what their keys cost', () => {
+    const size = { domains: 5, zones: 5 };
     expect(of(size, 'sharded').secrets).toBeCloseTo(of(size).secrets, 6);
   });
 });
