@@ -24,6 +24,7 @@ import {
   unitLogBytes,
   unitSeconds,
   watched,
+  zoneRotation,
 } from './usage.ts';
 
 export interface Line {
@@ -80,21 +81,30 @@ const setsOf = ({ policy }: FleetDomain): number => {
 interface Group {
   readonly one: FleetDomain;
   readonly size: number;
+  readonly zones: number;
   readonly hosts: number;
 }
 
 const groupsOf = (fleet: Fleet, domains: readonly FleetDomain[]): readonly Group[] => {
   const hosts = new Map(fleet.pools.map((pool) => [pool, hostsOf(fleet, pool).length]));
-  const groups = new Map<string, { one: FleetDomain; size: number; hosts: number }>();
+  const groups = new Map<string, { one: FleetDomain; size: number; zones: Set<string> }>();
   for (const one of domains) {
     const { rotateEvery, downstreamQueue, drainMargin, ttl, hold, algorithms } = one.policy;
     const alike = [one.pool, rotateEvery, downstreamQueue, drainMargin, ttl, hold, ...algorithms].join(' ');
     const name = `${cohortName(fleet, one)} ${alike}`;
     const group = groups.get(name);
-    if (group === undefined) groups.set(name, { one, size: 1, hosts: hosts.get(one.pool) ?? 0 });
-    else group.size += 1;
+    if (group === undefined) groups.set(name, { one, size: 1, zones: new Set([one.zone]) });
+    else {
+      group.size += 1;
+      group.zones.add(one.zone);
+    }
   }
-  return [...groups.values()];
+  return [...groups.values()].map(({ one, size, zones }) => ({
+    one,
+    size,
+    zones: zones.size,
+    hosts: hosts.get(one.pool) ?? 0,
+  }));
 };
 
 /** Secrets that hold the keys of a group. Sharded: they are stored together, and share some. */
@@ -112,6 +122,8 @@ interface Count {
   readonly secrets: number;
   readonly rotations: number;
   readonly cohorts: number;
+  /** Rotations of zones: of several domains of one that rotate together, one. */
+  readonly zoneRotations: number;
   readonly keyRotations: number;
   /** Keys sent to hosts. */
   readonly deliveries: number;
@@ -125,6 +137,7 @@ const nothing: Count = {
   secrets: 0,
   rotations: 0,
   cohorts: 0,
+  zoneRotations: 0,
   keyRotations: 0,
   deliveries: 0,
   tellings: 0,
@@ -132,7 +145,7 @@ const nothing: Count = {
 };
 
 const countGroup = (group: Group, layout: VaultLayout): Count => {
-  const { one, size, hosts } = group;
+  const { one, size, zones, hosts } = group;
   const algorithms = one.policy.algorithms.length;
   const cohorts = rotationsOf(one);
   const rotations = size * cohorts;
@@ -141,9 +154,10 @@ const countGroup = (group: Group, layout: VaultLayout): Count => {
     secrets: secretsOf(group, layout),
     rotations,
     cohorts,
+    zoneRotations: zones * cohorts,
     keyRotations: rotations * algorithms,
     deliveries: rotations * algorithms * hosts,
-    tellings: cohorts * cohortRotation.tellings * hosts,
+    tellings: cohorts * cohortRotation.tellings * Math.ceil(size / cohortRotation.domainsOfEntry) * hosts,
     hostUnits: cohorts * cohortRotation.hostUnits * hosts,
   };
 };
@@ -165,6 +179,7 @@ const plus = (a: Count, b: Count): Count => ({
   secrets: a.secrets + b.secrets,
   rotations: a.rotations + b.rotations,
   cohorts: a.cohorts + b.cohorts,
+  zoneRotations: a.zoneRotations + b.zoneRotations,
   keyRotations: a.keyRotations + b.keyRotations,
   deliveries: a.deliveries + b.deliveries,
   tellings: a.tellings + b.tellings,
@@ -232,6 +247,7 @@ export const estimate = (fleet: Fleet, layout: VaultLayout): Estimate => {
       'DynamoDB',
       'write units',
       n.cohorts * cohortRotation.writeUnits +
+        n.zoneRotations * zoneRotation.writeUnits +
         n.rotations * domainRotation.writeUnits +
         n.tellings * hostUnit.writeUnits +
         pulls * pull.writeUnits,

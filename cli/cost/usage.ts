@@ -10,12 +10,20 @@ export const month = { days: 30, hours: 720, minutes: 43_200, seconds: 2_592_000
 export const cohortRotation = {
   /** measured: units of work. */
   units: 13,
-  /** measured: how often each host of the pool is told something. A bundle each, signed by KMS. */
+  /** measured: how often each host of the pool is told something, by an entry of its log. A bundle each, signed by KMS. */
   tellings: 4,
+  /** set: domains of one entry (engine/tell.ts). */
+  domainsOfEntry: 40,
   /** measured: units of work for one host, of which the others find that nothing is missing. */
   hostUnits: 11,
   /** measured: leases taken and given back by its units. */
   writeUnits: 60,
+} as const;
+
+/** Of each zone of a cohort. */
+export const zoneRotation = {
+  /** measured by bench:scale, and rounded up: turns for three requests that change it, and what they and their looks take of the quota. */
+  writeUnits: 30,
 } as const;
 
 /** Of one domain, beside the others of its cohort. */

@@ -84,11 +84,11 @@ describe('by hand', () => {
     expect(found.rotations).toBeCloseTo(20, 10);
     // 20 keys a month, each read 5 times by the engine and once for each host, and written 3 times.
     expect(line(found, 'Secrets Manager: calls').quantity).toBeCloseTo(20 * (5 + 2 + 3), 10);
-    // A third of a cohort a month, which tells two hosts four times.
-    expect(line(found, 'KMS: signatures of bundles').quantity).toBeCloseTo((4 * 2) / 3, 10);
+    // A third of a cohort a month, which tells two hosts four times, by two entries of the log each.
+    expect(line(found, 'KMS: signatures of bundles').quantity).toBeCloseTo((8 * 2) / 3, 10);
     expect(line(found, 'API Gateway: pulls of hosts')).toMatchObject({ quantity: 86_400, dollars: 0.0864 });
     expect(line(found, 'DynamoDB: write units').quantity).toBeCloseTo(
-      60 / 3 + 20 * 730 + (8 * 8) / 3 + 86_400 * 0.8,
+      (60 + 30) / 3 + 20 * 730 + (16 * 8) / 3 + 86_400 * 0.8,
       6,
     );
     const perKey = of({ domains: 60, hosts: 2 });
