@@ -187,7 +187,7 @@ export const settle = async (
   }
 };
 
-export interface RecordWork {
+interface RecordWork {
   readonly work: Work;
   readonly action: RecordAction;
 }
@@ -218,13 +218,15 @@ const zonesAtOnce = 8;
 /**
  * Makes the record changes of some domains: in each zone as few requests as fit, one after the other; zones beside each other,
  * so that one that fails or is slow holds up no other.
- * @param isStill whether it is to be done, asked again when its zone's turn comes: it may be too late, or requests short by then
+ * @param isLate whether no further zone is to be begun
  */
 export const changeRecords = async (
   world: World,
   actions: readonly RecordWork[],
-  isStill: (one: RecordWork) => boolean,
+  isLate: () => boolean,
 ): Promise<void> => {
   const zones = [...Map.groupBy(actions, ({ work }) => work.row.zone).values()];
-  await inParallel(zonesAtOnce, zones, (some) => changeZone(world, some.filter(isStill)));
+  await inParallel(zonesAtOnce, zones, async (some) => {
+    if (!isLate()) await changeZone(world, some);
+  });
 };

@@ -109,12 +109,6 @@ const tellAll = async (
   });
 };
 
-/** Whether a step is still to be done: since it was planned, requests may have become short. */
-const isPlanned = (work: Work, action: Action): boolean => {
-  const step = stepOf(action);
-  return plan(work.situation()).actions.some((each) => stepOf(each) === step);
-};
-
 interface Round {
   readonly plans: ReadonlyMap<Work, Plan>;
   /** Those who got further, and may have more to do at once. */
@@ -152,7 +146,7 @@ const round = async (run: Run, works: readonly Work[]): Promise<Round> => {
         .filter(isRecordAction)
         .map((action) => ({ work, action })),
     ),
-    ({ work, action }) => !isLate() && isPlanned(work, action),
+    isLate,
   );
   await quietly(() => workOnPolicies(world, whole));
 

@@ -268,6 +268,13 @@ export const defects: readonly Defect[] = [
     '  return passOver(work, selector);',
     "  return passOver === undefined ? undefined : { do: 'replace', name, old: there, set };",
   ),
+  one(
+    'zones-mixed',
+    'the records of a cohort are all asked of the zone of its first domain',
+    'engine/change-records.ts',
+    'Map.groupBy(actions, ({ work }) => work.row.zone)',
+    "Map.groupBy(actions, () => 'all')",
+  ),
   {
     name: 'upsert',
     says: 'CREATE writes over what stands there',
