@@ -57,6 +57,16 @@ const domainsFor = (world: World, which: Which): readonly string[] => {
   return found;
 };
 
+/**
+ * What an order given now would come to; nothing is ordered by asking.
+ * @throws not-found: it would mean no domain
+ */
+export const weighMany = (world: World, session: Session, which: Which): Omit<Begun, 'joined'> => {
+  const domains = domainsFor(world, which);
+  const at = session.now();
+  return { domains: domains.length, until: turnsFor(world, domains, at).at(-1)?.start ?? at };
+};
+
 /** In one order, so that the same order has the same text. */
 const textOf = ({ all, zone, pool, kind, reason, by, unsigned }: ManyOrder): string =>
   JSON.stringify({ all, zone, pool, kind, reason, by, unsigned });

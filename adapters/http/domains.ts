@@ -31,7 +31,7 @@ import {
 } from '../../engine/details.ts';
 import { domainHosts } from '../../engine/domain-hosts.ts';
 import { forecast, type Supposed } from '../../engine/forecast.ts';
-import { orderMany, type Which } from '../../engine/order-many.ts';
+import { orderMany, type Which, weighMany } from '../../engine/order-many.ts';
 import { rotationStatus, statusOf, statusOfAll } from '../../engine/status.ts';
 import { pemOf } from '../disclosed/key-file.ts';
 import { domainIn, type Edge, orderIn, pageAnswer, pageIn, wholeNumber } from './edge.ts';
@@ -146,21 +146,34 @@ const reading = (edge: Edge): Hono => {
   return app;
 };
 
+/** Orders for many domains: each path says what such an order would come to, and takes it. */
+const ordersForMany = (edge: Edge): Hono => {
+  const { world, session } = edge;
+  const app = new Hono();
+  const whiches: Readonly<Record<string, (context: Context) => Which>> = {
+    '/v1/rotations': () => ({ all: true }),
+    '/v1/zones/:zone/rotations': (context) => ({ zone: lowerName(context.req.param('zone') ?? '') }),
+    '/v1/pools/:pool/rotations': (context) => ({ pool: context.req.param('pool') ?? '' }),
+  };
+  for (const [path, which] of Object.entries(whiches)) {
+    app.get(path, async (context) => {
+      const { until, ...weighed } = weighMany(world, await session(), which(context));
+      return context.json({ ...weighed, until: formatInstant(until) });
+    });
+    app.post(path, async (context) => {
+      const { by, idempotencyKey } = orderIn(edge, context);
+      const order = { ...parseBody(manyRequest, await context.req.text()), ...which(context), by };
+      const { until, ...begun } = await orderMany(world, await session(), order, idempotencyKey);
+      context.header('Location', '/v1/domains');
+      return context.json({ ...begun, until: formatInstant(until) }, 202);
+    });
+  }
+  return app;
+};
+
 const orders = (edge: Edge): Hono => {
   const { world, session } = edge;
   const app = new Hono();
-  const many = async (context: Context, which: Which): Promise<Response> => {
-    const { by, idempotencyKey } = orderIn(edge, context);
-    const order = { ...parseBody(manyRequest, await context.req.text()), ...which, by };
-    const { until, ...begun } = await orderMany(world, await session(), order, idempotencyKey);
-    context.header('Location', '/v1/domains');
-    return context.json({ ...begun, until: formatInstant(until) }, 202);
-  };
-  app.post('/v1/rotations', (context) => many(context, { all: true }));
-  app.post('/v1/zones/:zone/rotations', (context) =>
-    many(context, { zone: lowerName(context.req.param('zone')) }),
-  );
-  app.post('/v1/pools/:pool/rotations', (context) => many(context, { pool: context.req.param('pool') }));
   app.post('/v1/domains/:domain/rotations', async (context) => {
     const domain = domainIn(context);
     const order = { ...parseBody(rotationRequest, await context.req.text()), ...orderIn(edge, context) };
@@ -186,4 +199,4 @@ const orders = (edge: Edge): Hono => {
   return app;
 };
 
-export const domainRoutes = (edge: Edge): Hono => reading(edge).route('/', orders(edge));
+export const domainRoutes = (edge: Edge): Hono => reading(edge).route('/', ordersForMany(edge)).route('/', orders(edge));

@@ -193,6 +193,10 @@ export const orderedMany = z.strictObject({
   until: time.check(z.describe('When the work on the last of them begins')),
   joined: z.boolean().check(z.describe('This very request was answered before')),
 });
+export const weighedMany = z.strictObject({
+  domains: z.int().check(z.describe('How many would rotate')),
+  until: time.check(z.describe('When the work on the last of them would begin')),
+});
 export const declared = z.strictObject({
   domain: z.string(),
   selector: z.string(),
