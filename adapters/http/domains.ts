@@ -3,14 +3,12 @@
 import { type Context, Hono } from 'hono';
 import {
   compromiseRequest,
-  manyRequest,
   parseBody,
   reasonRequest,
   rotationRequest,
   supposedOrders,
 } from '../../contract/api.ts';
 import { SelkieError } from '../../core/errors.ts';
-import { lowerName } from '../../core/names.ts';
 import { formatInstant } from '../../core/time.ts';
 import {
   abortRotation,
@@ -31,7 +29,6 @@ import {
 } from '../../engine/details.ts';
 import { domainHosts } from '../../engine/domain-hosts.ts';
 import { forecast, type Supposed } from '../../engine/forecast.ts';
-import { orderMany, type Which, weighMany } from '../../engine/order-many.ts';
 import { rotationStatus, statusOf, statusOfAll } from '../../engine/status.ts';
 import { pemOf } from '../disclosed/key-file.ts';
 import { domainIn, type Edge, orderIn, pageAnswer, pageIn, wholeNumber } from './edge.ts';
@@ -146,31 +143,6 @@ const reading = (edge: Edge): Hono => {
   return app;
 };
 
-/** Orders for many domains: each path says what such an order would come to, and takes it. */
-const ordersForMany = (edge: Edge): Hono => {
-  const { world, session } = edge;
-  const app = new Hono();
-  const whiches: Readonly<Record<string, (context: Context) => Which>> = {
-    '/v1/rotations': () => ({ all: true }),
-    '/v1/zones/:zone/rotations': (context) => ({ zone: lowerName(context.req.param('zone') ?? '') }),
-    '/v1/pools/:pool/rotations': (context) => ({ pool: context.req.param('pool') ?? '' }),
-  };
-  for (const [path, which] of Object.entries(whiches)) {
-    app.get(path, async (context) => {
-      const { until, ...weighed } = weighMany(world, await session(), which(context));
-      return context.json({ ...weighed, until: formatInstant(until) });
-    });
-    app.post(path, async (context) => {
-      const { by, idempotencyKey } = orderIn(edge, context);
-      const order = { ...parseBody(manyRequest, await context.req.text()), ...which(context), by };
-      const { until, ...begun } = await orderMany(world, await session(), order, idempotencyKey);
-      context.header('Location', '/v1/domains');
-      return context.json({ ...begun, until: formatInstant(until) }, 202);
-    });
-  }
-  return app;
-};
-
 const orders = (edge: Edge): Hono => {
   const { world, session } = edge;
   const app = new Hono();
@@ -199,4 +171,4 @@ const orders = (edge: Edge): Hono => {
   return app;
 };
 
-export const domainRoutes = (edge: Edge): Hono => reading(edge).route('/', ordersForMany(edge)).route('/', orders(edge));
+export const domainRoutes = (edge: Edge): Hono => reading(edge).route('/', orders(edge));

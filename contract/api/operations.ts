@@ -39,6 +39,7 @@ export const schemas = {
   AuditEvent: answers.auditEvent,
   DomainAudit: answers.domainAudit,
   HostAudit: answers.hostAudit,
+  FleetAudit: answers.fleetAudit,
   Audits: answers.audits,
   Drift: answers.drift,
   ByHand: answers.byHand,
@@ -72,7 +73,7 @@ export interface Operation {
   readonly days?: { readonly usual: number; readonly most: number };
   /** A body in JSON; `token`: a compact JWS in plain text; `report`: bytes. */
   readonly body?: SchemaName | 'token' | 'report';
-  /** An order: it takes an Idempotency-Key and, but for one of an audit, leaves an audit event. */
+  /** An order: it takes an Idempotency-Key and leaves an audit event. */
   readonly order?: true;
   readonly answer: {
     readonly status: 200 | 202 | 204;
@@ -127,6 +128,15 @@ export const operations: readonly Operation[] = [
   ...many('/v1/rotations', 'All', 'all domains'),
   ...many('/v1/zones/{zone}/rotations', 'Zone', 'the domains of a record zone'),
   ...many('/v1/pools/{pool}/rotations', 'Pool', 'the domains that the hosts of a pool sign for'),
+  {
+    method: 'get',
+    path: '/v1/audit',
+    id: 'getFleetAudit',
+    says: 'What was ordered of the fleet, a zone or a pool, from the beginning, chained by hashes: rotations of many, audits',
+    query: ['after', 'limit'],
+    bound: { usual: 100, most: 1_000 },
+    answer: paged('FleetAudit'),
+  },
   {
     method: 'get',
     path: domain,
