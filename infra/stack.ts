@@ -122,19 +122,20 @@ export class SelkieStack extends Stack {
     // What another ledger stands in for is to be brought up before anything begins in it.
     const standsIn: Record<string, string> =
       ledgerLost || ledger.replaced !== undefined ? { SELKIE_LEDGER_LOST: 'true' } : {};
+    const guarding = new Edge(this, 'FleetGuard', {
+      root,
+      fleet: layer,
+      entry: join(functions, 'fleet-guard', 'handler.ts'),
+      description: 'Selkie: compares a new fleet with the ledger, before anything is changed for it',
+      memorySize: 1_024,
+      timeout: FleetGuard.timeout,
+      environment: { SELKIE_TABLE: ledger.table.tableName, SELKIE_FLEET: fleetPath },
+      statements: readLedger(ledger),
+    });
     const guard = new FleetGuard(this, 'Guard', {
       fleet,
       table: ledger.table.tableName,
-      edge: new Edge(this, 'FleetGuard', {
-        root,
-        fleet: layer,
-        entry: join(functions, 'fleet-guard', 'handler.ts'),
-        description: 'Selkie: compares a new fleet with the ledger, before anything is changed for it',
-        memorySize: 1_024,
-        timeout: FleetGuard.timeout,
-        environment: { SELKIE_TABLE: ledger.table.tableName, SELKIE_FLEET: fleetPath },
-        statements: readLedger(ledger),
-      }),
+      edge: guarding,
     });
     const common = {
       root,
@@ -235,13 +236,18 @@ export class SelkieStack extends Stack {
     if (ledger.replaced !== undefined)
       restore.function.addEnvironment('SELKIE_TABLE_REPLACED', ledger.replaced.tableName);
     guard.before(api, restore, ...this.allowLists(restore, fleet));
-    if (reports !== undefined) {
-      const mails = new ReportMails(this, 'ReportMails');
+    const mails = reports === undefined ? undefined : new ReportMails(this, 'ReportMails');
+    if (mails !== undefined && reports !== undefined) {
       const reader = edge('Reports', {
         description: 'Selkie: takes in DMARC aggregate reports that came by mail',
         memorySize: 1_024,
         timeout: Duration.minutes(2),
-        statements: [...readLedger(ledger), writeLedger(ledger), readMails(mails.mailsArn)],
+        statements: [
+          ...readLedger(ledger),
+          writeLedger(ledger),
+          readMails(mails.mailsArn),
+          sendUnits(mails.failed),
+        ],
       });
       reader.function.addEnvironment('SELKIE_REPORTS_BUCKET', mails.bucket.bucketName);
       acknowledgeWildcard(
@@ -258,9 +264,11 @@ export class SelkieStack extends Stack {
       tick,
       reconcile,
       api,
+      guard: guarding,
       http: http.api,
       queue,
       dead,
+      ...(mails === undefined ? {} : { failedReports: mails.failed }),
       ...(alarmEmail === undefined ? {} : { email: alarmEmail }),
     });
 
