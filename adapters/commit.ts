@@ -13,6 +13,7 @@ const commitLimit = 100;
 const commitSize = (commit: Commit): number =>
   (commit.domains?.length ?? 0) +
   (commit.hosts?.length ?? 0) +
+  (commit.trails?.length ?? 0) +
   (commit.reserve?.length ?? 0) +
   (commit.append === undefined ? 0 : 3) +
   (commit.request === undefined ? 0 : 1) +
@@ -26,6 +27,7 @@ const tailsIn = (commit: Commit): ReadonlyMap<string, AuditTail | undefined> =>
   new Map([
     ...(commit.domains ?? []).map(({ domain, audit }) => [domain, audit] as const),
     ...(commit.hosts ?? []).map(({ name, audit }) => [hostSubject(name), audit] as const),
+    ...(commit.trails ?? []).map(({ subject, audit }) => [subject, audit] as const),
   ]);
 
 /** An event is one of a row that is written with it and names the last of them: so one version guards both. */
@@ -53,10 +55,11 @@ export const checkCommit = (commit: Commit): void => {
   const repeated = twice([
     ...(commit.domains ?? []).map((row) => `domain ${row.domain}`),
     ...(commit.hosts ?? []).map((row) => `host ${row.name}`),
+    ...(commit.trails ?? []).map((row) => `trail ${row.subject}`),
     ...(commit.reserve ?? []).map(({ domain, selector }) => `selector ${selector} of ${domain}`),
   ]);
   if (repeated !== undefined) throw new SelkieError('invalid', `a commit holds ${repeated} twice`);
-  for (const { version } of [...(commit.domains ?? []), ...(commit.hosts ?? [])])
+  for (const { version } of [...(commit.domains ?? []), ...(commit.hosts ?? []), ...(commit.trails ?? [])])
     if (!Number.isSafeInteger(version) || version < 0)
       throw new SelkieError('invalid', `a row’s version is ${version}: a whole number from 0 on is needed`);
   const place = commit.append?.place;
@@ -67,7 +70,7 @@ export const checkCommit = (commit: Commit): void => {
 
 /** The sentences of refusals, the same from every ledger. */
 export const refusal = {
-  row: (kind: 'domain' | 'host', name: string, version: number) =>
+  row: (kind: 'domain' | 'host' | 'trail', name: string, version: number) =>
     new SelkieError(
       'conflict',
       version === 0

@@ -6,8 +6,8 @@ import { type ErrorCode, SelkieError } from '../core/errors.ts';
 import { checkJson } from './check.ts';
 import { selectorName } from './manifest.ts';
 
-/** For people; it ends up in logs and on terminals, so control characters are refused. */
-const reason = z.string().check(
+/** Why something is ordered. For people; it ends up in logs and on terminals, so control characters are refused. */
+export const reason = z.string().check(
   z.maxLength(500),
   z.refine((text) => !/\p{Cc}/u.test(text), 'must be one line of text'),
 );

@@ -2,11 +2,13 @@
 
 import * as z from 'zod/mini';
 import { isDnsName, lowerName } from '../core/names.ts';
+import { reason } from './api.ts';
 
 /** POST /v1/drift */
 export interface AuditRequest {
   /** A record zone of the fleet; absent: everything. */
   readonly zone?: string;
+  readonly reason?: string;
 }
 
 export const auditRequest: z.ZodMiniType<AuditRequest> = z.strictObject({
@@ -16,4 +18,5 @@ export const auditRequest: z.ZodMiniType<AuditRequest> = z.strictObject({
       z.refine((text) => isDnsName(lowerName(text)), 'must be a DNS name, such as example.org'),
     ),
   ),
+  reason: z.exactOptional(reason),
 });

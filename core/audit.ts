@@ -1,5 +1,5 @@
 // The audit trail: what a person ordered, as events that are chained by their hashes, one chain for each domain and each
-// mail host. Pure: SHA-256 comes in as a function. The text that is hashed is the event's JSON as anybody can write it who
+// mail host, and one for what is of neither: the fleet's. Pure: SHA-256 comes in as a function. The text that is hashed is the event's JSON as anybody can write it who
 // has the event alone (RFC 8785), so that a chain is checked without Selkie.
 
 /** What JSON holds. */
@@ -19,7 +19,7 @@ export interface AuditTail {
 
 /** One order. Never key material: selectors, states, ids and sentences. */
 export interface AuditEvent {
-  /** The domain; of a mail host `host/NAME`, which is no domain's name. */
+  /** The domain; of a mail host `host/NAME`, of the fleet `fleet`, which are no domains' names. */
   readonly subject: string;
   /** 1, 2, 3 … without a gap. */
   readonly n: number;
@@ -27,7 +27,7 @@ export interface AuditEvent {
   readonly at: string;
   /** As the edge authenticated them: the ARN of an AWS identity, `local operator`, or `selkie` where nobody asked. */
   readonly who: string;
-  /** `rotate`, `emergency`, `abort`, `rollback`, `compromise`, `exclude`, `return`, `fence`, `force fleet`, `restore`. */
+  /** `rotate`, `emergency`, `abort`, `rollback`, `compromise`, `exclude`, `return`, `fence`, `audit`, `force fleet`, `restore`. */
   readonly what: string;
   readonly why?: string;
   /** What the order changed, as it was and as it is. */
@@ -45,6 +45,9 @@ export const selkieItself = 'selkie';
 const beforeFirst = '0'.repeat(64);
 
 export const hostSubject = (name: string): string => `host/${name}`;
+
+/** What is ordered of no one domain or host: of all of them, of a record zone, of a pool. */
+export const fleetSubject = 'fleet';
 
 /** RFC 8785 §3.2: no space, members by the UTF-16 units of their names; numbers and strings as ECMAScript writes them. */
 export const canonicalJson = (value: Json): string => {

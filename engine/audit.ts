@@ -6,11 +6,19 @@
 // the writes of a rotation, and break up the commits that many domains share.
 
 import { sha256 } from '../contract/audit.ts';
-import { type AuditEvent, hostSubject, type Json, nextEvent, selkieItself, tailOf } from '../core/audit.ts';
+import {
+  type AuditEvent,
+  fleetSubject,
+  hostSubject,
+  type Json,
+  nextEvent,
+  selkieItself,
+  tailOf,
+} from '../core/audit.ts';
 import type { DomainRow } from '../core/key/evidence.ts';
 import { pendingRotation, stateOf } from '../core/key/state.ts';
 import { formatInstant } from '../core/time.ts';
-import type { HostRow } from './ports.ts';
+import type { HostRow, TrailRow } from './ports.ts';
 import { hostView, type Session } from './world.ts';
 
 /** Who orders, where no edge says it: whoever runs the engine on this machine. */
@@ -94,6 +102,29 @@ export const auditedHost = (
     sha256,
   );
   return { row: { ...after, audit: tailOf(event) }, audit: [event] };
+};
+
+/** An order of no one domain or host, and what it changes in its words. */
+export interface FleetOrder extends Order {
+  readonly before: Json;
+  readonly after: Json;
+}
+
+/** @param trail the row of the fleet's trail; absent: nothing was ordered yet */
+export const auditedFleet = (
+  session: Session,
+  { before, after, ...order }: FleetOrder,
+  trail: TrailRow | undefined,
+): Audited<TrailRow> => {
+  const event = nextEvent(
+    trail?.audit,
+    { subject: fleetSubject, ...orderOf(session, order), before, after },
+    sha256,
+  );
+  return {
+    row: { subject: fleetSubject, version: trail?.version ?? 0, audit: tailOf(event) },
+    audit: [event],
+  };
 };
 
 /** What a forced fleet did to a domain. */

@@ -1,7 +1,7 @@
 // One thing at a time, for whoever asks closer than status.ts shows: keys, rotations, the plan, the audit trail. Reads, never
 // writes.
 
-import { type AuditEvent, type AuditTail, hostSubject } from '../core/audit.ts';
+import { type AuditEvent, type AuditTail, fleetSubject, hostSubject } from '../core/audit.ts';
 import { SelkieError } from '../core/errors.ts';
 import { stepOf } from '../core/key/actions.ts';
 import type { DomainRow, Key } from '../core/key/evidence.ts';
@@ -165,3 +165,7 @@ export const domainTrail = async (
 /** As `domainTrail`, of a mail host. @throws not-found */
 export const hostTrail = async (world: World, name: string, options: TrailOptions): Promise<TrailPage> =>
   trailOf(world, hostSubject(name), (await hostRow(world, fleetHost(world, name))).audit, options);
+
+/** As `domainTrail`, of what was ordered of the fleet, a zone or a pool. */
+export const fleetTrail = async (world: World, options: TrailOptions): Promise<TrailPage> =>
+  trailOf(world, fleetSubject, (await world.ledger.trail(fleetSubject))?.audit, options);

@@ -34,8 +34,9 @@ const everything: readonly Inventory[] = ['zones', 'domains', 'secrets', 'hosts'
 export interface AuditOrder {
   /** A record zone of the fleet; absent: everything. */
   readonly zone?: string;
-  /** Who asks; absent: the schedule. */
+  /** Who asks; absent: the schedule, whose audits are in no trail. */
   readonly by?: string;
+  readonly reason?: string;
   readonly idempotencyKey?: string;
 }
 
@@ -43,17 +44,30 @@ export interface AuditOrder {
 const requestSubject = 'drift';
 
 /**
- * Whether this very request was answered before. An audit changes nothing but what it finds changed, so it leaves no event of its
- * own; what it puts back is said by the report.
+ * Writes down who asks for it and why, in the fleet's audit trail.
+ * @returns whether this very request was answered before
  * @throws conflict: the Idempotency-Key was used for another zone
  */
 const isRepeated = async (
   world: World,
   session: Session,
-  { zone = '', idempotencyKey }: AuditOrder,
-): Promise<boolean> =>
-  idempotencyKey !== undefined &&
-  (await remember(world, session, requestSubject, idempotencyKey, JSON.stringify(['audit', zone]))).joined;
+  { zone, by, reason, idempotencyKey = world.randomness.id() }: AuditOrder,
+): Promise<boolean> => {
+  if (by === undefined) return false;
+  const [subject, last] =
+    zone === undefined
+      ? (['everything', await world.ledger.driftOf('domains')] as const)
+      : ([zoneSubject(zone), await world.ledger.driftOf(zoneSubject(zone))] as const);
+  const fingerprint = JSON.stringify(['audit', zone ?? '']);
+  const { joined } = await remember(world, session, requestSubject, idempotencyKey, fingerprint, {
+    what: 'audit',
+    by,
+    ...(reason === undefined ? {} : { why: reason }),
+    before: { [subject]: last === undefined ? 'never audited' : `audited ${formatInstant(last.at)}` },
+    after: { [subject]: 'audit asked for' },
+  });
+  return joined;
+};
 
 /**
  * Has one zone audited, or everything. Returns the subjects whose reports will tell.

@@ -1,6 +1,6 @@
 // An order for many domains, as an operator gives it: of the whole fleet, of a record zone, or of a pool whose hosts were broken
-// into. It is written once, and units of the queue carry it out, some thousand domains each: nobody waits for a hundred
-// thousand rows. What broke off is gone on with, since each domain's own order is answered but once.
+// into. It is written once, with an event in the fleet's audit trail, and units of the queue carry it out, some thousand domains
+// each, with an event in the trail of each domain: nobody waits for a hundred thousand rows. What broke off is gone on with, since each domain's own order is answered but once.
 
 import { SelkieError } from '../core/errors.ts';
 import type { FleetDomain } from '../core/policy.ts';
@@ -57,6 +57,16 @@ const domainsFor = (world: World, which: Which): readonly string[] => {
   return found;
 };
 
+/**
+ * What an order given now would come to; nothing is ordered by asking.
+ * @throws not-found: it would mean no domain
+ */
+export const weighMany = (world: World, session: Session, which: Which): Omit<Begun, 'joined'> => {
+  const domains = domainsFor(world, which);
+  const at = session.now();
+  return { domains: domains.length, until: turnsFor(world, domains, at).at(-1)?.start ?? at };
+};
+
 /** In one order, so that the same order has the same text. */
 const textOf = ({ all, zone, pool, kind, reason, by, unsigned }: ManyOrder): string =>
   JSON.stringify({ all, zone, pool, kind, reason, by, unsigned });
@@ -72,7 +82,19 @@ export const orderMany = async (
   idempotencyKey: string = world.randomness.id(),
 ): Promise<Begun> => {
   const domains = domainsFor(world, order);
-  const { at, joined } = await remember(world, session, subject, idempotencyKey, textOf(order));
+  const { kind, reason, by, unsigned } = order;
+  const { at, joined } = await remember(world, session, subject, idempotencyKey, textOf(order), {
+    what: kind === 'emergency' ? 'emergency' : 'rotate',
+    ...(by === undefined ? {} : { by }),
+    why: reason,
+    // What becomes of each domain, its own trail says.
+    before: null,
+    after: {
+      of: named(order),
+      domains: domains.length,
+      ...(unsigned === true ? { unsigned } : {}),
+    },
+  });
   // Sent again where it was written before: who wrote it may have died before it sent it.
   await world.queue.send([{ kind: 'order', id: idempotencyKey }]);
   if (!joined) report(world, session, 'step', `${domains.length} domains of ${named(order)} are to rotate`);

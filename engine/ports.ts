@@ -356,6 +356,13 @@ export interface HostRow {
   readonly audit?: AuditTail;
 }
 
+/** Names the last event of a trail that no domain's and no host's row names: the fleet's. */
+export interface TrailRow {
+  readonly subject: string;
+  readonly version: number;
+  readonly audit: AuditTail;
+}
+
 /** Something that happened, for a log line or a person who watches. */
 export interface Happening {
   readonly at: Instant;
@@ -472,6 +479,8 @@ export interface Commit {
   readonly domains?: readonly DomainRow[];
   /** As `domains`. */
   readonly hosts?: readonly HostRow[];
+  /** As `domains`. */
+  readonly trails?: readonly TrailRow[];
   /** Selectors used from now on and for ever: on the condition that none was before. */
   readonly reserve?: readonly { readonly domain: string; readonly selector: string }[];
   /** On the condition that `place.n` is the next number of the pool's log, and `place.epoch` the present epoch. */
@@ -504,7 +513,8 @@ export interface Ledger {
   domain(domain: string): Promise<DomainRow | undefined>;
   host(name: string): Promise<HostRow | undefined>;
   request(domain: string, idempotencyKey: string): Promise<RequestRow | undefined>;
-  /** The audit trail of a domain, or of `host/NAME`: in order and without a gap, from behind number `after`, at most `limit`. */
+  trail(subject: string): Promise<TrailRow | undefined>;
+  /** The audit trail of a domain, of `host/NAME` or `fleet`: in order and without a gap, from behind number `after`, at most `limit`. */
   audit(subject: string, options: { after?: number; limit: number }): Promise<readonly AuditEvent[]>;
   /** In the order of their names, from behind `after`. */
   domains(options: { after?: string; limit: number }): Promise<{ rows: readonly DomainRow[]; next?: string }>;

@@ -59,6 +59,28 @@ const sealsOf = (environment: Environment): World['seals'] => {
 };
 
 /**
+ * Which role of this account changes a zone, where the function takes on roles for that: `SELKIE_ZONES_ROLES`, ARNs with commas.
+ * Of several, the file `SELKIE_ZONE_GROUPS` says which zones each has, by their ids. A zone in none of them is refused by whichever
+ * is asked.
+ * @throws invalid: the file and the roles are not of one deployment
+ */
+export const zonesRoleOf = (environment: Environment): ((zone: FleetZone) => string | undefined) => {
+  const [first, ...others] = listOf(environment.SELKIE_ZONES_ROLES);
+  if (first === undefined || others.length === 0) return () => first;
+  const groups: readonly (readonly string[])[] = JSON.parse(
+    readFileSync(needed(environment, 'SELKIE_ZONE_GROUPS'), 'utf8'),
+  );
+  const roles = [first, ...others];
+  if (groups.length !== roles.length)
+    throw new SelkieError(
+      'invalid',
+      `${roles.length} roles change records, and zones are given to ${groups.length}: deploy the stack again`,
+    );
+  const byZone = new Map(groups.flatMap((ids, index) => ids.map((id) => [id, roles[index]] as const)));
+  return ({ id }) => byZone.get(id) ?? first;
+};
+
+/**
  * Route 53, within the part of each account's quota that is Selkie's: `SELKIE_QUOTA_SHARE`, 0.8 where it is absent. Where AWS
  * grants more requests than it does by itself, `SELKIE_QUOTA_REQUESTS` says how many in a second.
  */
@@ -67,7 +89,6 @@ const writerOf = (
   dynamo: Parameters<typeof createDynamoBuckets>[0],
   ledger: World['ledger'],
 ): World['writer'] => {
-  const zonesRole = environment.SELKIE_ZONES_ROLE;
   const share = environment.SELKIE_QUOTA_SHARE;
   const requests = environment.SELKIE_QUOTA_REQUESTS;
   const pause = async (length: number): Promise<void> => {
@@ -94,7 +115,7 @@ const writerOf = (
   };
   return createQuotaWriter({
     writer: createRoute53Writer({
-      clientFor: createRoute53Clients(zonesRole === undefined ? {} : { zonesRole }),
+      clientFor: createRoute53Clients({ zonesRole: zonesRoleOf(environment) }),
     }),
     quotaOf,
     ledger,

@@ -30,7 +30,7 @@ export const writeLedger = ({ table }: Ledger): PolicyStatement =>
 export const markReplaced = ({ tableArn }: NamedTable): PolicyStatement =>
   new PolicyStatement({ actions: ['dynamodb:UpdateItem'], resources: [tableArn] });
 
-/** Receiving is granted by the event source. */
+/** Sends to a queue; receiving is granted by an event source. */
 export const sendUnits = (queue: Queue): PolicyStatement =>
   new PolicyStatement({ actions: ['sqs:SendMessage'], resources: [queue.queueArn] });
 

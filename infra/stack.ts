@@ -4,7 +4,7 @@
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CfnOutput, Duration, RemovalPolicies, Stack, type StackProps, Tags } from 'aws-cdk-lib';
-import { ManagedPolicy, PolicyStatement, Role } from 'aws-cdk-lib/aws-iam';
+import { ManagedPolicy } from 'aws-cdk-lib/aws-iam';
 import { SqsEventSource } from 'aws-cdk-lib/aws-lambda-event-sources';
 import type { Construct } from 'constructs';
 import type { Fleet } from '../core/policy.ts';
@@ -34,8 +34,9 @@ import { Minute } from './constructs/minute.ts';
 import { ReportMails } from './constructs/reports.ts';
 import { Watch } from './constructs/watch.ts';
 import { WorkQueue } from './constructs/work-queue.ts';
+import { ZoneRoles } from './constructs/zone-roles.ts';
 import { type BundleKeys, firstBundleKey, firstVaultKey, type VaultKeys } from './settings.ts';
-import { assumeRoles, listAccess, recordAccess, zonesInUse } from './zone-access.ts';
+import { assumeRoles, listAccess, type RecordAccess, recordAccess, zonesInUse } from './zone-access.ts';
 
 export interface SelkieStackProps extends StackProps {
   readonly fleet: Fleet;
@@ -66,6 +67,14 @@ export interface SelkieStackProps extends StackProps {
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
+/**
+ * Roles that change the records of one account's zones: their policies are up to 66 KB of the template each, and CloudFormation
+ * takes 1 MB.
+ */
+const zoneRolesLimit = 14;
+/** From here on the template is written without indentation, which would be more than half of it. */
+const manyZones = 500;
+
 /** How long one invocation may work on its units. */
 const reconcileTimeout = Duration.minutes(2);
 
@@ -90,7 +99,11 @@ export class SelkieStack extends Stack {
       ...props
     }: SelkieStackProps,
   ) {
-    super(scope, id, { description: 'Selkie: rotates DKIM keys', ...props });
+    super(scope, id, {
+      description: 'Selkie: rotates DKIM keys',
+      suppressTemplateIndentation: fleet.zones.size > manyZones,
+      ...props,
+    });
     const secretPrefix = this.stackName;
     const keys = new Keys(this, 'Keys', { secretPrefix, bundleKeys, vaultKeys, multiRegion });
     const ledger = new Ledger(this, 'Ledger', {
@@ -99,23 +112,30 @@ export class SelkieStack extends Stack {
     });
     const { bucket: disclosed } = new Disclosed(this, 'Disclosed');
     const { queue, dead } = new WorkQueue(this, 'Work', { workerTimeout: reconcileTimeout });
-    const layer = fleetLayer(this, 'Fleet', fleet);
+    const access = recordAccess(
+      this,
+      fleet,
+      zonesInUse(fleet).filter(({ role }) => role === undefined),
+      zoneRolesLimit,
+    );
+    const layer = fleetLayer(this, 'Fleet', fleet, access?.roles.map(({ zones }) => zones) ?? []);
     // What another ledger stands in for is to be brought up before anything begins in it.
     const standsIn: Record<string, string> =
       ledgerLost || ledger.replaced !== undefined ? { SELKIE_LEDGER_LOST: 'true' } : {};
+    const guarding = new Edge(this, 'FleetGuard', {
+      root,
+      fleet: layer,
+      entry: join(functions, 'fleet-guard', 'handler.ts'),
+      description: 'Selkie: compares a new fleet with the ledger, before anything is changed for it',
+      memorySize: 1_024,
+      timeout: FleetGuard.timeout,
+      environment: { SELKIE_TABLE: ledger.table.tableName, SELKIE_FLEET: fleetPath },
+      statements: readLedger(ledger),
+    });
     const guard = new FleetGuard(this, 'Guard', {
       fleet,
       table: ledger.table.tableName,
-      edge: new Edge(this, 'FleetGuard', {
-        root,
-        fleet: layer,
-        entry: join(functions, 'fleet-guard', 'handler.ts'),
-        description: 'Selkie: compares a new fleet with the ledger, before anything is changed for it',
-        memorySize: 1_024,
-        timeout: FleetGuard.timeout,
-        environment: { SELKIE_TABLE: ledger.table.tableName, SELKIE_FLEET: fleetPath },
-        statements: readLedger(ledger),
-      }),
+      edge: guarding,
     });
     const common = {
       root,
@@ -183,7 +203,7 @@ export class SelkieStack extends Stack {
         maxConcurrency: 16,
       }),
     );
-    guard.before(tick, reconcile, ...this.allowZones(reconcile, fleet));
+    guard.before(tick, reconcile, ...this.allowZones(reconcile, fleet, access));
 
     const api = edge('Api', {
       description: "Selkie: operators' requests, and what mail hosts send",
@@ -217,13 +237,18 @@ export class SelkieStack extends Stack {
     if (ledger.replaced !== undefined)
       restore.function.addEnvironment('SELKIE_TABLE_REPLACED', ledger.replaced.tableName);
     guard.before(api, restore, ...this.allowLists(restore, fleet));
-    if (reports !== undefined) {
-      const mails = new ReportMails(this, 'ReportMails');
+    const mails = reports === undefined ? undefined : new ReportMails(this, 'ReportMails');
+    if (mails !== undefined && reports !== undefined) {
       const reader = edge('Reports', {
         description: 'Selkie: takes in DMARC aggregate reports that came by mail',
         memorySize: 1_024,
         timeout: Duration.minutes(2),
-        statements: [...readLedger(ledger), writeLedger(ledger), readMails(mails.mailsArn)],
+        statements: [
+          ...readLedger(ledger),
+          writeLedger(ledger),
+          readMails(mails.mailsArn),
+          sendUnits(mails.failed),
+        ],
       });
       reader.function.addEnvironment('SELKIE_REPORTS_BUCKET', mails.bucket.bucketName);
       acknowledgeWildcard(
@@ -240,9 +265,11 @@ export class SelkieStack extends Stack {
       tick,
       reconcile,
       api,
+      guard: guarding,
       http: http.api,
       queue,
       dead,
+      ...(mails === undefined ? {} : { failedReports: mails.failed }),
       ...(alarmEmail === undefined ? {} : { email: alarmEmail }),
     });
 
@@ -332,38 +359,10 @@ export class SelkieStack extends Stack {
     return [...lists, ...accounts];
   }
 
-  /** Where policies cannot name the zones one by one, the function takes on a role for each batch, narrowed to it. */
-  private allowZones(edge: Edge, fleet: Fleet): readonly ManagedPolicy[] {
-    const own = recordAccess(
-      this,
-      fleet,
-      zonesInUse(fleet).filter(({ role }) => role === undefined),
-    );
-    const coarse = own?.form === 'coarse';
-    const changer = coarse
-      ? new Role(this, 'Zones', {
-          description:
-            'Selkie: taken on for one batch of record changes, with a policy that names its records',
-          assumedBy: edge.role,
-        })
-      : edge.role;
-    if (coarse) {
-      edge.role.addToPolicy(
-        new PolicyStatement({ actions: ['sts:AssumeRole'], resources: [changer.roleArn] }),
-      );
-      edge.function.addEnvironment('SELKIE_ZONES_ROLE', changer.roleArn);
-    }
-    const documents = own?.documents ?? [];
-    const changes = documents.map((statements, index) => {
-      const policy = new ManagedPolicy(this, `Zones${index + 1}`, {
-        description: 'Selkie: TXT records of the fleet, by CREATE and DELETE',
-        statements: [...statements],
-        roles: [changer],
-      });
-      for (const { arn, reason } of own?.wildcards ?? []) acknowledgeWildcard(policy, arn, reason);
-      return policy;
-    });
-    const accounts = assumeRoles(fleet, coarse ? 0 : documents.length).map(
+  /** Changes the records of the fleet's zones: those of this account, and by their roles those of others. */
+  private allowZones(edge: Edge, fleet: Fleet, access: RecordAccess | undefined): readonly ManagedPolicy[] {
+    const zones = access === undefined ? undefined : new ZoneRoles(this, 'Zones', { edge, access });
+    const accounts = assumeRoles(fleet, zones?.own ?? 0).map(
       (statements, index) =>
         new ManagedPolicy(this, `Accounts${index + 1}`, {
           description: 'Selkie: roles of the accounts that other zones lie in',
@@ -371,6 +370,6 @@ export class SelkieStack extends Stack {
           roles: [edge.role],
         }),
     );
-    return [...changes, ...accounts];
+    return [...(zones?.policies ?? []), ...accounts];
   }
 }

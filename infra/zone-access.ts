@@ -6,7 +6,8 @@
 //
 // Two forms. `exact`: a statement for each zone, with its names. `coarse`, where there are more zones than policies can name
 // twice: one pattern for all. A role of the coarse form is only ever assumed for one batch, with a session policy that names
-// its zone and names (adapters/aws/route53-clients.ts).
+// its zone and names (adapters/aws/route53-clients.ts). Where one role's policies cannot name all zones either, there are
+// several, each with zones of its own, in the fleet's order: one more zone then moves few from one role to the next.
 
 import { Stack } from 'aws-cdk-lib';
 import { PolicyStatement } from 'aws-cdk-lib/aws-iam';
@@ -56,29 +57,40 @@ const chunks = <T>(items: readonly T[], length: number): T[][] =>
     items.slice(i * length, (i + 1) * length),
   );
 
+interface Document {
+  size: number;
+  readonly statements: PolicyStatement[];
+}
+
+/** Into the first document that has room for it, or a new one. */
+const put = (documents: Document[], statement: PolicyStatement): void => {
+  const own = size(statement);
+  const room = documents.find((document) => document.size + own <= documentLimit);
+  if (room === undefined) documents.push({ size: own, statements: [statement] });
+  else {
+    room.size += own;
+    room.statements.push(statement);
+  }
+};
+
 /** Into as few documents as first fit finds. */
 const pack = (statements: readonly PolicyStatement[]): PolicyStatement[][] => {
-  const documents: { size: number; statements: PolicyStatement[] }[] = [];
-  for (const statement of statements) {
-    const own = size(statement);
-    const room = documents.find((document) => document.size + own <= documentLimit);
-    if (room === undefined) documents.push({ size: own, statements: [statement] });
-    else {
-      room.size += own;
-      room.statements.push(statement);
-    }
-  }
+  const documents: Document[] = [];
+  for (const statement of statements) put(documents, statement);
   return documents.map((document) => document.statements);
 };
 
-/** Zones whose statements are one, with the names of their SPF records. */
-const groups = (
-  used: readonly { readonly zone: FleetZone; readonly names: ZoneNames }[],
-  patterns: readonly string[],
-) => {
-  const found: (typeof used)[number][][] = [];
+/** A zone, and names in it that no pattern of the coarse form covers. */
+interface Used {
+  readonly zone: FleetZone;
+  readonly listed: readonly string[];
+}
+
+/** Zones whose statements are one. */
+const groups = (used: readonly Used[], patterns: readonly string[]): readonly (readonly Used[])[] => {
+  const found: Used[][] = [];
   // An ARN of a zone takes about 60 characters; the statement's frame about 500.
-  const sizeOf = (one: (typeof used)[number]): number => 60 + JSON.stringify(one.names.spf).length;
+  const sizeOf = (one: Used): number => 60 + JSON.stringify(one.listed).length;
   let room = 0;
   for (const one of used) {
     const last = found.at(-1);
@@ -158,22 +170,55 @@ export const zonesInUse = (fleet: Fleet): readonly FleetZone[] => {
   return [...fleet.zones.values()].filter(({ name, provider }) => used.has(name) && provider !== 'manual');
 };
 
-export interface RecordAccess {
-  readonly form: 'exact' | 'coarse';
+/** What one role may change. */
+export interface RoleAccess {
+  readonly zones: readonly FleetZone[];
   /** Of one policy each; at most eight. */
   readonly documents: readonly (readonly PolicyStatement[])[];
+}
+
+export interface RecordAccess {
+  readonly form: 'exact' | 'coarse';
+  /** Exact: one. */
+  readonly roles: readonly RoleAccess[];
   /** Resources with a wildcard, and why. */
   readonly wildcards: readonly { readonly arn: string; readonly reason: string }[];
 }
 
+/** Statements of the coarse form, on as few roles as take them. `always`: what each role has besides. */
+const spread = (
+  statements: readonly { readonly zones: readonly FleetZone[]; readonly statement: PolicyStatement }[],
+  always: () => readonly PolicyStatement[],
+): readonly RoleAccess[] => {
+  const roles: { zones: FleetZone[]; documents: Document[] }[] = [];
+  for (const { zones, statement } of statements) {
+    const last = roles.at(-1);
+    const fits = last?.documents.some((document) => document.size + size(statement) <= documentLimit);
+    if (last !== undefined && (fits === true || last.documents.length < documentsLimit)) {
+      put(last.documents, statement);
+      last.zones.push(...zones);
+    } else {
+      const next: Document[] = [];
+      for (const one of [...always(), statement]) put(next, one);
+      roles.push({ zones: [...zones], documents: next });
+    }
+  }
+  return roles.map(({ zones, documents }) => ({
+    zones,
+    documents: documents.map((document) => document.statements),
+  }));
+};
+
 /**
  * What changes the records of `zones`, all of one account.
- * @throws invalid where there are more than policies of one role can name: about 600
+ * @param rolesLimit how many roles there may be
+ * @throws invalid where there are more zones than these roles' policies can name: about 560 each
  */
 export const recordAccess = (
   scope: IConstruct,
   fleet: Fleet,
   zones: readonly FleetZone[],
+  rolesLimit: number,
 ): RecordAccess | undefined => {
   if (zones.length === 0) return undefined;
   const stack = Stack.of(scope);
@@ -192,42 +237,46 @@ export const recordAccess = (
     reason:
       "The fleet has more zones than policies of one role can name twice. What can be read is what the name servers answer to anybody; changes stay limited to the fleet's zones.",
   };
-  const getChange = new PolicyStatement({ actions: ['route53:GetChange'], resources: [change.arn] });
+  const getChange = (): PolicyStatement =>
+    new PolicyStatement({ actions: ['route53:GetChange'], resources: [change.arn] });
 
   const exact = pack([
-    getChange,
+    getChange(),
     ...chunks(arns, zonesPerStatement).map(listRecords),
     ...zones.map((zone) =>
       changeRecords([arn('hostedzone', zone.id)], namesOf(zone.name, byZone.get(zone.name) ?? nothing)),
     ),
   ]);
-  if (exact.length <= documentsLimit) return { form: 'exact', documents: exact, wildcards: [change] };
+  if (exact.length <= documentsLimit)
+    return { form: 'exact', roles: [{ zones, documents: exact }], wildcards: [change] };
 
   const used = zones.map((zone) => {
-    const names = byZone.get(zone.name) ?? nothing;
-    return { zone, names: { ...names, spf: [...spfNames(zone.name, names.spf)] } };
+    const { keys, spf } = byZone.get(zone.name) ?? nothing;
+    return { zone, listed: [...spfNames(zone.name, [...spf, ...adoptedElsewhere(keys)])] };
   });
-  const elsewhere = adoptedElsewhere(used.flatMap(({ names }) => names.keys));
   const patterns = [
     '*._domainkey.*',
-    ...(used.some(({ names }) => names.dmarc.length > 0) ? ['_dmarc.*', '*._report._dmarc.*'] : []),
-    ...elsewhere,
+    ...(zones.some(({ name }) => (byZone.get(name)?.dmarc.length ?? 0) > 0)
+      ? ['_dmarc.*', '*._report._dmarc.*']
+      : []),
   ];
-  const coarse = pack([
-    getChange,
-    listRecords([everyZone.arn]),
-    ...groups(used, patterns).map((group) =>
-      changeRecords(
+  const roles = spread(
+    groups(used, patterns).map((group) => ({
+      zones: group.map(({ zone }) => zone),
+      statement: changeRecords(
         group.map(({ zone }) => arn('hostedzone', zone.id)),
-        [...patterns, ...group.flatMap(({ names }) => names.spf)],
+        [...patterns, ...group.flatMap(({ listed }) => listed)],
       ),
-    ),
-  ]);
-  if (coarse.length <= documentsLimit)
-    return { form: 'coarse', documents: coarse, wildcards: [change, everyZone] };
+    })),
+    () => [getChange(), listRecords([everyZone.arn])],
+  );
+  if (roles.length <= rolesLimit) return { form: 'coarse', roles, wildcards: [change, everyZone] };
+  const named = roles.slice(0, rolesLimit).reduce((sum, role) => sum + role.zones.length, 0);
   throw new SelkieError(
     'invalid',
-    `The fleet has ${zones.length} zones in one account, more than the policies of one role can name: move zones to another account under a role of their own, or split the fleet into two stacks.`,
+    rolesLimit === 1
+      ? `The fleet has ${zones.length} zones under one role of another account, and the policies of one role can name ${named}: put the others under a second role of that account (zones[].role).`
+      : `The fleet has ${zones.length} zones in one account, and a stack's template has room for ${named}: move zones to another account under a role of their own, or split the fleet into two stacks.`,
   );
 };
 

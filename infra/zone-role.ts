@@ -65,8 +65,9 @@ class ZoneRoleStack extends Stack {
         },
       }),
     });
-    const access = recordAccess(this, fleet, zones);
-    for (const [index, statements] of (access?.documents ?? []).entries()) {
+    // The fleet file names this one role for its zones.
+    const access = recordAccess(this, fleet, zones, 1);
+    for (const [index, statements] of (access?.roles[0]?.documents ?? []).entries()) {
       const policy = new ManagedPolicy(this, `Zones${index + 1}`, {
         description: 'Selkie: TXT records of the fleet, by CREATE and DELETE',
         statements: [...statements],

@@ -20,6 +20,7 @@ import {
   type Item,
   keys,
   requestItem,
+  trailItem,
 } from './ledger-items.ts';
 
 /** One item of a transaction, and the error that it stands for where its condition fails. */
@@ -97,7 +98,7 @@ const put = (table: string, item: Item, condition: object, what: string, refused
  * @throws invalid where an item, or all of them, is larger than DynamoDB takes
  */
 export const transactionOf = (table: string, commit: Commit): readonly Part[] => {
-  const { domains = [], hosts = [], reserve = [], append, request, audit = [] } = commit;
+  const { domains = [], hosts = [], trails = [], reserve = [], append, request, audit = [] } = commit;
   const parts = [
     ...domains.map((row) =>
       put(
@@ -115,6 +116,15 @@ export const transactionOf = (table: string, commit: Commit): readonly Part[] =>
         unless(row.version),
         `the row of host ${row.name}`,
         refusal.row('host', row.name, row.version),
+      ),
+    ),
+    ...trails.map((row) =>
+      put(
+        table,
+        trailItem({ ...row, version: row.version + 1 }),
+        unless(row.version),
+        `the row of trail ${row.subject}`,
+        refusal.row('trail', row.subject, row.version),
       ),
     ),
     ...(append === undefined ? [] : appendParts(table, append)),

@@ -4,6 +4,7 @@
 //   head                head                    epoch, fleetVersion, table: where the ledger lives, restoring, replacedBy
 //   domain              the domain              version, body; zone, dueShard, dueAt where it has a wakeAt
 //   host                the host                version, body
+//   trail               fleet                   version, body: the last event of a trail that no other row names
 //   selector#DOMAIN     the selector            –
 //   pool#POOL           n, 16 digits            body: one entry of the log, one transaction
 //   pool#POOL           last                    n: the last number of the log
@@ -27,7 +28,7 @@ import type { DomainRow } from '../../core/key/evidence.ts';
 import type { ReportRow } from '../../core/reports/report.ts';
 import { dueShards, ledgerTable } from '../../core/table.ts';
 import type { Instant } from '../../core/time.ts';
-import type { DriftReport, HostRow, LogEntry, RequestRow } from '../../engine/ports.ts';
+import type { DriftReport, HostRow, LogEntry, RequestRow, TrailRow } from '../../engine/ports.ts';
 import { reportName } from '../report-name.ts';
 
 export type Item = Record<string, AttributeValue>;
@@ -51,6 +52,7 @@ export const keys = {
   head: key('head', 'head'),
   domain: (domain: string) => key('domain', domain),
   host: (name: string) => key('host', name),
+  trail: (subject: string) => key('trail', subject),
   selector: (domain: string, selector: string) => key(`selector#${domain}`, selector),
   entry: (pool: string, n: number) => key(poolPartition(pool), digits(n)),
   last: (pool: string) => key(poolPartition(pool), 'last'),
@@ -89,6 +91,12 @@ export const domainItem = (row: DomainRow): Item => ({
 
 export const hostItem = (row: HostRow): Item => ({
   ...keys.host(row.name),
+  version: { N: String(row.version) },
+  body: { S: JSON.stringify(row) },
+});
+
+export const trailItem = (row: TrailRow): Item => ({
+  ...keys.trail(row.subject),
   version: { N: String(row.version) },
   body: { S: JSON.stringify(row) },
 });

@@ -22,7 +22,15 @@ import type { DomainRow } from '../../core/key/evidence.ts';
 import type { ReportRow } from '../../core/reports/report.ts';
 import { ledgerTable } from '../../core/table.ts';
 import { type Instant, instant, latest } from '../../core/time.ts';
-import type { DriftReport, HostRow, Ledger, LedgerHead, LogEntry, RequestRow } from '../../engine/ports.ts';
+import type {
+  DriftReport,
+  HostRow,
+  Ledger,
+  LedgerHead,
+  LogEntry,
+  RequestRow,
+  TrailRow,
+} from '../../engine/ports.ts';
 import { checkCommit } from '../commit.ts';
 import { namesOf } from '../report-name.ts';
 import { toSelkieError } from './errors.ts';
@@ -268,6 +276,7 @@ export const createDynamoLedger = (options: DynamoLedgerOptions): Ledger => {
 
     domain: async (domain) => bodyOf<DomainRow>(await get(keys.domain(domain), `domain ${domain}`)),
     host: async (name) => bodyOf<HostRow>(await get(keys.host(name), `host ${name}`)),
+    trail: async (subject) => bodyOf<TrailRow>(await get(keys.trail(subject), `the trail of ${subject}`)),
     request: async (domain, key) =>
       bodyOf<RequestRow>(await get(keys.request(domain, key), `a request for ${domain}`)),
 

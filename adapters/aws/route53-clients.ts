@@ -17,8 +17,8 @@ import { toSelkieError } from './errors.ts';
 export type Route53Clients = (zone: FleetZone, changing?: readonly string[]) => Route53Client;
 
 export interface Route53ClientsOptions {
-  /** ARN of this account's role for zones without a role of their own; absent: the function's own rights. */
-  readonly zonesRole?: string;
+  /** ARN of this account's role for a zone without a role of its own; absent or undefined: the function's own rights. */
+  readonly zonesRole?: (zone: FleetZone) => string | undefined;
   readonly sts?: STSClient;
   /** Region and endpoint of a test. */
   readonly route53?: Route53ClientConfig;
@@ -176,7 +176,8 @@ export const createRoute53Clients = ({
 
   const readers = new Map<string, Route53Client>();
   return (zone, changing) => {
-    const role = zone.role ?? (zonesRole === undefined ? undefined : { arn: zonesRole });
+    const ours = zonesRole?.(zone);
+    const role = zone.role ?? (ours === undefined ? undefined : { arn: ours });
     if (role === undefined) return own;
     const policies = sessionPolicies(role, zone, changing);
     if (changing !== undefined) return sessionOf(role, policies);

@@ -13,6 +13,7 @@ import { byHandRoutes } from './by-hand.ts';
 import { domainRoutes } from './domains.ts';
 import { driftRoutes } from './drift.ts';
 import { edgeOf, onError, onNotFound, type WhoOf } from './edge.ts';
+import { fleetRoutes } from './fleet.ts';
 import { hostRoutes } from './hosts.ts';
 import { reportRoutes } from './reports.ts';
 
@@ -44,6 +45,7 @@ export const createApi = (
   app.use('/v1/drift', etag());
   const edge = edgeOf(world, whoOf);
   app.route('/', domainRoutes(edge));
+  app.route('/', fleetRoutes(edge));
   app.route('/', hostRoutes(edge));
   app.route('/', driftRoutes(edge));
   app.route('/', byHandRoutes(edge));

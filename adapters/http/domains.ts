@@ -3,14 +3,12 @@
 import { type Context, Hono } from 'hono';
 import {
   compromiseRequest,
-  manyRequest,
   parseBody,
   reasonRequest,
   rotationRequest,
   supposedOrders,
 } from '../../contract/api.ts';
 import { SelkieError } from '../../core/errors.ts';
-import { lowerName } from '../../core/names.ts';
 import { formatInstant } from '../../core/time.ts';
 import {
   abortRotation,
@@ -31,7 +29,6 @@ import {
 } from '../../engine/details.ts';
 import { domainHosts } from '../../engine/domain-hosts.ts';
 import { forecast, type Supposed } from '../../engine/forecast.ts';
-import { orderMany, type Which } from '../../engine/order-many.ts';
 import { rotationStatus, statusOf, statusOfAll } from '../../engine/status.ts';
 import { pemOf } from '../disclosed/key-file.ts';
 import { domainIn, type Edge, orderIn, pageAnswer, pageIn, wholeNumber } from './edge.ts';
@@ -149,18 +146,6 @@ const reading = (edge: Edge): Hono => {
 const orders = (edge: Edge): Hono => {
   const { world, session } = edge;
   const app = new Hono();
-  const many = async (context: Context, which: Which): Promise<Response> => {
-    const { by, idempotencyKey } = orderIn(edge, context);
-    const order = { ...parseBody(manyRequest, await context.req.text()), ...which, by };
-    const { until, ...begun } = await orderMany(world, await session(), order, idempotencyKey);
-    context.header('Location', '/v1/domains');
-    return context.json({ ...begun, until: formatInstant(until) }, 202);
-  };
-  app.post('/v1/rotations', (context) => many(context, { all: true }));
-  app.post('/v1/zones/:zone/rotations', (context) =>
-    many(context, { zone: lowerName(context.req.param('zone')) }),
-  );
-  app.post('/v1/pools/:pool/rotations', (context) => many(context, { pool: context.req.param('pool') }));
   app.post('/v1/domains/:domain/rotations', async (context) => {
     const domain = domainIn(context);
     const order = { ...parseBody(rotationRequest, await context.req.text()), ...orderIn(edge, context) };

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, SelkieError } from '../../core/errors.ts';
 
 /** Of the tables below. A change of them raises it and brings the migration along. */
-const schemaVersion = 5;
+const schemaVersion = 6;
 
 const audit = `
 CREATE TABLE audit (subject TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (subject, n)) STRICT;
@@ -33,8 +33,12 @@ CREATE TABLE report (
 CREATE INDEX report_expires ON report (expires);
 `;
 
+const trail = `
+CREATE TABLE trail (subject TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
+`;
+
 /** What makes each version of the one before. */
-const migrations: Readonly<Record<number, string>> = { 2: audit, 3: drift, 4: restore, 5: report };
+const migrations: Readonly<Record<number, string>> = { 2: audit, 3: drift, 4: restore, 5: report, 6: trail };
 
 const schema = `
 CREATE TABLE selkie_schema (version INTEGER NOT NULL) STRICT;
@@ -58,7 +62,7 @@ CREATE TABLE selector (domain TEXT, selector TEXT, PRIMARY KEY (domain, selector
 CREATE TABLE log (pool TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (pool, n)) STRICT;
 CREATE TABLE request (domain TEXT, key TEXT, body TEXT NOT NULL, PRIMARY KEY (domain, key)) STRICT;
 CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) STRICT;
-${audit}${drift}${restore}${report}`;
+${audit}${drift}${restore}${report}${trail}`;
 
 /** How long a write waits for another process's to end. */
 const busyTimeout = 5_000;

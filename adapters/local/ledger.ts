@@ -18,6 +18,7 @@ import type {
   LedgerHead,
   LogEntry,
   RequestRow,
+  TrailRow,
 } from '../../engine/ports.ts';
 import { checkCommit, refusal } from '../commit.ts';
 import { namesOf, reportName } from '../report-name.ts';
@@ -44,6 +45,8 @@ const statements = (db: DatabaseSync) => ({
   due: db.prepare('SELECT name, zone FROM domain WHERE wake_at <= ? ORDER BY wake_at, name LIMIT ?'),
   host: db.prepare('SELECT version, body FROM host WHERE name = ?'),
   putHost: db.prepare('INSERT OR REPLACE INTO host VALUES (?, ?, ?)'),
+  trail: db.prepare('SELECT version, body FROM trail WHERE subject = ?'),
+  putTrail: db.prepare('INSERT OR REPLACE INTO trail VALUES (?, ?, ?)'),
   selector: db.prepare('SELECT 1 FROM selector WHERE domain = ? AND selector = ?'),
   putSelector: db.prepare('INSERT INTO selector VALUES (?, ?)'),
   last: db.prepare('SELECT coalesce(max(n), 0) AS n FROM log WHERE pool = ?'),
@@ -117,6 +120,8 @@ const check = (sql: Statements, commit: Commit): void => {
     if (versionOf(sql.domain.get(domain)) !== version) throw refusal.row('domain', domain, version);
   for (const { name, version } of commit.hosts ?? [])
     if (versionOf(sql.host.get(name)) !== version) throw refusal.row('host', name, version);
+  for (const { subject, version } of commit.trails ?? [])
+    if (versionOf(sql.trail.get(subject)) !== version) throw refusal.row('trail', subject, version);
   if (commit.append !== undefined) {
     const { pool, place } = commit.append;
     if (place.epoch !== head(sql).epoch) throw refusal.epoch(pool, place.epoch);
@@ -140,6 +145,10 @@ const write = (sql: Statements, commit: Commit): void => {
   for (const row of commit.hosts ?? []) {
     const next: HostRow = { ...row, version: row.version + 1 };
     sql.putHost.run(row.name, next.version, JSON.stringify(next));
+  }
+  for (const row of commit.trails ?? []) {
+    const next: TrailRow = { ...row, version: row.version + 1 };
+    sql.putTrail.run(row.subject, next.version, JSON.stringify(next));
   }
   for (const { domain, selector } of commit.reserve ?? []) sql.putSelector.run(domain, selector);
   if (commit.append !== undefined) {
@@ -220,6 +229,7 @@ export const openSqliteLedger = (path: string, now: () => number): Ledger & { cl
 
     domain: (domain) => answer(() => parse<DomainRow>(sql.domain.get(domain))),
     host: (name) => answer(() => parse<HostRow>(sql.host.get(name))),
+    trail: (subject) => answer(() => parse<TrailRow>(sql.trail.get(subject))),
     request: (domain, key) => answer(() => parse<RequestRow>(sql.request.get(domain, key))),
 
     audit: (subject, { after = 0, limit }) =>

@@ -101,7 +101,8 @@ export const createScaleLedger = (
       if (order % sampled === 0) rowBytes = JSON.stringify(row).length + 2 * 350 * row.keys.length;
       counts.writes += 2 * kilobytes(rowBytes) + 1; // and the index
     }
-    counts.writes += 2 * ((commit.hosts?.length ?? 0) + (commit.reserve?.length ?? 0));
+    counts.writes +=
+      2 * ((commit.hosts?.length ?? 0) + (commit.trails?.length ?? 0) + (commit.reserve?.length ?? 0));
     if (commit.append !== undefined) {
       const size = commit.append.changes.length * 720;
       logBytes += size;

@@ -2,7 +2,7 @@
 
 import { type Command, InvalidArgumentError } from 'commander';
 import { sha256, verifyAuditChain } from '../../contract/audit.ts';
-import { type AuditEvent, type AuditTail, auditText } from '../../core/audit.ts';
+import { type AuditEvent, type AuditTail, auditText, fleetSubject } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { Api } from '../client.ts';
 import { connect } from '../connection.ts';
@@ -23,10 +23,15 @@ interface Trail {
   readonly last?: AuditTail;
 }
 
-/** @param subject a domain, or `host/NAME` */
-const readTrail = async (api: Api, subject: string): Promise<Trail> => {
+const pathOf = (subject: string): string => {
+  if (subject === fleetSubject) return '/v1';
   const host = /^host\/(.+)$/.exec(subject)?.[1];
-  const path = `${host === undefined ? domainPath(subject) : hostPath(host)}/audit?limit=1000`;
+  return host === undefined ? domainPath(subject) : hostPath(host);
+};
+
+/** @param subject a domain, `host/NAME` or `fleet` */
+const readTrail = async (api: Api, subject: string): Promise<Trail> => {
+  const path = `${pathOf(subject)}/audit?limit=1000`;
   let last: AuditTail | undefined;
   const events = await allPages(api, path, (page: TrailPage) => {
     last = page.last;
@@ -72,7 +77,7 @@ export const judgeTrail = ({ events, last }: Trail, noted?: AuditTail): Verdict 
   return { ok: true };
 };
 
-const subject = ['<subject>', 'a domain, or host/NAME'] as const;
+const subject = ['<subject>', 'a domain, host/NAME, or fleet: what is of no one domain or host'] as const;
 
 export const addAudit = (program: Command): void => {
   const audit = program.command('audit').description('who ordered what, and when');
@@ -86,7 +91,8 @@ export const addAudit = (program: Command): void => {
     const trail = await readTrail(await connect(self), name);
     if (options.json === true) return sayJson(trail);
     for (const event of trail.events) printEvent(event, say);
-    if (trail.events.length === 0) say(`nobody has ordered anything of ${name}`);
+    if (trail.events.length === 0)
+      say(`nobody has ordered anything of ${name === fleetSubject ? 'the fleet' : name}`);
   });
   example(show, 'selkie audit show example.jp', 'selkie audit show host/mx1.example.jp --json');
 
@@ -115,5 +121,5 @@ export const addAudit = (program: Command): void => {
     );
     if (end !== undefined) say(`  ${end.n}:${end.hash}`);
   });
-  example(verify, 'selkie audit verify example.jp');
+  example(verify, 'selkie audit verify example.jp', 'selkie audit verify fleet');
 };

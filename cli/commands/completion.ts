@@ -1,6 +1,7 @@
 // `selkie completion`: what a shell needs to complete its commands; and `selkie names`, by which that asks for names.
 
 import { Argument, type Command } from 'commander';
+import { fleetSubject } from '../../core/audit.ts';
 import type { DomainStatus } from '../../engine/status.ts';
 import type { Api } from '../client.ts';
 import { bashCompletion } from '../completion/bash.ts';
@@ -51,6 +52,7 @@ const names: Readonly<Record<string, (api: Api, domain?: string) => Promise<read
   zones: async (api) => [...new Set((await page(api)).map(({ zone }) => zone))],
   hosts,
   subjects: async (api) => [
+    fleetSubject,
     ...(await page(api)).map(({ domain }) => domain),
     ...(await hosts(api)).map((host) => `host/${host}`),
   ],

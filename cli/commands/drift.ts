@@ -11,6 +11,13 @@ import { allPages } from './paths.ts';
 
 type Page = Awaited<ReturnType<typeof driftStatus>>;
 
+interface Options {
+  readonly zone?: string;
+  readonly run?: true;
+  readonly reason?: string;
+  readonly json?: true;
+}
+
 export const addDrift = (program: Command): void => {
   const command = reading(
     program
@@ -19,16 +26,18 @@ export const addDrift = (program: Command): void => {
       .option('--zone <zone>', 'only this record zone')
       .option('--run', 'audit now; what it finds is shown by another selkie drift'),
   )
+    .option('--reason <text>', 'with --run: why, for the audit trail')
     .addOption(idempotencyOption())
-    .action(async (options: { zone?: string; run?: true; json?: true }, self: Command) => {
+    .action(async (options: Options, self: Command) => {
+      const { zone, reason } = options;
+      if (reason !== undefined && options.run !== true)
+        throw new SelkieError('invalid', '--reason goes with --run');
       const api = await connect(self);
-      const { zone } = options;
       if (options.run === true) {
-        const answer = await api.call<{ audits: number }>(
-          'POST',
-          '/v1/drift',
-          zone === undefined ? {} : { zone },
-        );
+        const answer = await api.call<{ audits: number }>('POST', '/v1/drift', {
+          ...(zone === undefined ? {} : { zone }),
+          ...(reason === undefined ? {} : { reason }),
+        });
         if (options.json === true) return sayJson(answer);
         const what = answer.audits === 1 ? 'audit was' : 'audits were';
         return say(`${answer.audits} ${what} asked for; look in a minute: selkie drift`);

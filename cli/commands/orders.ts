@@ -10,6 +10,7 @@ import { example, ordering } from '../options.ts';
 import { say, sayJson } from '../out.ts';
 import { openProgress, silentProgress } from '../progress.ts';
 import { domainPath } from './paths.ts';
+import { rotateMany } from './rotate-many.ts';
 
 interface Ordered {
   readonly domain: string;
@@ -52,24 +53,41 @@ export const addRotate = (program: Command): void => {
   const command = ordering(
     program
       .command('rotate')
-      .description('rotate the keys of a domain now')
-      .argument('<domain>')
+      .description('rotate the keys of a domain now; or of all domains, a zone or a pool')
+      .argument('[domain]')
+      .addOption(new Option('--all', 'all domains of the fleet').conflicts(['zone', 'pool']))
+      .addOption(new Option('--zone <zone>', 'the domains of this record zone').conflicts('pool'))
+      .option('--pool <pool>', 'the domains that the hosts of this pool sign for')
+      .option('--emergency', 'the keys that sign may be in other hands: revoke them after')
       .option('--compromised <selector>', 'as emergency --compromised')
       .option('--unsigned', 'as emergency --unsigned')
+      .option('--yes', 'ask nothing where it means more than one domain')
       .addOption(waitOption()),
-  ).action(async (domain: string, options, self: Command) => {
-    if (options.unsigned === true && options.compromised === undefined)
-      throw new SelkieError('invalid', '--unsigned goes with --compromised');
+  ).action(async (domain: string | undefined, options, self: Command) => {
+    const many = options.all === true || options.zone !== undefined || options.pool !== undefined;
+    if (domain !== undefined && many)
+      self.error(`error: ${domain} and --all, --zone or --pool: name the one or the other`);
+    if (many) return rotateMany(await connect(self), options);
+    if (domain === undefined)
+      return self.error("error: missing required argument 'domain', or --all, --zone or --pool");
+    const urgent = options.emergency === true || options.compromised !== undefined;
+    if (options.unsigned === true && !urgent)
+      throw new SelkieError('invalid', '--unsigned goes with --emergency or --compromised');
     const body = {
       ...reasonOf(options),
-      ...(options.compromised === undefined ? {} : { kind: 'emergency', compromised: options.compromised }),
+      ...(urgent ? { kind: 'emergency' } : {}),
+      ...(options.compromised === undefined ? {} : { compromised: options.compromised }),
       ...(options.unsigned === true ? { unsigned: true } : {}),
     };
     const api = await connect(self);
     const answer = await api.call<Ordered>('POST', `${domainPath(domain)}/rotations`, body);
     await follow(api, domain, answer, options);
   });
-  example(command, 'selkie rotate example.jp --reason "a new administrator" --wait');
+  example(
+    command,
+    'selkie rotate example.jp --reason "a new administrator" --wait',
+    'selkie rotate --pool mx --emergency --reason "mx1 was broken into"',
+  );
 };
 
 export const addEmergency = (program: Command): void => {

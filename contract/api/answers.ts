@@ -193,6 +193,10 @@ export const orderedMany = z.strictObject({
   until: time.check(z.describe('When the work on the last of them begins')),
   joined: z.boolean().check(z.describe('This very request was answered before')),
 });
+export const weighedMany = z.strictObject({
+  domains: z.int().check(z.describe('How many would rotate')),
+  until: time.check(z.describe('When the work on the last of them would begin')),
+});
 export const declared = z.strictObject({
   domain: z.string(),
   selector: z.string(),
@@ -256,7 +260,7 @@ export const returned = z.strictObject({ host: z.string(), ready: z.boolean() })
 
 const sha256 = z.string().check(z.regex(/^[0-9a-f]{64}$/));
 export const auditEvent = z.strictObject({
-  subject: says('The domain, or host/NAME'),
+  subject: says('The domain, host/NAME, or fleet: what is of no one domain or host'),
   n: z.int().check(z.minimum(1)),
   at: time,
   who: says('As the edge authenticated them; selkie where nobody asked'),
@@ -269,7 +273,9 @@ export const auditEvent = z.strictObject({
     'exclude',
     'return',
     'fence',
+    'audit',
     'force fleet',
+    'restore',
   ]),
   why: maybe(z.string()),
   before: z.unknown(),
@@ -288,6 +294,7 @@ const trail = {
 };
 export const domainAudit = z.strictObject({ domain: z.string(), ...trail });
 export const hostAudit = z.strictObject({ host: z.string(), ...trail });
+export const fleetAudit = z.strictObject(trail);
 
 const finding = z.strictObject({
   kind: z.enum([

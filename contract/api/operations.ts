@@ -28,6 +28,7 @@ export const schemas = {
   Disclosed: answers.disclosed,
   Ordered: answers.ordered,
   OrderedMany: answers.orderedMany,
+  WeighedMany: answers.weighedMany,
   Declared: answers.declared,
   Host: answers.host,
   Hosts: answers.hosts,
@@ -38,6 +39,7 @@ export const schemas = {
   AuditEvent: answers.auditEvent,
   DomainAudit: answers.domainAudit,
   HostAudit: answers.hostAudit,
+  FleetAudit: answers.fleetAudit,
   Audits: answers.audits,
   Drift: answers.drift,
   ByHand: answers.byHand,
@@ -71,7 +73,7 @@ export interface Operation {
   readonly days?: { readonly usual: number; readonly most: number };
   /** A body in JSON; `token`: a compact JWS in plain text; `report`: bytes. */
   readonly body?: SchemaName | 'token' | 'report';
-  /** An order: it takes an Idempotency-Key and, but for one of an audit, leaves an audit event. */
+  /** An order: it takes an Idempotency-Key and leaves an audit event. */
   readonly order?: true;
   readonly answer: {
     readonly status: 200 | 202 | 204;
@@ -93,16 +95,25 @@ const accepted = (schema: SchemaName) => ({ status: 202, schema, headers: ['Loca
 const paged = (schema: SchemaName) => ({ status: 200, schema, headers: ['Link'] }) as const;
 const shown = (schema: SchemaName) => ({ status: 200, schema }) as const;
 
-const many = (path: string, id: string, which: string): Operation => ({
-  method: 'post',
-  path,
-  id,
-  says: `Rotate ${which}, as fast as the provider takes them; each has its rotation, and its event in the trail`,
-  body: 'ManyRequest',
-  order: true,
-  answer: accepted('OrderedMany'),
-  problems: [409],
-});
+const many = (path: string, of: 'All' | 'Zone' | 'Pool', which: string): readonly Operation[] => [
+  {
+    method: 'get',
+    path,
+    id: `weigh${of}`,
+    says: `How many an order to rotate ${which} would mean, and how long it would take to begin with each; nothing is ordered by asking`,
+    answer: shown('WeighedMany'),
+  },
+  {
+    method: 'post',
+    path,
+    id: `rotate${of}`,
+    says: `Rotate ${which}, as fast as the provider takes them; each has its rotation, and its event in the trail`,
+    body: 'ManyRequest',
+    order: true,
+    answer: accepted('OrderedMany'),
+    problems: [409],
+  },
+];
 
 export const operations: readonly Operation[] = [
   {
@@ -114,9 +125,18 @@ export const operations: readonly Operation[] = [
     bound: { usual: 100, most: 500 },
     answer: paged('Domains'),
   },
-  many('/v1/rotations', 'rotateAll', 'all domains'),
-  many('/v1/zones/{zone}/rotations', 'rotateZone', 'the domains of a record zone'),
-  many('/v1/pools/{pool}/rotations', 'rotatePool', 'the domains that the hosts of a pool sign for'),
+  ...many('/v1/rotations', 'All', 'all domains'),
+  ...many('/v1/zones/{zone}/rotations', 'Zone', 'the domains of a record zone'),
+  ...many('/v1/pools/{pool}/rotations', 'Pool', 'the domains that the hosts of a pool sign for'),
+  {
+    method: 'get',
+    path: '/v1/audit',
+    id: 'getFleetAudit',
+    says: 'What was ordered of the fleet, a zone or a pool, from the beginning, chained by hashes: rotations of many, audits',
+    query: ['after', 'limit'],
+    bound: { usual: 100, most: 1_000 },
+    answer: paged('FleetAudit'),
+  },
   {
     method: 'get',
     path: domain,

@@ -19,9 +19,13 @@ export interface WatchProps {
   readonly tick: Edge;
   readonly reconcile: Edge;
   readonly api: Edge;
+  /** Compares a new fleet with the ledger. */
+  readonly guard: Edge;
   readonly http: HttpApi;
   readonly queue: Queue;
   readonly dead: Queue;
+  /** Mails with reports that were not taken in; absent: none comes by mail. */
+  readonly failedReports?: Queue;
   /** Hears the alarms, once it has confirmed. */
   readonly email?: string;
 }
@@ -29,12 +33,12 @@ export interface WatchProps {
 const sum = { statistic: 'sum', period: Duration.minutes(5) };
 const most = { statistic: 'max', period: Duration.minutes(5) };
 
-const total = (metrics: Readonly<Record<string, IMetric>>): IMetric =>
+const total = (metrics: Readonly<Record<string, IMetric>>, label = 'all functions'): IMetric =>
   new MathExpression({
     expression: Object.keys(metrics).join(' + '),
     usingMetrics: { ...metrics },
     period: sum.period,
-    label: 'all functions',
+    label,
   });
 
 export class Watch extends Construct {
@@ -42,7 +46,7 @@ export class Watch extends Construct {
 
   constructor(scope: Construct, id: string, props: WatchProps) {
     super(scope, id);
-    const { tick, reconcile, api, http, queue, dead, email, name } = props;
+    const { tick, reconcile, api, guard, http, queue, dead, failedReports, email, name } = props;
     this.topic = new Topic(this, 'Topic', { displayName: `${name}: DKIM keys`, enforceSSL: true });
     if (email !== undefined) this.topic.addSubscription(new EmailSubscription(email));
 
@@ -60,6 +64,14 @@ export class Watch extends Construct {
         });
       return new Metric({ namespace: `Selkie/${name}`, metricName, ...sum });
     };
+    new MetricFilter(this, 'refusals', {
+      logGroup: guard.logGroup,
+      filterPattern: FilterPattern.stringValue('$.level', '=', 'alarm'),
+      metricNamespace: `Selkie/${name}`,
+      metricName: 'refusals',
+      metricValue: '1',
+      defaultValue: 0,
+    });
     const of = (what: 'metricErrors' | 'metricThrottles'): IMetric =>
       total(
         Object.fromEntries(
@@ -82,6 +94,15 @@ export class Watch extends Construct {
         label: 'minutes without a tick',
       }),
       failures: http.metricServerError(sum),
+      // It is called by deployments alone, and in vain where it fails, which CloudFormation finds out by its time-out.
+      refusals: total(
+        {
+          refusals: new Metric({ namespace: `Selkie/${name}`, metricName: 'refusals', ...sum }),
+          errors: guard.function.metricErrors(sum),
+          throttles: guard.function.metricThrottles(sum),
+        },
+        'fleets refused',
+      ),
     };
     const thresholds: readonly Threshold[] = [
       {
@@ -133,6 +154,22 @@ export class Watch extends Construct {
         above: 0,
         periods: 2,
       },
+      {
+        runbook: 'fleet-refused',
+        says: 'A new fleet was refused, or forced, or could not be compared with the ledger.',
+        metric: graphs.refusals,
+        above: 0,
+      },
+      ...(failedReports === undefined
+        ? []
+        : [
+            {
+              runbook: 'reports-not-taken-in',
+              says: 'A mail with DMARC reports was not taken in, after all tries.',
+              metric: failedReports.metricApproximateNumberOfMessagesVisible(most),
+              above: 0,
+            },
+          ]),
     ];
     const health = healthMetrics(name);
     for (const threshold of [...thresholds, ...healthThresholds(health)])
@@ -155,8 +192,9 @@ export class Watch extends Construct {
             ),
           ),
           graph(
-            'Hosts, drift and quotas',
+            'Hosts, drift, quotas and refused fleets',
             ...['HostsSilent', 'DriftFound', 'CallsThrottled'].flatMap((one) => health[one] ?? []),
+            graphs.refusals,
           ),
         ],
         [

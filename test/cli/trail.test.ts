@@ -131,8 +131,16 @@ describeWith(['botocore'], 'through the API', () => {
     expect([none.status, none.stderr]).toEqual([1, expect.stringContaining('selkie drift --run')]);
     world.dns.put('stray._domainkey.example.com', { ttl: minutes(5), values: ['v=DKIM1; p=AAAA'] });
     expect((await selkie('drift', '--run', '--zone', 'elsewhere.example')).status).toBe(1);
-    const asked = await selkie('drift', '--run');
+    const asked = await selkie('drift', '--run', '--reason', 'before the holidays');
     expect(asked.stderr).toBe('');
+    const trail = await selkie('audit', 'show', 'fleet');
+    expect(trail.stdout).toMatch(
+      /1 {2}2024-01-28 10:00Z {2}audit {2}by local operator\n {6}before the holidays\n {6}everything: never audited → audit asked for/,
+    );
+    expect((await selkie('audit', 'verify', 'fleet')).stdout).toMatch(
+      /^fleet: 1 event, unbroken up to\n {2}1:/,
+    );
+    expect((await selkie('drift', '--reason', 'why')).status).toBe(1);
     await world.run(minutes(10));
     const found = await selkie('drift', '--zone', domain.toUpperCase());
     expect(found.stdout).toContain(`zone ${domain}  audited 2024-01-28`);

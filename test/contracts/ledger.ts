@@ -1,11 +1,18 @@
 // The contract of the port Ledger (engine/ports.ts), sentence by sentence. Every adapter passes it.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sha256, verifyAuditChain } from '../../contract/audit.ts';
-import { type AuditEvent, type AuditTail, hostSubject, nextEvent, tailOf } from '../../core/audit.ts';
+import {
+  type AuditEvent,
+  type AuditTail,
+  fleetSubject,
+  hostSubject,
+  nextEvent,
+  tailOf,
+} from '../../core/audit.ts';
 import { hasCode } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import { add, milliseconds, minutes } from '../../core/time.ts';
-import type { Commit, Ledger, LogEntry } from '../../engine/ports.ts';
+import type { Commit, Ledger, LogEntry, TrailRow } from '../../engine/ports.ts';
 import {
   domainRow,
   hostRow,
@@ -567,6 +574,56 @@ export const ledgerContract = (name: string, make: () => Promise<LedgerUnderTest
         await expect(ledger.commit(commit(event()))).rejects.toMatchObject({ code: 'invalid' });
         expect(await ledger.audit(domain, { limit: 9 })).toEqual([]);
         expect(await ledger.domain(domain)).toBeUndefined();
+      });
+
+      describe('of the fleet', () => {
+        const subject = fleetSubject;
+        const row = (one: AuditEvent, version: number): TrailRow => ({
+          subject,
+          version,
+          audit: tailOf(one),
+        });
+
+        test('has a row of its own, which names its last event', async () => {
+          expect(await ledger.trail(subject)).toBeUndefined();
+          const first = event(undefined, 'audit', subject);
+          await ledger.commit({ trails: [row(first, 0)], audit: [first] });
+          expect(await other.trail(subject)).toStrictEqual(row(first, 1));
+          const next = event(tailOf(first), 'rotate', subject);
+          await other.commit({
+            trails: [row(next, 1)],
+            audit: [next],
+            request: requestRow('rotations', 'k'),
+          });
+          expect(await ledger.trail(subject)).toStrictEqual(row(next, 2));
+          expect(await ledger.audit(subject, { limit: 9 })).toStrictEqual([first, next]);
+          expect(await ledger.request('rotations', 'k')).toStrictEqual(requestRow('rotations', 'k'));
+        });
+
+        test.each([
+          ['of another version', (one: AuditEvent) => ({ trails: [row(one, 1)], audit: [one] }), conflict],
+          ['that is there', (one: AuditEvent) => ({ trails: [row(one, 0)], audit: [one] }), conflict],
+          ['without its event’s row', (one: AuditEvent) => ({ audit: [one] }), { code: 'invalid' }],
+          [
+            'that is named twice',
+            (one: AuditEvent) => ({ trails: [row(one, 1), row(one, 1)], audit: [one] }),
+            { code: 'invalid' },
+          ],
+          [
+            'of no version',
+            (one: AuditEvent) => ({ trails: [row(one, -1)], audit: [one] }),
+            { code: 'invalid' },
+          ],
+        ])('a row %s is refused, and nothing is written', async (how, commit, refused) => {
+          const first = event(undefined, 'audit', subject);
+          if (how === 'that is there') await ledger.commit({ trails: [row(first, 0)], audit: [first] });
+          const before = await ledger.trail(subject);
+          await expect(
+            ledger.commit({ ...commit(first), request: requestRow('rotations', 'k') }),
+          ).rejects.toMatchObject(refused);
+          expect(await other.trail(subject)).toEqual(before);
+          expect(await other.request('rotations', 'k')).toBeUndefined();
+        });
       });
 
       test('many at once: each order has its event, and the chain holds', async () => {

@@ -47,7 +47,7 @@ describe('commands of the documentation', () => {
 
   test.each([
     ['npm run -s selkie -- rotat example.jp', /no command rotat/],
-    ['npm run -s selkie -- rotate', /takes 1 to 1 arguments/],
+    ['npm run -s selkie -- emergency', /takes 1 to 1 arguments/],
     ['npm run -s selkie -- rotate example.jp --now', /no --now/],
     ['npm run -s selkie -- rotate example.jp --reason', /wants a value/],
     ['npm run nothing', /no npm run nothing/],

@@ -1,5 +1,7 @@
 // Audits in a world that the real engine drives: what is ours is put back exactly, what is not is left exactly as it is.
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { verifyAuditChain } from '../../contract/audit.ts';
+import { fleetSubject } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import { emptyRow } from '../../core/key/row.ts';
 import { stateOf } from '../../core/key/state.ts';
@@ -57,6 +59,7 @@ const report = async (subject = `zone/${domain}`): Promise<DriftReport> => {
   if (found === undefined) throw new Error(`nobody has audited ${subject}`);
   return found;
 };
+const trail = () => simulation.world.ledger.audit(fleetSubject, { limit: 99 });
 const findings = async (subject?: string): Promise<readonly Finding[]> => (await report(subject)).findings;
 /** Audits the zone, and waits for what follows of it. */
 const audit = async (): Promise<readonly Finding[]> => {
@@ -462,6 +465,56 @@ describe('a zone', () => {
     expect(await ask(domain)).toEqual([`zone/${domain}`]);
     expect(sent).toEqual([{ kind: 'audit', zone: domain }]);
     await expect(ask()).rejects.toMatchObject({ code: 'conflict', field: 'Idempotency-Key' });
+    expect(await trail()).toHaveLength(1);
+  });
+
+  test('that somebody asks for is in the fleet’s trail: who, what, why, and when it was audited before', async () => {
+    const ask = (zone: string | undefined, reason?: string) =>
+      orderAudit(simulation.world, {
+        ...(zone === undefined ? {} : { zone }),
+        ...(reason === undefined ? {} : { reason }),
+        by: 'ann',
+      });
+    await ask(domain, 'somebody was at the console');
+    await simulation.run(minutes(10));
+    await ask(domain);
+    // The schedule's are no orders.
+    await orderAudit(simulation.world);
+    await ask(undefined);
+    const events = await trail();
+    expect(events.map(({ who, what, why, before, after }) => [who, what, why, before, after])).toEqual([
+      [
+        'ann',
+        'audit',
+        'somebody was at the console',
+        { [`zone/${domain}`]: 'never audited' },
+        { [`zone/${domain}`]: 'audit asked for' },
+      ],
+      [
+        'ann',
+        'audit',
+        undefined,
+        { [`zone/${domain}`]: expect.stringMatching(/^audited 20\d\d-/) },
+        { [`zone/${domain}`]: 'audit asked for' },
+      ],
+      ['ann', 'audit', undefined, { everything: 'never audited' }, { everything: 'audit asked for' }],
+    ]);
+    expect(verifyAuditChain(events)).toEqual({ ok: true });
+    expect((await simulation.world.ledger.trail(fleetSubject))?.audit).toEqual({
+      n: 3,
+      hash: events.at(-1)?.hash,
+    });
+  });
+
+  test('many at once: each order is in the trail, which is one chain', async () => {
+    await Promise.all(
+      Array.from({ length: 6 }, (_, n) =>
+        orderAudit(simulation.world, { zone: domain, by: `operator ${n}` }),
+      ),
+    );
+    const events = await trail();
+    expect(new Set(events.map(({ who }) => who)).size).toBe(6);
+    expect(verifyAuditChain(events)).toEqual({ ok: true });
   });
 
   test('a unit that comes late, of an audit that went on without it, changes nothing', async () => {

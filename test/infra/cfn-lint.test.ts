@@ -35,6 +35,7 @@ describeWith(['cfn-lint'], 'cfn-lint', () => {
   test.each([
     ['one zone', () => Template.fromStack(stackOf(zones(1))).toJSON()],
     ['500 zones', () => Template.fromStack(stackOf(zones(500))).toJSON()],
+    ['2,000 zones', () => Template.fromStack(stackOf(zones(2_000))).toJSON()],
     [
       'every option',
       () =>

@@ -21,7 +21,7 @@ const here = '<AWS::Region>:<AWS::AccountId>';
 /** `<LedgerTable59A5D4A1.Arn>` → `Ledger`: the construct that a reference leads to. */
 const short = (resource: string): string =>
   resource.replaceAll(
-    /<(Ledger|DisclosedKeys|ReportMailsBucket|WorkUnits|WorkDead|KeysSecrets|KeysBundles2?|\w+?Log|\w+?Function)[0-9A-F]{0,8}\w*(\.Arn)?>/g,
+    /<(Ledger|DisclosedKeys|ReportMailsBucket|ReportMailsFailed|WorkUnits|WorkDead|KeysSecrets|KeysBundles2?|\w+?Log|\w+?Function)[0-9A-F]{0,8}\w*(\.Arn)?>/g,
     '<$1>',
   );
 
@@ -266,7 +266,15 @@ describe('reports by mail', () => {
   test('the function that takes them in may read mails, and read and write the ledger', () => {
     const mails = '<ReportMailsBucket>/incoming/*';
     expect(granted('ReportsRole', mailed)).toEqual(
-      sorted({ ...readLedger, ...writeLedger, ...traces, ...log('Reports'), 's3:GetObject': [mails] }),
+      sorted({
+        ...readLedger,
+        ...writeLedger,
+        ...traces,
+        ...log('Reports'),
+        's3:GetObject': [mails],
+        // Lambda sends there what failed for good, with the function's rights.
+        'sqs:SendMessage': ['<ReportMailsFailed>'],
+      }),
     );
     expect(
       Object.keys(mailed.findResources('AWS::IAM::Role'))

@@ -185,6 +185,50 @@ describe('what tells people', () => {
     }
   });
 
+  test('a fleet that was refused, or could not be judged, is an alarm', () => {
+    const found = alarms.find(({ AlarmName }) => AlarmName === 'selkie-fleet-refused');
+    const parts = found?.Metrics.flatMap(({ MetricStat }: { MetricStat?: { Metric: unknown } }) =>
+      MetricStat === undefined ? [] : [MetricStat.Metric],
+    );
+    const ofGuard = [{ Name: 'FunctionName', Value: { Ref: expect.stringMatching(/^FleetGuardFunction/) } }];
+    expect(parts).toEqual([
+      { Namespace: 'Selkie/selkie', MetricName: 'refusals' },
+      { Namespace: 'AWS/Lambda', MetricName: 'Errors', Dimensions: ofGuard },
+      { Namespace: 'AWS/Lambda', MetricName: 'Throttles', Dimensions: ofGuard },
+    ]);
+    expect(found).toMatchObject({ EvaluationPeriods: 1, Threshold: 0 });
+  });
+
+  test('a mail with reports that was not taken in ends in a queue, which has an alarm', () => {
+    const mailed = Template.fromStack(stackOf(fleet, { reports: 'reports.example.jp' }));
+    const [queue] = Object.entries(mailed.findResources('AWS::SQS::Queue')).filter(([id]) =>
+      id.startsWith('ReportMails'),
+    );
+    expect(queue?.[1].Properties).toEqual(
+      expect.objectContaining({ MessageRetentionPeriod: 14 * 86_400, SqsManagedSseEnabled: true }),
+    );
+    mailed.hasResourceProperties('AWS::Lambda::EventInvokeConfig', {
+      FunctionName: { Ref: Match.stringLikeRegexp('^ReportsFunction') },
+      MaximumEventAgeInSeconds: 6 * 3_600,
+      MaximumRetryAttempts: 2,
+      DestinationConfig: { OnFailure: { Destination: { 'Fn::GetAtt': [queue?.[0], 'Arn'] } } },
+    });
+    mailed.hasResourceProperties('AWS::CloudWatch::Alarm', {
+      AlarmName: 'selkie-reports-not-taken-in',
+      AlarmDescription: Match.stringLikeRegexp('docs/operations.md#reports-not-taken-in$'),
+      MetricName: 'ApproximateNumberOfMessagesVisible',
+      Dimensions: [{ Name: 'QueueName', Value: { 'Fn::GetAtt': [queue?.[0], 'QueueName'] } }],
+      AlarmActions: [{ Ref: Match.stringLikeRegexp('^WatchTopic') }],
+    });
+    expect(readFileSync(join(root, 'docs/operations.md'), 'utf8')).toMatch(/^### reports-not-taken-in$/m);
+    const policies = Object.values(mailed.findResources('AWS::SQS::QueuePolicy')).filter(({ Properties }) =>
+      JSON.stringify(Properties.Queues).includes(queue?.[0] ?? 'none'),
+    );
+    expect(policies).toHaveLength(1);
+    // Where none comes by mail, there is nothing to watch.
+    expect(alarms.map(({ AlarmName }) => AlarmName)).not.toContain('selkie-reports-not-taken-in');
+  });
+
   test('what functions say with a level is counted, of each function', () => {
     const filters = Object.values(template.findResources('AWS::Logs::MetricFilter')).map(({ Properties }) => [
       plain(Properties.LogGroupName).replace(/Log.*/, ''),
@@ -194,7 +238,9 @@ describe('what tells people', () => {
     expect(filters.toSorted()).toEqual(
       ['Api', 'Reconcile', 'Tick']
         .flatMap((edge) => ['alarm', 'trouble'].map((level) => [edge, level] as const))
-        .map(([edge, level]) => [`<${edge}`, `{ $.level = "${level}" }`, `${level}s`]),
+        .map(([edge, level]) => [`<${edge}`, `{ $.level = "${level}" }`, `${level}s`])
+        .concat([['<FleetGuard', '{ $.level = "alarm" }', 'refusals']])
+        .toSorted(),
     );
   });
 

@@ -96,6 +96,15 @@ describe('the role of a zone in another account', () => {
     expect(() => zoneRoleTemplate(fleet, zone, 'selkie')).toThrow(says);
   });
 
+  test('more zones than one role can name are refused: the fleet file gives the others a second one', () => {
+    const zones = Array.from({ length: 1_000 }, (_, i) => `zone-${i}.example`);
+    const large = fleetOf(
+      Object.fromEntries(zones.map((name) => [name, [name]])),
+      zones.map(() => role),
+    );
+    expect(() => zoneRoleTemplate(large, 'zone-0.example', 'selkie')).toThrow(/can name 560: put the others/);
+  });
+
   test("a zone of Selkie's own account is refused with what to write for another", () => {
     expect(() => zoneRoleTemplate(fleetOf({ 'a.jp': ['a.jp'] }), 'a.jp', 'selkie')).toThrow(/role: \{ arn:/);
   });

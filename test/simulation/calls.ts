@@ -124,6 +124,7 @@ export const inWeather = (world: World, process: Process, loop: Loop, weather: W
     reports: (domain, options) => go('ledger.read', () => ledger.reports(domain, options)),
     commit: (commit) => go('ledger.commit', () => ledger.commit(commit)),
     nextPlace: (pool) => go('ledger.read', () => ledger.nextPlace(pool)),
+    trail: (subject) => go('ledger.read', () => ledger.trail(subject)),
     audit: (subject, options) => go('ledger.read', () => ledger.audit(subject, options)),
     log: (pool, after) => go('ledger.read', () => ledger.log(pool, after)),
     due: (now, limit) => go('ledger.due', () => ledger.due(now, limit)),

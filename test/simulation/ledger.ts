@@ -16,6 +16,7 @@ import type {
   LedgerHead,
   LogEntry,
   RequestRow,
+  TrailRow,
 } from '../../engine/ports.ts';
 
 export interface MemoryLedger extends Ledger {
@@ -44,6 +45,7 @@ export const createMemoryLedger = (
   const requests = new Map<string, RequestRow>();
   const logs = new Map<string, LogEntry[]>();
   const trails = new Map<string, AuditEvent[]>();
+  const trailRows = new Map<string, TrailRow>();
   const drifts = new Map<string, DriftReport>();
   const reports = new Map<string, Map<string, ReportRow>>();
   const leases = new Map<string, { holder: string; until: Instant }>();
@@ -58,6 +60,8 @@ export const createMemoryLedger = (
       if ((rows.get(domain)?.version ?? 0) !== version) throw refusal.row('domain', domain, version);
     for (const { name, version } of commit.hosts ?? [])
       if ((hosts.get(name)?.version ?? 0) !== version) throw refusal.row('host', name, version);
+    for (const { subject, version } of commit.trails ?? [])
+      if ((trailRows.get(subject)?.version ?? 0) !== version) throw refusal.row('trail', subject, version);
     if (commit.append !== undefined) {
       const { pool, place } = commit.append;
       if (place.epoch !== epoch) throw refusal.epoch(pool, place.epoch);
@@ -75,6 +79,7 @@ export const createMemoryLedger = (
   const write = (commit: Commit): void => {
     for (const row of commit.domains ?? []) rows.set(row.domain, { ...row, version: row.version + 1 });
     for (const row of commit.hosts ?? []) hosts.set(row.name, { ...row, version: row.version + 1 });
+    for (const row of commit.trails ?? []) trailRows.set(row.subject, { ...row, version: row.version + 1 });
     for (const { domain, selector } of commit.reserve ?? []) selectors.add(`${domain} ${selector}`);
     if (commit.append !== undefined) {
       const { pool, ...entry } = commit.append;
@@ -94,7 +99,7 @@ export const createMemoryLedger = (
     tail,
     fleetVersion: () => fleetVersion,
     backUp: () => {
-      const maps = [rows, hosts, requests, trails] as const;
+      const maps = [rows, hosts, requests, trails, trailRows] as const;
       const [kept, names, numbers] = [maps.map((map) => [...map]), [...selectors], [epoch, fleetVersion]];
       const entries = [...logs].map(([pool, log]) => [pool, [...log]] as const);
       restore = () => {
@@ -130,6 +135,7 @@ export const createMemoryLedger = (
     },
     domain: async (domain) => rows.get(domain),
     host: async (name) => hosts.get(name),
+    trail: async (subject) => trailRows.get(subject),
     request: async (domain, key) => requests.get(requestKey(domain, key)),
     audit: async (subject, { after = 0, limit }) => (trails.get(subject) ?? []).slice(after, after + limit),
     domains: async ({ after, limit }) => {

@@ -172,7 +172,7 @@ describe('sessions', () => {
     expect(clientFor(own, [name])).toBe(clientFor(own));
     const byRole = createRoute53Clients({
       sts: sts.client,
-      zonesRole: 'arn:aws:iam::111111111111:role/zones',
+      zonesRole: () => 'arn:aws:iam::111111111111:role/zones',
       route53: { region: 'eu-west-1' },
     });
     await keyOf(byRole(own, [name]));
@@ -181,6 +181,24 @@ describe('sessions', () => {
     // A zone's own role is nearer.
     await keyOf(byRole(zone, [name]));
     expect(sts.asked[1]?.get('RoleArn')).toBe(role.arn);
+  });
+
+  test('of several roles for the zones of the stack’s account, each zone’s own is taken on', async () => {
+    await start(200);
+    const clientFor = createRoute53Clients({
+      sts: sts.client,
+      zonesRole: ({ id }) => `arn:aws:iam::111111111111:role/zones-${id}`,
+      route53: { region: 'eu-west-1' },
+    });
+    const own = (id: string): FleetZone => ({ name: 'example.jp', id });
+    await keyOf(clientFor(own('Z1'), [name]));
+    await keyOf(clientFor(own('Z2')));
+    expect(clientFor(own('Z2'))).not.toBe(clientFor(own('Z1')));
+    expect(clientFor(own('Z2'))).toBe(clientFor(own('Z2')));
+    expect(sts.asked.map((one) => one.get('RoleArn'))).toEqual([
+      'arn:aws:iam::111111111111:role/zones-Z1',
+      'arn:aws:iam::111111111111:role/zones-Z2',
+    ]);
   });
 
   test('a role that is not yet seen everywhere is asked again', async () => {

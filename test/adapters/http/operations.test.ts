@@ -232,6 +232,9 @@ describe('a life of orders', () => {
   it('of many at once, once under a key: each domain has its rotation, and its event', async () => {
     const headers = { 'idempotency-key': 'm1' };
     const body = { kind: 'emergency', reason: 'mx1 was broken into' };
+    // What it would come to is asked first, and nothing is ordered by asking.
+    for (const id of ['weighAll', 'weighZone', 'weighPool'])
+      expect((await call(id)).answer, id).toEqual({ domains: 1, until: expect.any(String) });
     const { status, answer, headers: told } = await call('rotatePool', {}, { body, headers });
     expect([status, told.get('location')]).toEqual([202, '/v1/domains']);
     expect(answer).toMatchObject({ domains: 1, joined: false });
@@ -248,8 +251,20 @@ describe('a life of orders', () => {
     for (const [id, wrong] of [
       ['rotateZone', { zone: 'other.example' }],
       ['rotatePool', { pool: 'nobody' }],
-    ] as const)
+    ] as const) {
       expect((await call(id, wrong, { body: { reason: 'a drill' } })).status).toBe(404);
+      expect((await call(id.replace('rotate', 'weigh'), wrong)).status).toBe(404);
+    }
+    // What is ordered of many is told in the fleet's trail too, once for each order.
+    const trail = (await call('getFleetAudit')).answer;
+    const ordered = trail.events as AuditEvent[];
+    expect(ordered.map(({ what, who, after }) => [what, who, after])).toEqual([
+      ['emergency', ada, { of: 'pool mx', domains: 1 }],
+      ['rotate', ada, { of: 'the fleet', domains: 1 }],
+      ['rotate', ada, { of: `zone ${domain}`, domains: 1 }],
+    ]);
+    expect(verifyAuditChain(ordered)).toEqual({ ok: true });
+    expect(trail.last).toEqual({ n: 3, hash: ordered.at(-1)?.hash });
     // Why is always said: it is in the trail of every domain.
     for (const wrong of [{}, { reason: '' }, { reason: 'r', unsigned: true }])
       expect((await call('rotateAll', {}, { body: wrong })).status).toBe(400);
@@ -354,7 +369,7 @@ it('every operation answers as the document says, well and badly', async () => {
     if (
       id.endsWith('Drift') ||
       // Of many: what is not there is tried above, with the reason that they want.
-      /^rotate(All|Zone|Pool)$/.test(id) ||
+      /^(rotate|weigh)(All|Zone|Pool)$/.test(id) ||
       [
         'listDomains',
         'listHosts',
@@ -362,6 +377,7 @@ it('every operation answers as the document says, well and badly', async () => {
         'listBundleKeys',
         'getOpenApi',
         'getHealth',
+        'getFleetAudit',
         'orderAudit',
         'importReports',
         'listReports',

@@ -81,7 +81,7 @@ describe('the local ledger’s file', () => {
       db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").all();
     const all = tables();
     db.exec(
-      'DROP TABLE audit; DROP TABLE drift; DROP TABLE restore; DROP TABLE report; UPDATE selkie_schema SET version = 1',
+      'DROP TABLE audit; DROP TABLE drift; DROP TABLE restore; DROP TABLE report; DROP TABLE trail; UPDATE selkie_schema SET version = 1',
     );
     openSqliteLedger(path, Date.now).close();
     expect(tables()).toEqual(all);
