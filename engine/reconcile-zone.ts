@@ -189,10 +189,7 @@ export const reconcileZone = async (world: World, unit: Extract<Unit, { kind: 'z
     const next = earliest(...asks.filter((at) => at > session.now()));
     if (next !== undefined && next <= add(session.now(), soon))
       await comeBack(world, session, `${lease}/soon`, unit, between(session.now(), next));
-    countDomains(
-      world,
-      works.map((work) => work.situation()),
-    );
+    countDomains(world, works);
     const hosts = hostsToTell(last?.plans.values() ?? []);
     if (hosts.length > 0) await world.queue.send(hosts.map((host) => ({ kind: 'host', host })));
   } finally {
