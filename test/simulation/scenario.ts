@@ -5,6 +5,7 @@ import type { Algorithm } from '../../core/algorithm.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import { days, hours, minutes, seconds } from '../../core/time.ts';
 import { type Random, stream } from './random.ts';
+import { withRecords } from './scenario-records.ts';
 
 export interface ZonePlan {
   readonly name: string;
@@ -25,6 +26,15 @@ export interface PolicyPlan {
   readonly discloses?: true;
 }
 
+/** What the fleet file says beside the keys; absent: none of ours. */
+export interface RecordsPlan {
+  readonly spf?: string;
+  readonly dmarc?: string;
+}
+
+/** What a person does at the name of an SPF or DMARC record. */
+export type HandOnPolicy = 'beside' | 'foreign' | 'edit' | 'remove';
+
 export interface DomainPlan {
   readonly domain: string;
   readonly zone: string;
@@ -34,6 +44,9 @@ export interface DomainPlan {
   readonly from: number;
   /** Keys that it signed with before. */
   readonly adopted?: readonly AdoptedPlan[];
+  readonly records?: RecordsPlan;
+  /** Leaves for good once faults have stopped. */
+  readonly retires?: true;
 }
 
 export interface AdoptedPlan {
@@ -66,12 +79,13 @@ export const callPorts = [
   'writer.submit',
   'writer.status',
   'observer.observe',
+  'resolver.resolve',
   'transport.push',
   'queue.send',
   'keys.generate',
 ] as const;
-/** Those that faults are drawn for; "disclosure.publish" by chance of its own, so that worlds from before it stay as they were. */
-const drawnPorts = callPorts.filter((port) => port !== 'disclosure.publish');
+/** Those that faults are drawn for; the others by chances of their own, so that worlds from before them stay as they were. */
+const drawnPorts = callPorts.filter((port) => port !== 'disclosure.publish' && port !== 'resolver.resolve');
 export type CallPort = (typeof callPorts)[number];
 
 /** `lost`: the effect happened, the answer did not come. `late`: the effect happens after the caller has given up. */
@@ -124,6 +138,14 @@ export type Item = { readonly at: number } & (
     }
   | { readonly do: 'schedule-stops' | 'queue-storm' | 'leases-fail' | 'eventual-reads'; readonly for: number }
   | { readonly do: 'deploy' }
+  | { readonly do: 'records'; readonly domain: string; readonly records: RecordsPlan }
+  | {
+      readonly do: 'hand-policy';
+      readonly domain: string;
+      readonly kind: 'spf' | 'dmarc';
+      readonly how: HandOnPolicy;
+      readonly for: number;
+    }
   /** From a backup of that age; never drawn: test/e2e/restore.test.ts puts it in. */
   | { readonly do: 'ledger-restored'; readonly age: number }
 );
@@ -357,7 +379,8 @@ const withDisclosure = (random: Random, policy: PolicyPlan): PolicyPlan =>
 const size = (random: Random, most: number, smallness = 3): number =>
   1 + Math.floor(random.next() ** smallness * most);
 
-export const scenarioOf = (seed: number): Scenario => {
+/** A world that has keys alone: neither SPF nor DMARC. */
+export const keyScenarioOf = (seed: number): Scenario => {
   const random = stream(seed, 'scenario');
   const zones = Array.from(
     { length: size(random, 4) },
@@ -423,6 +446,8 @@ export const scenarioOf = (seed: number): Scenario => {
     }),
   };
 };
+
+export const scenarioOf = (seed: number): Scenario => withRecords(keyScenarioOf(seed));
 
 export const describeItem = (item: Item): string => {
   const { at: _at, do: what, ...rest } = item;
