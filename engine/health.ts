@@ -1,10 +1,11 @@
 // What is counted for those who watch: late rotations and steps, keys that are too old, silent hosts. A row is judged when
 // something looks at it anyway: one that is late is due, so the sweep sees it, and one that is not due costs nothing.
 
-import type { Situation } from '../core/key/actions.ts';
 import { type Late, olderThanPolicy, overdue, pastDeadline } from '../core/key/deadlines.ts';
 import { add, days, formatInstant, type Instant, instant, minutes } from '../core/time.ts';
+import { lateRecords } from './policies/work.ts';
 import type { HostRow } from './ports.ts';
+import type { Work } from './work.ts';
 import { newHostRow, type Session, type World } from './world.ts';
 
 /** A host that pulls does so each minute. */
@@ -22,9 +23,13 @@ const lateText = (domain: string, { selector, phase, deadline }: Late): string =
   `${domain}: ${selector} was to ${phase} by ${formatInstant(deadline)}`;
 
 /** Counts what is wrong with these domains; what is right is counted by the tick, as none. */
-export const countDomains = ({ reporter }: World, situations: readonly Situation[]): void => {
+export const countDomains = ({ reporter }: World, works: readonly Work[]): void => {
   if (reporter.count === undefined) return;
-  const late = situations.flatMap((s) => pastDeadline(s).map((each) => lateText(s.row.domain, each)));
+  const situations = works.map((work) => work.situation());
+  const late = [
+    ...situations.flatMap((s) => pastDeadline(s).map((each) => lateText(s.row.domain, each))),
+    ...works.flatMap((work) => lateRecords(work).map((says) => `${work.row.domain}: ${says}`)),
+  ];
   const waiting = situations.flatMap((s) => {
     const why = overdue(s);
     return why === undefined ? [] : [`${s.row.domain}: ${why}`];
@@ -67,7 +72,8 @@ export const forgottenDomains = async ({ ledger }: World, now: Instant): Promise
   );
 
 /** What is late of a domain, a sentence each. */
-export const lateWork = (s: Situation): readonly string[] => {
+export const lateWork = (work: Work): readonly string[] => {
+  const s = work.situation();
   const waiting = overdue(s);
   return [
     ...(waiting === undefined ? [] : [waiting]),
@@ -75,6 +81,7 @@ export const lateWork = (s: Situation): readonly string[] => {
       ({ selector, phase, deadline }) => `${selector} was to ${phase} by ${formatInstant(deadline)}`,
     ),
     ...olderThanPolicy(s).map((selector) => `${selector} is older than its policy wants`),
+    ...lateRecords(work),
   ];
 };
 

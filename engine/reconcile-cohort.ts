@@ -248,10 +248,7 @@ export const reconcileCohort = async (world: World, unit: CohortUnit): Promise<v
     await settle(run, [...works.filter((work) => !sound.includes(work)), ...stumbled], settled, () => false);
     await inParallel(width, works, (work) => quietly(() => rest(work, settled.has(work))));
     await askSoon(world, session, unit, lease, works);
-    countDomains(
-      world,
-      works.map((work) => work.situation()),
-    );
+    countDomains(world, works);
     const hosts = hostsToTell(settled.values());
     if (hosts.length > 0) await world.queue.send(hosts.map((host) => ({ kind: 'host', host })));
   } finally {

@@ -77,7 +77,7 @@ const domainStatus = (work: Work) => {
   const policies = policyPlan(work);
   const wakeAt = earliest(planned.wakeAt, policies.wakeAt);
   const notes = [...(ignored === undefined ? [] : [ignored]), ...policyNotes(work)];
-  const late = lateWork(s);
+  const late = lateWork(work);
   return {
     domain: row.domain,
     zone: row.zone,

@@ -47,6 +47,20 @@ export interface PolicySituation {
 export const policyStep = ({ do: what, record }: PolicyAction): string =>
   `${what} ${record.kind} ${record.name}`;
 
+const stepKinds: readonly PolicyAction['do'][] = [
+  'check',
+  'publish',
+  'ask',
+  'prove',
+  'withdraw',
+  'delete',
+  'forget',
+];
+
+/** The names of all steps that a record may need. */
+export const policySteps = (record: RecordId): readonly string[] =>
+  stepKinds.map((what) => policyStep({ do: what, record }));
+
 const nothing: PolicyPlan = { actions: [], blockedBy: [] };
 
 const act = (what: PolicyAction['do'], { kind, name, zone }: RecordId): PolicyPlan => ({
@@ -122,7 +136,7 @@ const planWanted = (
 };
 
 /** Whether mail of the domain may still be under way that was signed with a key: its policies stay as long. */
-const hasMail = ({ keys }: PolicySituation['row']): boolean =>
+export const hasMail = ({ keys }: PolicySituation['row']): boolean =>
   keys.some((key) => mayHaveSigned(key) && key.evidence.revocationIntended === undefined);
 
 const together = (plans: readonly PolicyPlan[]): PolicyPlan => {

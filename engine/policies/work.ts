@@ -5,17 +5,19 @@ import { SelkieError } from '../../core/errors.ts';
 import { withoutTrouble } from '../../core/key/row.ts';
 import { nextTelling } from '../../core/key/waits.ts';
 import type { FleetZone } from '../../core/policy.ts';
+import { latePolicies } from '../../core/policy-records/deadlines.ts';
 import type { PolicyRecord } from '../../core/policy-records/evidence.ts';
 import { sameRecord } from '../../core/policy-records/evidence.ts';
 import {
   type PolicyAction,
   type PolicyPlan,
+  type PolicySituation,
   planPolicies,
   policyStep,
 } from '../../core/policy-records/plan.ts';
 import { recordOf, withoutRecord, withRecord } from '../../core/policy-records/row.ts';
 import { type WantedRecord, wantedRecords } from '../../core/policy-records/wanted.ts';
-import { earliest, type Instant } from '../../core/time.ts';
+import { earliest, formatInstant, type Instant } from '../../core/time.ts';
 import { failStep, settle } from '../change-records.ts';
 import { inParallel } from '../parallel.ts';
 import { submitAll, type Wish } from '../submit.ts';
@@ -45,11 +47,28 @@ export const policyRest = (work: Work): Instant | undefined => {
   );
 };
 
-export const policyPlan = (work: Work): PolicyPlan => {
+/** Undefined: there are none, and none are wanted. */
+const situationOf = (work: Work): PolicySituation | undefined => {
   const wanted = wantedOf(work);
-  if (wanted.length === 0 && work.row.records === undefined) return idle;
+  if (wanted.length === 0 && work.row.records === undefined) return undefined;
   const { leaving, now } = work.situation();
-  return planPolicies({ row: work.row, wanted, leaving, now });
+  return { row: work.row, wanted, leaving, now };
+};
+
+export const policyPlan = (work: Work): PolicyPlan => {
+  const s = situationOf(work);
+  return s === undefined ? idle : planPolicies(s);
+};
+
+/** What is past its deadline, a sentence each. */
+export const lateRecords = (work: Work): readonly string[] => {
+  const s = situationOf(work);
+  if (s === undefined) return [];
+  const isByHand = (zone: string): boolean => work.world.fleet.zones.get(zone)?.provider === 'manual';
+  return latePolicies(s, isByHand).map(
+    ({ record: { kind, name }, phase, deadline }) =>
+      `the ${kindName[kind]} at ${name} was to be ${phase === 'show' ? 'shown' : 'gone'} by ${formatInstant(deadline)}`,
+  );
 };
 
 /** @throws not-found: the zone is no longer in the fleet */

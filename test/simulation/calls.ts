@@ -106,7 +106,7 @@ export const through = (
 /** The world as one process sees it: every call of a port that leaves the process goes through the weather. */
 export const inWeather = (world: World, process: Process, loop: Loop, weather: Weather): World => {
   const go = through(loop, process, weather);
-  const { ledger, vault, disclosure, writer, observer, transport, queue, keys } = world;
+  const { ledger, vault, disclosure, writer, observer, resolver, transport, queue, keys } = world;
   const guarded: Ledger = {
     head: () => go('ledger.head', () => ledger.head()),
     installFleet: (version) => go('ledger.commit', () => ledger.installFleet(version)),
@@ -152,6 +152,13 @@ export const inWeather = (world: World, process: Process, loop: Loop, weather: W
       fits: (changes) => writer.fits(changes),
       list: (zone, options) => go('writer.lookup', () => writer.list(zone, options)),
     },
+    ...(resolver === undefined
+      ? {}
+      : {
+          resolver: {
+            resolve: (question) => go('resolver.resolve', () => resolver.resolve(question)),
+          },
+        }),
     observer: { observe: (zone, name) => go('observer.observe', () => observer.observe(zone, name)) },
     transport: { push: (host, bundle) => go('transport.push', () => transport.push(host, bundle)) },
     queue: { send: (units, delay) => go('queue.send', () => queue.send(units, delay)) },

@@ -5,9 +5,17 @@
 import { SelkieError } from '../../core/errors.ts';
 import type { FleetZone } from '../../core/policy.ts';
 import { add, type Duration, hours, type Instant } from '../../core/time.ts';
-import type { Change, DnsObserver, DnsWriter, ServerAnswer, TxtSet } from '../../engine/ports.ts';
+import type {
+  Change,
+  DnsObserver,
+  Resolver as DnsResolver,
+  DnsWriter,
+  ServerAnswer,
+  TxtSet,
+} from '../../engine/ports.ts';
 import type { Loop } from './loop.ts';
 import type { Random } from './random.ts';
+import { includedSpf } from './scenario-records.ts';
 
 export interface NameServer {
   readonly name: string;
@@ -67,7 +75,7 @@ export interface Lags {
   readonly sync: Duration;
 }
 
-export interface SimulatedDns extends DnsWriter, DnsObserver {
+export interface SimulatedDns extends DnsWriter, DnsObserver, DnsResolver {
   readonly zones: ReadonlyMap<string, SimulatedZone>;
   /** It stood there, for all to see, before the world began; `ours` from then on. */
   stood(zone: SimulatedZone, name: string, set: TxtSet): void;
@@ -218,6 +226,15 @@ export const createDns = (options: {
       });
       const last = sets.at(-1);
       return names.length > limit && last !== undefined ? { sets, next: last.name } : { sets };
+    },
+    resolve: async ({ name, type }) => {
+      if (type === 'TXT' && name === includedSpf) return ['v=spf1 ip4:203.0.113.0/24 -all'];
+      const holder = [...zones.values()].find((each) => `.${name}`.endsWith(`.${each.zone.name}`));
+      if (holder === undefined || type !== 'TXT') return [];
+      const server = holder.servers.find(({ downUntil }) => downUntil <= loop.now());
+      if (server === undefined)
+        throw new SelkieError('unavailable', `no server of ${holder.zone.name} answers`);
+      return answerOf(holder, server, name)?.values ?? [];
     },
     observe: async (where, name) => {
       const zone = zoneAt(where);

@@ -40,6 +40,12 @@ export const lookAfter = (parts: WorldParts): void => {
   for (const { name, excluded } of parts.ledger.hosts.values())
     if (excluded !== undefined)
       parts.insist(`return ${name}`, async (world) => returnHost(world, await openSession(world), name));
+  // What hands did to SPF and DMARC records is found by an audit.
+  if (parts.scenario.domains.some(({ records }) => records !== undefined))
+    parts.crew.send(
+      parts.scenario.zones.map(({ name }) => ({ kind: 'audit', zone: name })),
+      0,
+    );
   // Status says who lacks an adopted key; its administrator takes it in there.
   for (const key of parts.former)
     for (const host of parts.hosts)
@@ -57,10 +63,31 @@ export const lookAfter = (parts: WorldParts): void => {
   }
 };
 
-export const checkSettled = (parts: WorldParts): void => {
+const retired = ({ scenario }: WorldParts): ReadonlySet<string> =>
+  new Set(scenario.domains.filter(({ retires }) => retires === true).map(({ domain }) => domain));
+
+/** Some domains leave for good. */
+export const retire = (parts: WorldParts): void => {
+  const leaving = retired(parts);
+  if (leaving.size > 0)
+    parts.deploy(() => {
+      for (const domain of leaving) parts.file.setLeaving(domain, true);
+    });
+};
+
+/** SPF and DMARC as the newest fleet wants them. */
+const checkRecords = ({ checker, policyJudge, file }: WorldParts): void => {
+  const fleet = file.deployed.at(-1);
+  for (const { domain, zone } of checker.domains.values())
+    policyJudge.atTheEnd(domain, zone, fleet?.domains.get(domain));
+};
+
+export const checkSettled = (parts: WorldParts, without: ReadonlySet<string> = new Set()): void => {
   const { checker } = parts;
+  checkRecords(parts);
   for (const facts of checker.domains.values()) {
     const { domain, zone } = facts;
+    if (without.has(domain)) continue;
     const signed = signedFor(parts, domain);
     const [first] = signed;
     if (first === undefined) continue;
@@ -96,7 +123,7 @@ export const checkEnd = (
   requests: ReadonlyMap<string, { readonly domain: string; readonly rotations: ReadonlySet<string> }>,
 ): void => {
   const { checker, scenario } = parts;
-  checkSettled(parts);
+  checkSettled(parts, retired(parts));
   if (checker.violations.length > 0) return;
   const serving = new Set<string>();
   for (const { domain } of checker.domains.values())

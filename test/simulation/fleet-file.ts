@@ -12,7 +12,7 @@ import { type Instant, milliseconds, minutes } from '../../core/time.ts';
 import type { Checker } from './checker.ts';
 import type { SimulatedDns } from './dns.ts';
 import type { MailHost } from './hosts.ts';
-import type { DomainPlan, PolicyPlan, Scenario } from './scenario.ts';
+import type { DomainPlan, PolicyPlan, RecordsPlan, Scenario } from './scenario.ts';
 
 export interface FleetFile {
   readonly policies: ReadonlyMap<string, PolicyPlan>;
@@ -29,6 +29,7 @@ export interface FleetFile {
   /** @param adopted keys that it signed with before */
   join(plan: DomainPlan, adopted: readonly AdoptedKey[]): void;
   setPolicy(domain: string, policy: PolicyPlan): void;
+  setRecords(domain: string, records: RecordsPlan): void;
   setLeaving(domain: string, leaving: boolean): void;
   setPresent(domain: string, present: boolean): void;
   /** In the file, and not about to leave it. */
@@ -65,6 +66,7 @@ export const createFleetFile = (
   interface Entry {
     readonly plan: DomainPlan;
     readonly adopted: readonly AdoptedKey[];
+    records: RecordsPlan;
     leaving: boolean;
     present: boolean;
   }
@@ -87,12 +89,21 @@ export const createFleetFile = (
   const fleet = (but?: string): Fleet => ({
     version: deployed.length + 1,
     domains: new Map(
-      [...entries.values()].flatMap(({ plan, adopted, leaving, present }): [string, FleetDomain][] => {
-        const { domain, zone, pool } = plan;
-        const policy = policyOf(policies.get(domain) ?? plan.policy);
-        const past = adopted.length === 0 ? {} : { adopted };
-        return present && domain !== but ? [[domain, { domain, zone, pool, leaving, policy, ...past }]] : [];
-      }),
+      [...entries.values()].flatMap(
+        ({ plan, adopted, records, leaving, present }): [string, FleetDomain][] => {
+          const { domain, zone, pool } = plan;
+          const policy = policyOf(policies.get(domain) ?? plan.policy);
+          const past = adopted.length === 0 ? {} : { adopted };
+          const { spf, dmarc } = records;
+          const beside = {
+            ...(spf === undefined ? {} : { spf: { value: spf } }),
+            ...(dmarc === undefined ? {} : { dmarc: { value: dmarc } }),
+          };
+          return present && domain !== but
+            ? [[domain, { domain, zone, pool, leaving, policy, ...past, ...beside }]]
+            : [];
+        },
+      ),
     ),
     zones,
     pools,
@@ -121,7 +132,13 @@ export const createFleetFile = (
     },
     without: fleet,
     join: (plan, adopted) => {
-      entries.set(plan.domain, { plan, adopted, leaving: false, present: true });
+      entries.set(plan.domain, {
+        plan,
+        adopted,
+        records: plan.records ?? {},
+        leaving: false,
+        present: true,
+      });
       policies.set(plan.domain, plan.policy);
       const zone = dns().zones.get(plan.zone);
       if (zone === undefined) return;
@@ -142,6 +159,10 @@ export const createFleetFile = (
       if (facts === undefined) return;
       facts.downstreamQueue = milliseconds(Math.min(facts.downstreamQueue, policy.downstreamQueue));
       facts.drainMargin = milliseconds(Math.min(facts.drainMargin, policy.drainMargin));
+    },
+    setRecords: (domain, records) => {
+      const entry = entries.get(domain);
+      if (entry !== undefined) entry.records = records;
     },
     setLeaving: (domain, leaving) => change(domain, { leaving }),
     setPresent: (domain, present) => change(domain, { present }),

@@ -12,6 +12,7 @@ import { openSession, type World } from '../../engine/world.ts';
 import type { CallWindow } from './calls.ts';
 import { drill } from './drill.ts';
 import type { WorldParts } from './parts.ts';
+import { handOnPolicy } from './policy-hands.ts';
 import { stream } from './random.ts';
 import { describeItem, type Item, type PolicyPlan } from './scenario.ts';
 
@@ -133,6 +134,12 @@ export const happen = (parts: WorldParts, item: Item, index: number): void => {
     }
     case 'policy':
       parts.deploy(() => parts.file.setPolicy(item.domain, item.policy));
+      return;
+    case 'records':
+      parts.deploy(() => parts.file.setRecords(item.domain, item.records));
+      return;
+    case 'hand-policy':
+      handOnPolicy(parts, item, index);
       return;
     case 'leave':
       parts.deploy(() => parts.file.setLeaving(item.domain, true));

@@ -13,6 +13,7 @@ import type { FormerKey, MailHost } from './hosts.ts';
 import type { MemoryLedger } from './ledger.ts';
 import type { Loop } from './loop.ts';
 import type { Mail } from './mail.ts';
+import type { PolicyJudge } from './policy-judge.ts';
 import type { Random } from './random.ts';
 import type { Scenario } from './scenario.ts';
 import type { Standing } from './standing.ts';
@@ -55,6 +56,7 @@ export interface WorldParts {
   readonly random: Random;
   readonly weather: Weather;
   readonly checker: Checker;
+  readonly policyJudge: PolicyJudge;
   readonly dns: SimulatedDns;
   readonly ledger: MemoryLedger;
   readonly vault: { readonly secrets: ReadonlyMap<string, Uint8Array> };

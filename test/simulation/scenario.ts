@@ -6,6 +6,7 @@ import type { ErrorCode } from '../../core/errors.ts';
 import { alone, cohortOf } from '../../core/key/cohorts.ts';
 import { days, hours, minutes, seconds } from '../../core/time.ts';
 import { type Random, stream } from './random.ts';
+import { withRecords } from './scenario-records.ts';
 
 export interface ZonePlan {
   readonly name: string;
@@ -26,6 +27,15 @@ export interface PolicyPlan {
   readonly discloses?: true;
 }
 
+/** What the fleet file says beside the keys; absent: none of ours. */
+export interface RecordsPlan {
+  readonly spf?: string;
+  readonly dmarc?: string;
+}
+
+/** What a person does at the name of an SPF or DMARC record. */
+export type HandOnPolicy = 'beside' | 'foreign' | 'edit' | 'remove';
+
 export interface DomainPlan {
   readonly domain: string;
   readonly zone: string;
@@ -35,6 +45,9 @@ export interface DomainPlan {
   readonly from: number;
   /** Keys that it signed with before. */
   readonly adopted?: readonly AdoptedPlan[];
+  readonly records?: RecordsPlan;
+  /** Leaves for good once faults have stopped. */
+  readonly retires?: true;
 }
 
 export interface AdoptedPlan {
@@ -67,12 +80,13 @@ export const callPorts = [
   'writer.submit',
   'writer.status',
   'observer.observe',
+  'resolver.resolve',
   'transport.push',
   'queue.send',
   'keys.generate',
 ] as const;
-/** Those that faults are drawn for; "disclosure.publish" by chance of its own, so that worlds from before it stay as they were. */
-const drawnPorts = callPorts.filter((port) => port !== 'disclosure.publish');
+/** Those that faults are drawn for; the others by chances of their own, so that worlds from before them stay as they were. */
+const drawnPorts = callPorts.filter((port) => port !== 'disclosure.publish' && port !== 'resolver.resolve');
 export type CallPort = (typeof callPorts)[number];
 
 /** `lost`: the effect happened, the answer did not come. `late`: the effect happens after the caller has given up. */
@@ -125,6 +139,14 @@ export type Item = { readonly at: number } & (
     }
   | { readonly do: 'schedule-stops' | 'queue-storm' | 'leases-fail' | 'eventual-reads'; readonly for: number }
   | { readonly do: 'deploy' }
+  | { readonly do: 'records'; readonly domain: string; readonly records: RecordsPlan }
+  | {
+      readonly do: 'hand-policy';
+      readonly domain: string;
+      readonly kind: 'spf' | 'dmarc';
+      readonly how: HandOnPolicy;
+      readonly for: number;
+    }
   /** From a backup of that age; never drawn: test/e2e/restore.test.ts puts it in. */
   | { readonly do: 'ledger-restored'; readonly age: number }
 );
@@ -369,7 +391,8 @@ const neighbours = ((): readonly string[] => {
   return found;
 })();
 
-export const scenarioOf = (seed: number): Scenario => {
+/** A world that has keys alone: neither SPF nor DMARC. */
+export const keyScenarioOf = (seed: number): Scenario => {
   const random = stream(seed, 'scenario');
   // By chance of its own, as `withPast`.
   const beside = stream(seed, 'neighbours');
@@ -441,6 +464,8 @@ export const scenarioOf = (seed: number): Scenario => {
     }),
   };
 };
+
+export const scenarioOf = (seed: number): Scenario => withRecords(keyScenarioOf(seed));
 
 export const describeItem = (item: Item): string => {
   const { at: _at, do: what, ...rest } = item;

@@ -106,6 +106,8 @@ export const allFaults: readonly string[] = [
   'leases-fail',
   'eventual-reads',
   'deploy',
+  'records',
+  'hand-policy',
 ];
 
 /** `fault × state` pairs that never met. */

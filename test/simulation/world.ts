@@ -13,7 +13,7 @@ import type { Weather } from './calls.ts';
 import { createChecker } from './checker.ts';
 import { Coverage } from './coverage.ts';
 import { createDns, createResolver, loosen } from './dns.ts';
-import { checkEnd, checkSettled, lookAfter, settleTime, windingUp } from './end.ts';
+import { checkEnd, checkSettled, lookAfter, retire, settleTime, windingUp } from './end.ts';
 import { createFleetFile } from './fleet-file.ts';
 import { createHost, type FormerKey, type MailHost } from './hosts.ts';
 import { createMemoryLedger, type MemoryLedger } from './ledger.ts';
@@ -21,6 +21,7 @@ import { createLoop } from './loop.ts';
 import { createMail } from './mail.ts';
 import { happen, insist } from './operators.ts';
 import type { Cryptography, Outcome, WorldParts } from './parts.ts';
+import { createPolicyJudge } from './policy-judge.ts';
 import { stream } from './random.ts';
 import type { DomainPlan, Scenario } from './scenario.ts';
 import { createStanding } from './standing.ts';
@@ -80,6 +81,9 @@ export const runScenario = async (
     ...(trace === undefined ? {} : { trace }),
     post: (host, key) => mail.post(host, key),
   });
+  const policyJudge = createPolicyJudge(checker.violate, () => {
+    checker.figures.checks += 1;
+  });
   const excusedUntilServed = (host: MailHost): void => {
     for (const facts of checker.domains.values()) {
       const since = facts.excusedSince;
@@ -117,6 +121,7 @@ export const runScenario = async (
           `${ours ? 'Selkie' : 'somebody'} writes ${name}: ${after === undefined ? 'nothing' : after.values.join(' | ').slice(0, 40)}`,
         );
         checker.written(zone, name, before, after, ours);
+        policyJudge.written(name, before?.set, after, ours);
         const domain = name.slice(name.indexOf('._domainkey.') + '._domainkey.'.length);
         const facts = checker.domains.get(domain);
         if (facts !== undefined && emergencies.has(domain))
@@ -233,6 +238,7 @@ export const runScenario = async (
     disclosure,
     writer: dns,
     observer: dns,
+    resolver: dns,
     seals,
     transport: {
       push: async ({ name }, bundle) => {
@@ -349,6 +355,7 @@ export const runScenario = async (
     random: stream(seed, 'operators'),
     weather,
     checker,
+    policyJudge,
     dns,
     ledger,
     vault,
@@ -474,6 +481,7 @@ export const runScenario = async (
     await loop.run(add(now(), settleTime(scenario)));
   }
   if (running()) checkSettled(parts);
+  if (running()) retire(parts);
   if (running()) await loop.run(add(now(), windingUp));
   if (running()) checkEnd(parts, requests);
   return {

@@ -3,6 +3,7 @@
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { SelkieError } from '../../core/errors.ts';
 import { days, hours, minutes, seconds } from '../../core/time.ts';
 import type { TxtSet } from '../../engine/ports.ts';
 import { statusOf } from '../../engine/status.ts';
@@ -127,6 +128,58 @@ describe('golden timelines of policy records', () => {
     await world.run(hours(3));
     expect(await standing(domain)).toEqual(theirs);
     expectGolden('two-records');
+  });
+
+  test('late: what is not shown after three hours, or stands in the way for three days, is said and counted', async () => {
+    const counted: (readonly string[])[] = [];
+    Object.assign(world.world.reporter, {
+      count: (metric: string, n: number, what: readonly string[] = []) => {
+        if (metric === 'PhasesPastDeadline' && n > 0) counted.push(what);
+      },
+    });
+    const late = async () => (await status()).late ?? [];
+    const { observe } = world.dns;
+    Object.assign(world.dns, {
+      observe: async () => {
+        throw new SelkieError('unavailable', 'no server answers');
+      },
+    });
+    world.dns.put(name, { ttl: hours(1), values: ['v=DMARC1; p=reject'] });
+    world.change({ spf, dmarc });
+    await world.run(hours(2.9));
+    expect([await late(), counted]).toEqual([[], []]);
+    await world.run(hours(1));
+    const says = expect.stringMatching(/^the SPF record at example\.com was to be shown by 2024-01-28T13:0/);
+    expect(await late()).toEqual([says]);
+    expect(counted.at(-1)).toEqual([
+      expect.stringMatching(/^example\.com: the SPF record at example\.com was/),
+    ]);
+    await world.run(days(3));
+    expect(await late()).toEqual([
+      says,
+      expect.stringMatching(/^the DMARC record at _dmarc\.example\.com was to be/),
+    ]);
+    Object.assign(world.dns, { observe });
+    world.dns.put(name, undefined);
+    await world.run(hours(2));
+    expect(await late()).toEqual([]);
+    // It is taken out of the file, and the zone cannot be changed.
+    const { submit } = world.dns;
+    Object.assign(world.dns, {
+      submit: async () => {
+        throw new SelkieError('unavailable', 'the provider does not answer');
+      },
+    });
+    world.drop('spf');
+    await world.run(hours(2.9));
+    expect(await late()).toEqual([]);
+    await world.run(hours(1));
+    expect(await late()).toEqual([
+      expect.stringMatching(/^the SPF record at example\.com was to be gone by/),
+    ]);
+    Object.assign(world.dns, { submit });
+    await world.run(hours(2));
+    expect(await late()).toEqual([]);
   });
 
   test('removal: exactly what is ours goes, from the set too', async () => {

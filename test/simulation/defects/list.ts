@@ -596,4 +596,40 @@ export const defects: readonly Defect[] = [
       },
     ],
   },
+  // ---- SPF and DMARC
+  one(
+    'policy-trespass',
+    'an SPF or DMARC record that is somebody else’s is replaced, though nobody said adopt',
+    'engine/policies/change.ts',
+    '  if (adopt && record.owned === undefined) return undefined;',
+    '  if (record.owned === undefined) return undefined;',
+  ),
+  one(
+    'second-policy',
+    'a record is written beside another of its kind',
+    'engine/policies/change.ts',
+    '  const foreign = foreignIn(known, there).filter((other) => !edit.includes(other));\n  if (kind ===',
+    '  const foreign = foreignIn(known, undefined);\n  if (kind ===',
+  ),
+  one(
+    'others-values-lost',
+    'a set is written as if Selkie’s value were all that stands there',
+    'engine/policies/change.ts',
+    '.filter((other) => other !== value && !ours.includes(other)),',
+    '.filter((other) => other !== value && other === undefined),',
+  ),
+  one(
+    'policies-left-behind',
+    'a domain that leaves keeps its SPF and DMARC records',
+    'core/policy-records/plan.ts',
+    '  const wanted = s.leaving ? [] : s.wanted;',
+    '  const { wanted } = s;',
+  ),
+  one(
+    'policy-edit-unseen',
+    'an audit takes an edited SPF or DMARC record for what should stand there',
+    'engine/drift/policies.ts',
+    'value !== undefined && !policyStands(',
+    'value === undefined && !policyStands(',
+  ),
 ];
