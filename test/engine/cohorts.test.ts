@@ -111,7 +111,7 @@ describe('a cohort across zones', () => {
     await order(world, [...world.fleet.domains.keys()]);
     await world.run(hours(2));
     expect(signing(world).size).toBe(300);
-    expect(world.counts.createSecret).toBe(units);
+    expect(world.secrets.counts.createSecret).toBe(units);
     expect(world.route53.counts.creating).toBe(300);
     expect(world.route53.counts.throttled).toBe(0);
     expect(world.counts.unexpected).toEqual([]);
