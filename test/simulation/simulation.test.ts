@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
+import { alone, cohortOf } from '../../core/key/cohorts.ts';
 import { instant, milliseconds, minutes } from '../../core/time.ts';
 import { createDns, createResolver } from './dns.ts';
 import { createLoop } from './loop.ts';
@@ -65,6 +66,17 @@ describe('simulated worlds', () => {
     const other = await runScenario(scenarioOf(24), { trace: true });
     expect(other.timeline).not.toEqual(once.timeline);
   });
+});
+
+test('in three worlds of ten zones rotate together: a unit of work has domains of several', () => {
+  const cohort = (zone: string): number => cohortOf({ domain: zone, zone, fellows: alone });
+  const worlds = Array.from({ length: 200 }, (_, n) => scenarioOf(n + 1)).filter(({ zones, domains }) => {
+    const used = zones.filter(({ name }) => domains.some(({ zone }) => zone === name));
+    return used.length > 1 && new Set(used.map(({ name }) => cohort(name))).size === 1;
+  });
+  expect(worlds.length).toBeGreaterThan(40);
+  for (const { domains } of worlds)
+    expect(new Set(domains.map(({ policy }) => policy.rotateEvery)).size).toBe(1);
 });
 
 describe('worlds that failed once', () => {
