@@ -2,6 +2,7 @@
 
 import { type AuditTail, hostSubject } from '../core/audit.ts';
 import { SelkieError } from '../core/errors.ts';
+import { days } from '../core/time.ts';
 import type { Commit } from '../engine/ports.ts';
 
 /**
@@ -18,6 +19,9 @@ const commitSize = (commit: Commit): number =>
   (commit.append === undefined ? 0 : 3) +
   (commit.request === undefined ? 0 : 1) +
   (commit.audit?.length ?? 0);
+
+/** So long a request is known again under its Idempotency-Key; later a ledger may forget it. */
+export const requestsKept = days(30);
 
 const twice = (names: readonly string[]): string | undefined =>
   names.find((name, index) => names.indexOf(name) !== index);

@@ -389,7 +389,7 @@ export interface Reporter {
   count?(metric: Metric, n: number, what?: readonly string[]): void;
 }
 
-/** A write request that was answered, so that the same Idempotency-Key is answered the same. */
+/** A write request that was answered, so that the same Idempotency-Key is answered the same: for 30 days, then it may be gone. */
 export interface RequestRow {
   /** Or `host/NAME`. */
   readonly domain: string;

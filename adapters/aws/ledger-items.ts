@@ -8,7 +8,7 @@
 //   selector#DOMAIN     the selector            –
 //   pool#POOL           n, 16 digits            body: one entry of the log, one transaction
 //   pool#POOL           last                    n: the last number of the log
-//   request#DOMAIN      SHA-256 of the key      body
+//   request#DOMAIN      SHA-256 of the key      body, expires
 //   audit#SUBJECT       n, 16 digits            body: one event of the audit trail
 //   drift               zone/NAME, domains, …   body: what the last audit of it found
 //   report#DOMAIN       DAY#HASH                body, expires: what is kept of one aggregate report (report-name.ts)
@@ -27,8 +27,9 @@ import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import type { ReportRow } from '../../core/reports/report.ts';
 import { dueShards, ledgerTable } from '../../core/table.ts';
-import type { Instant } from '../../core/time.ts';
+import { add, type Instant } from '../../core/time.ts';
 import type { DriftReport, HostRow, LogEntry, RequestRow, TrailRow } from '../../engine/ports.ts';
+import { requestsKept } from '../commit.ts';
 import { reportName } from '../report-name.ts';
 
 export type Item = Record<string, AttributeValue>;
@@ -124,6 +125,7 @@ export const entryItem = (pool: string, entry: LogEntry): Item => ({
 
 export const requestItem = (row: RequestRow): Item => ({
   ...keys.request(row.domain, row.idempotencyKey),
+  ...expiry(add(row.at, requestsKept)),
   body: { S: JSON.stringify(row) },
 });
 

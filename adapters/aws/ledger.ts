@@ -21,7 +21,7 @@ import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import type { ReportRow } from '../../core/reports/report.ts';
 import { ledgerTable } from '../../core/table.ts';
-import { type Instant, instant, latest } from '../../core/time.ts';
+import { type Instant, instant, latest, milliseconds } from '../../core/time.ts';
 import type {
   DriftReport,
   HostRow,
@@ -32,6 +32,7 @@ import type {
   TrailRow,
 } from '../../engine/ports.ts';
 import { checkCommit } from '../commit.ts';
+import { spread } from '../jitter.ts';
 import { namesOf } from '../report-name.ts';
 import { toSelkieError } from './errors.ts';
 import { refusalOf, transactionOf } from './ledger-commit.ts';
@@ -80,13 +81,13 @@ const onCondition = (what: string, work: () => Promise<unknown>): Promise<boolea
  * A write of the head, which every append's transaction looks at: while one does, DynamoDB refuses other writes
  * (TransactionConflictException), for some milliseconds.
  */
-const patiently = async <T>(work: () => Promise<T>, tries = 8, wait = 10): Promise<T> => {
+const patiently = async <T>(work: () => Promise<T>, tries = 8, wait = milliseconds(10)): Promise<T> => {
   try {
     return await work();
   } catch (error) {
     if (tries <= 1 || !named(error, 'TransactionConflictException')) throw error;
-    await sleep(wait);
-    return patiently(work, tries - 1, wait * 2);
+    await sleep(spread(wait));
+    return patiently(work, tries - 1, milliseconds(wait * 2));
   }
 };
 

@@ -11,6 +11,7 @@ import { hasCode, SelkieError } from '../../core/errors.ts';
 import { lowerName } from '../../core/names.ts';
 import type { FleetZone } from '../../core/policy.ts';
 import { type Duration, seconds } from '../../core/time.ts';
+import { spread } from '../jitter.ts';
 import { toSelkieError } from './errors.ts';
 
 /** @param changing the names whose records the client changes; absent: it only reads */
@@ -146,7 +147,7 @@ export const createRoute53Clients = ({
           return assume(role, wider);
         const length = patience[attempt];
         if (!/^AccessDenied/.test(sdkName(error)) || length === undefined) throw error;
-        await pause(length);
+        await pause(spread(length));
       }
     }
   };

@@ -18,6 +18,7 @@ import {
 } from '@aws-sdk/client-secrets-manager';
 import { hasCode, SelkieError } from '../../core/errors.ts';
 import { type Duration, milliseconds } from '../../core/time.ts';
+import { spread } from '../jitter.ts';
 import { toSelkieError } from './errors.ts';
 
 export interface SecretStoreOptions {
@@ -105,7 +106,7 @@ export const createSecretStore = ({
     await sleep(length);
   },
 }: SecretStoreOptions): SecretStore => {
-  /** Tries again while the store says not-found: it does so for some time after a write. */
+  /** Tries again while the store says not-found: it does so for some time after a write. The SDK does for all else, with jitter. */
   const patiently = async <T>(read: () => Promise<T>): Promise<T> => {
     for (const length of patience) {
       try {
@@ -113,7 +114,7 @@ export const createSecretStore = ({
       } catch (error) {
         if (sdkName(error) !== 'ResourceNotFoundException') throw error;
       }
-      await pause(length);
+      await pause(spread(length));
     }
     return read();
   };

@@ -23,6 +23,7 @@ import { SelkieError } from '../../core/errors.ts';
 import { ledgerTable } from '../../core/table.ts';
 import { type Duration, type Instant, instant, milliseconds } from '../../core/time.ts';
 import { inParallel } from '../../engine/parallel.ts';
+import { spread } from '../jitter.ts';
 import { cancellationReasons, toSelkieError } from './errors.ts';
 import { digits, type Item } from './ledger-items.ts';
 import { type KeyName, parseKeyName } from './shard-form.ts';
@@ -138,7 +139,7 @@ export const createShardIndex = ({
             'unavailable',
             `${what}: others write there at this moment; it is tried again later`,
           );
-        await pause(milliseconds(20 * 2 ** n));
+        await pause(spread(milliseconds(20 * 2 ** n)));
       }
     }
   };

@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { describe, SelkieError } from '../../core/errors.ts';
 
 /** Of the tables below. A change of them raises it and brings the migration along. */
-const schemaVersion = 6;
+const schemaVersion = 7;
 
 const audit = `
 CREATE TABLE audit (subject TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (subject, n)) STRICT;
@@ -37,8 +37,20 @@ const trail = `
 CREATE TABLE trail (subject TEXT PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) STRICT;
 `;
 
+/** Finds requests that nobody will send again. */
+const requestAge = `
+CREATE INDEX IF NOT EXISTS request_age ON request (json_extract(body, '$.at'));
+`;
+
 /** What makes each version of the one before. */
-const migrations: Readonly<Record<number, string>> = { 2: audit, 3: drift, 4: restore, 5: report, 6: trail };
+const migrations: Readonly<Record<number, string>> = {
+  2: audit,
+  3: drift,
+  4: restore,
+  5: report,
+  6: trail,
+  7: requestAge,
+};
 
 const schema = `
 CREATE TABLE selkie_schema (version INTEGER NOT NULL) STRICT;
@@ -62,7 +74,7 @@ CREATE TABLE selector (domain TEXT, selector TEXT, PRIMARY KEY (domain, selector
 CREATE TABLE log (pool TEXT, n INTEGER, body TEXT NOT NULL, PRIMARY KEY (pool, n)) STRICT;
 CREATE TABLE request (domain TEXT, key TEXT, body TEXT NOT NULL, PRIMARY KEY (domain, key)) STRICT;
 CREATE TABLE lease (name TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) STRICT;
-${audit}${drift}${restore}${report}${trail}`;
+${audit}${drift}${restore}${report}${trail}${requestAge}`;
 
 /** How long a write waits for another process's to end. */
 const busyTimeout = 5_000;

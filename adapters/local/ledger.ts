@@ -20,7 +20,7 @@ import type {
   RequestRow,
   TrailRow,
 } from '../../engine/ports.ts';
-import { checkCommit, refusal } from '../commit.ts';
+import { checkCommit, refusal, requestsKept } from '../commit.ts';
 import { namesOf, reportName } from '../report-name.ts';
 import { openStore, toLedgerError, transaction } from './ledger-store.ts';
 
@@ -65,6 +65,7 @@ const statements = (db: DatabaseSync) => ({
   dropReports: db.prepare('DELETE FROM report WHERE expires <= ?'),
   request: db.prepare('SELECT body FROM request WHERE domain = ? AND key = ?'),
   putRequest: db.prepare('INSERT INTO request VALUES (?, ?, ?)'),
+  dropRequests: db.prepare("DELETE FROM request WHERE json_extract(body, '$.at') < ?"),
   event: db.prepare('SELECT 1 FROM audit WHERE subject = ? AND n = ?'),
   events: db.prepare('SELECT body FROM audit WHERE subject = ? AND n > ? ORDER BY n LIMIT ?'),
   putEvent: db.prepare('INSERT INTO audit VALUES (?, ?, ?)'),
@@ -156,8 +157,10 @@ const write = (sql: Statements, commit: Commit): void => {
     sql.putEntry.run(pool, entry.place.n, JSON.stringify(entry));
   }
   const { request } = commit;
-  if (request !== undefined)
+  if (request !== undefined) {
+    sql.dropRequests.run(request.at - requestsKept);
     sql.putRequest.run(request.domain, request.idempotencyKey, JSON.stringify(request));
+  }
   for (const event of commit.audit ?? []) sql.putEvent.run(event.subject, event.n, JSON.stringify(event));
 };
 

@@ -96,6 +96,7 @@ const problemSays: Readonly<Record<number, string>> = {
   401: 'Nobody, or somebody unknown, asks',
   403: 'It may not be asked by whoever asks, or a signature does not hold',
   404: 'The fleet has no such thing',
+  405: 'What is at this path answers to other methods, which Allow names',
   409: 'It cannot be as things stand: detail says why',
   502: 'A service behind refused',
   503: 'Not now: the same request may succeed later',
@@ -103,7 +104,7 @@ const problemSays: Readonly<Record<number, string>> = {
 
 const problems = ({ problems: more = [] }: Operation): Record<string, object> =>
   Object.fromEntries(
-    [400, 401, 403, 404, ...more, 502, 503].map((status) => [
+    [400, 401, 403, 404, 405, ...more, 502, 503].map((status) => [
       String(status),
       { $ref: `#/components/responses/Problem${status}` },
     ]),
@@ -113,7 +114,11 @@ const problemResponses = (): Record<string, object> =>
   Object.fromEntries(
     Object.entries(problemSays).map(([status, description]) => [
       `Problem${status}`,
-      { description, content: { 'application/problem+json': { schema: reference('Problem') } } },
+      {
+        description,
+        ...(status === '405' ? { headers: { Allow: { $ref: '#/components/headers/Allow' } } } : {}),
+        content: { 'application/problem+json': { schema: reference('Problem') } },
+      },
     ]),
   );
 
@@ -184,11 +189,13 @@ export const openApiDocument = (): object => ({
       IdempotencyKey: {
         name: 'Idempotency-Key',
         in: 'header',
-        description: 'The same order under the same key is carried out once, and answered again',
+        description:
+          'The same order under the same key is carried out once, and answered again, for 30 days at least',
         schema: { type: 'string', pattern: '^[\\x21-\\x7e]{1,128}$' },
       },
     },
     headers: {
+      Allow: { description: 'The methods, with commas (RFC 9110 §10.2.1)', schema: { type: 'string' } },
       Link: { description: 'rel="next": the next page (RFC 8288)', schema: { type: 'string' } },
       Location: { description: 'Where to look after the work', schema: { type: 'string' } },
     },

@@ -11,7 +11,7 @@ import { isInstalled, newHostRow, openSession, type Session, type World } from '
 import { deleteSecretCommand, sharedSecret } from './commands.ts';
 import { addFindings, type Found, openReport } from './report.ts';
 
-/** Zones whose audits are sent at once, and when the next are: an account has five requests a second for everything. */
+/** Zones whose audits are sent at once, and when the next are: an account has ten requests a second for everything. */
 const zonesAtOnce = 150;
 const zonesEvery = minutes(1);
 const width = 16;

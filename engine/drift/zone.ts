@@ -22,7 +22,7 @@ import { addFindings, type Found, openReport, zoneSubject } from './report.ts';
 
 /** Route 53 lists so many sets in one answer. */
 const pageSize = 300;
-/** Requests of one unit: 6,000 sets, some ten seconds where an account is allowed five requests a second. */
+/** Requests of one unit: 6,000 sets, some seconds of the ten requests that an account is allowed in each. */
 const pagesOfUnit = 20;
 /** Rows read at once. */
 const width = 16;

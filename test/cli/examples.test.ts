@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { afterEach, beforeEach, expect, it } from 'vitest';
 import { createApi } from '../../adapters/http/api.ts';
 import { minutes } from '../../core/time.ts';
-import { describeWith, program } from '../tools/machine.ts';
+import { describeWith } from '../tools/machine.ts';
 import { type Gateway, operator, region, startGateway } from '../tools/signed-gateway.ts';
 import { type Simulation, simulate } from '../world/world.ts';
 
@@ -57,10 +57,18 @@ describeWith(['botocore', 'curl'], 'docs/command-line.md', () => {
     expect(answers).toContain('"kind":"emergency"');
   });
 
-  // It is no package of Debian's.
-  it.skipIf(program('awscurl') === undefined)('awscurl', async () => {
-    const answers = await run(blockOf('awscurl'));
-    expect(gateway.seen.map(({ fault }) => fault)).toEqual([null, null]);
-    expect(answers).toContain('requested');
+  // It is no package of Debian's, and is not run.
+  it('awscurl is shown with requests that curl is shown with', () => {
+    const requests = (block: string): readonly (readonly [url: string, body: string])[] =>
+      block
+        .replaceAll('\\\n', ' ')
+        .split('\n')
+        .flatMap((line) => {
+          const url = /"(\$SELKIE_API\/[^"]+)"/.exec(line)?.[1];
+          return url === undefined ? [] : [[url, /(?:-d|--data) '([^']+)'/.exec(line)?.[1] ?? ''] as const];
+        });
+    const shown = requests(blockOf('awscurl'));
+    expect(shown).toHaveLength(2);
+    expect(requests(blockOf('curl'))).toEqual(expect.arrayContaining([...shown]));
   });
 });

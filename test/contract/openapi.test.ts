@@ -57,7 +57,9 @@ describe('docs/openapi.json', () => {
       expect(text.includes('IdempotencyKey'), id).toBe(order === true);
       // Hosts prove themselves by their own keys; a report that comes twice changes nothing more.
       if (method !== 'get' && open !== true) expect(order === true || id === 'importReports', id).toBe(true);
-      expect(Object.keys(operation?.responses ?? {})).toEqual(expect.arrayContaining(['400', '404', '503']));
+      expect(Object.keys(operation?.responses ?? {})).toEqual(
+        expect.arrayContaining(['400', '404', '405', '503']),
+      );
     }
   });
 

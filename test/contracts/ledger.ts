@@ -11,7 +11,7 @@ import {
 } from '../../core/audit.ts';
 import { hasCode } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
-import { add, milliseconds, minutes } from '../../core/time.ts';
+import { add, days, milliseconds, minutes } from '../../core/time.ts';
 import type { Commit, Ledger, LogEntry, TrailRow } from '../../engine/ports.ts';
 import {
   domainRow,
@@ -661,6 +661,15 @@ export const ledgerContract = (name: string, make: () => Promise<LedgerUnderTest
         await expect(other.commit({ request: { ...row, rotation: 'another' } })).rejects.toMatchObject(
           conflict,
         );
+        expect(await ledger.request('a.example.com', 'k')).toStrictEqual(row);
+      });
+
+      test('are known for 30 days', async () => {
+        const row = requestRow('a.example.com', 'k');
+        await ledger.commit({ request: row });
+        await other.commit({
+          request: { ...requestRow('b.example.com', 'k'), at: add(row.at, days(30)) },
+        });
         expect(await ledger.request('a.example.com', 'k')).toStrictEqual(row);
       });
 

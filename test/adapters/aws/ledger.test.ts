@@ -9,8 +9,9 @@ import {
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createDynamoLedger, noteReplaced } from '../../../adapters/aws/ledger.ts';
 import { refusalOf, transactionOf } from '../../../adapters/aws/ledger-commit.ts';
-import { domainItem, dueBefore, entryItem, sizeOf } from '../../../adapters/aws/ledger-items.ts';
-import { instant, minutes } from '../../../core/time.ts';
+import { domainItem, dueBefore, entryItem, requestItem, sizeOf } from '../../../adapters/aws/ledger-items.ts';
+import { ledgerTable } from '../../../core/table.ts';
+import { days, instant, minutes } from '../../../core/time.ts';
 import type { Commit, Ledger } from '../../../engine/ports.ts';
 import { ledgerContract } from '../../contracts/ledger.ts';
 import { domainRow, hostRow, logEntry, requestRow, t } from '../../contracts/ledger-rows.ts';
@@ -26,6 +27,11 @@ const full: Commit = {
   request: requestRow('a.example.com', 'k'),
   reserve: [{ domain: 'a.example.com', selector: '240128' }],
 };
+
+test('a request expires 30 days after it, in the seconds that DynamoDB reads', () => {
+  const row = requestRow('a.example.com', 'k');
+  expect(requestItem(row)[ledgerTable.expires]).toEqual({ N: String((row.at + days(30) + 995) / 1_000) });
+});
 
 describe('a transaction that DynamoDB cancelled', () => {
   const parts = transactionOf('ledger', full);

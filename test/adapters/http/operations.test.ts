@@ -421,6 +421,12 @@ it.each([
   const response = await api.request(`http://api.example${path}`, { method });
   expect([response.status, response.headers.get('allow')]).toEqual([405, allow]);
   expect(response.headers.get('content-type')).toBe('application/problem+json');
+  const template = [...new Set(operations.map((each) => each.path))].find((each) =>
+    new RegExp(`^${each.replace(/\{\w+\}/g, '[^/]+').replaceAll('.', '\\.')}$`).test(path),
+  );
+  const known = operations.find((each) => each.path === template);
+  const described = known && responseOf(known, 405);
+  expect(Object.keys(described?.headers ?? {})).toEqual(['Allow']);
   const verdict = judge({ $ref: '#/components/schemas/Problem' } as never).safeParse(await response.json());
   expect(verdict.error).toBeUndefined();
 });

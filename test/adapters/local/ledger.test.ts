@@ -7,8 +7,9 @@ import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteLedger } from '../../../adapters/local/ledger.ts';
+import { add, days } from '../../../core/time.ts';
 import { ledgerContract } from '../../contracts/ledger.ts';
-import { domainRow, logEntry } from '../../contracts/ledger-rows.ts';
+import { domainRow, logEntry, requestRow } from '../../contracts/ledger-rows.ts';
 
 ledgerContract('SQLite in memory', async () => {
   const ledger = openSqliteLedger(':memory:', Date.now);
@@ -90,6 +91,16 @@ describe('the local ledger’s file', () => {
     expect(await again.domain('a.example.com')).toMatchObject({ version: 1 });
     expect(await again.audit('a.example.com', { limit: 9 })).toEqual([]);
     again.close();
+  });
+
+  test('forgets requests that nobody will send again, 30 days after them', async () => {
+    const ledger = openSqliteLedger(path, Date.now);
+    const row = requestRow('a.example.com', 'k');
+    await ledger.commit({ request: row });
+    await ledger.commit({ request: { ...requestRow('a.example.com', 'l'), at: add(row.at, days(31)) } });
+    expect(await ledger.request('a.example.com', 'k')).toBeUndefined();
+    expect(await ledger.request('a.example.com', 'l')).toBeDefined();
+    ledger.close();
   });
 
   test('one that came back from a backup is known for one, until it is brought up', async () => {
