@@ -227,8 +227,8 @@ const askSoon = async (
 /** @throws stale-fleet, unavailable, throttled: the unit is to be tried again */
 export const reconcileCohort = async (world: World, unit: CohortUnit): Promise<void> => {
   const session = await openSession(world);
-  const [first = ''] = unit.domains;
-  if (!isInstalled(world, session)) return;
+  const [first] = unit.domains;
+  if (first === undefined || !isInstalled(world, session)) return;
   const one = (await lyingOf(world, first)) ?? { domain: first, zone: first };
   // A cohort is in one worker's hands at a time; that a zone's changes are made one after the other, its writer sees to.
   const lease = cohortName(world.fleet, one);
