@@ -59,7 +59,8 @@ export interface Answer {
 }
 
 export interface Handlers {
-  tick(): Promise<void>;
+  /** With `{ audit: true }`: as the schedule of each day calls it. */
+  tick(event?: unknown): Promise<void>;
   reconcile(event: SQSEvent): Promise<SQSBatchResponse>;
   api(method: string, path: string, body?: string, headers?: Record<string, string>): Promise<Answer>;
 }
@@ -323,7 +324,7 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
   Object.assign(process.env, motoEnv(moto.url), {
     SELKIE_TABLE: 'selkie',
     SELKIE_QUEUE_URL: units.url,
-    SELKIE_SECRET_PREFIX: 'selkie/',
+    SELKIE_SECRET_PREFIX: 'selkie',
     SELKIE_SECRET_KEY: secretKey.KeyMetadata?.Arn ?? '',
     SELKIE_BUNDLE_KEY: firstKey.id,
     SELKIE_DISCLOSED_BUCKET: 'disclosed',
