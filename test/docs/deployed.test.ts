@@ -21,6 +21,9 @@ import {
 import { notRun } from './not-run.ts';
 import { documentedPages, shellBlocksOf } from './shell-blocks.ts';
 
+/** A page may have a dozen commands, each a process or more, on a machine that is at other work. */
+const patience = 300_000;
+
 const unrunnable = new Set(notRun.map(({ command }) => command));
 const blocksOf = (page: string) => shellBlocksOf(page).filter(({ how }) => how === 'deployed');
 const commandsOf = (page: string) =>
@@ -107,11 +110,11 @@ describeWith(
     beforeAll(async () => {
       vi.spyOn(process.stdout, 'write').mockReturnValue(true);
       place = await openDeployment();
-    }, 120_000);
+    }, patience);
     afterAll(async () => {
       await place?.close();
       vi.restoreAllMocks();
-    }, 60_000);
+    }, patience);
 
     const play = async ({ page, host, names = {}, fails = {}, after = {} }: Scenario): Promise<void> => {
       played.add(page);
@@ -206,7 +209,7 @@ describeWith(
       return host;
     };
     const eventually = async (holds: () => Promise<boolean>, what: string): Promise<void> => {
-      for (const until = Date.now() + 30_000; !(await holds()); await sleep(200))
+      for (const until = Date.now() + 90_000; !(await holds()); await sleep(200))
         if (Date.now() > until) throw new Error(what);
     };
 
@@ -220,7 +223,7 @@ describeWith(
         `${name} does not become ready`,
       );
 
-    test('how-to/deploy.md', { timeout: 120_000 }, async () => {
+    test('how-to/deploy.md', { timeout: patience }, async () => {
       await place.deploy(fleet());
       await play({
         page: 'how-to/deploy.md',
@@ -235,7 +238,7 @@ describeWith(
       });
     });
 
-    test('tutorial/from-opendkim.md', { timeout: 180_000 }, async () => {
+    test('tutorial/from-opendkim.md', { timeout: patience }, async () => {
       const host = await place.startHost('mx1.example.jp');
       hosts.set(host.name, host);
       const [old, milter] = [await freePort(), await freePort()];
@@ -282,7 +285,7 @@ describeWith(
       });
     });
 
-    test('how-to/add-a-host.md', { timeout: 120_000 }, async () => {
+    test('how-to/add-a-host.md', { timeout: patience }, async () => {
       const host = await place.startHost('mx2.example.jp');
       hosts.set(host.name, host);
       await host.write('/root/selkie-agent_0.1.0_amd64.deb', deb);
@@ -302,7 +305,7 @@ describeWith(
       });
     });
 
-    test('how-to/restore.md', { timeout: 120_000 }, async () => {
+    test('how-to/restore.md', { timeout: patience }, async () => {
       const { SecretList: secrets } = JSON.parse(await place.run('aws secretsmanager list-secrets')) as {
         SecretList: { Name: string }[];
       };
@@ -319,7 +322,7 @@ describeWith(
       });
     });
 
-    test('how-to/upgrade.md', { timeout: 120_000 }, async () => {
+    test('how-to/upgrade.md', { timeout: patience }, async () => {
       const host = hostOf('mx1.example.jp');
       await host.does('bash', '--norc', '-euc', newerPackage);
       const pid = () => host.does('systemctl', 'show', '-P', 'MainPID', 'selkie-agent');
@@ -337,7 +340,7 @@ describeWith(
       });
     });
 
-    test('how-to/leave.md', { timeout: 120_000 }, async () => {
+    test('how-to/leave.md', { timeout: patience }, async () => {
       const host = hostOf('mx1.example.jp');
       await host.does('systemctl', 'enable', '--now', 'opendkim');
       await play({
@@ -355,7 +358,7 @@ describeWith(
       expect(said).toMatch(/mx1.*excluded/);
     });
 
-    test('how-to/publish-retired-keys.md', async () => {
+    test('how-to/publish-retired-keys.md', { timeout: patience }, async () => {
       await place.run('aws s3 mb s3://disclosed');
       await place.run(`echo a key | aws s3 cp - s3://disclosed/${zone}/240128.pem`);
       const folder = join(place.folder, 'dkim-keys');
@@ -366,7 +369,7 @@ describeWith(
       expect(readFileSync(join(folder, zone, '240128.pem'), 'utf8')).toBe('a key\n');
     });
 
-    test('how-to/zone-in-another-account.md', { timeout: 60_000 }, async () => {
+    test('how-to/zone-in-another-account.md', { timeout: patience }, async () => {
       const role = 'arn:aws:iam::123456789012:role/selkie-zones';
       writeFileSync(join(place.folder, 'fleet.yaml'), fleet({ arn: role, externalId: 'selkie-example' }));
       await play({ page: 'how-to/zone-in-another-account.md' });
@@ -376,7 +379,7 @@ describeWith(
       expect(Role.Arn).toBe(role);
     });
 
-    test('../README.md', { timeout: 120_000 }, async () => {
+    test('../README.md', { timeout: patience }, async () => {
       // Another machine of the name, which was set aside on the page before.
       await hostOf('mx1.example.jp').close();
       await place.run('npm run -s selkie -- --stack selkie host return mx1.example.jp');

@@ -223,7 +223,7 @@ export const openDeployment = async (): Promise<Deployment> => {
             text,
           );
           if (status !== 0) throw new Error(err);
-          const [message] = await sink.received(before + 1).then(
+          const [message] = await sink.received(before + 1, 90_000).then(
             (messages) => messages.slice(before),
             async (error: unknown) => {
               const { out } = await host.run(['tail', '-n', '40', '/var/log/mail.log']);
