@@ -25,7 +25,9 @@ const runBlock = async (sandbox: Sandbox, { how, commands }: ShellBlock): Promis
     if (/^(npm ci && )?npm start$/.test(command)) await sandbox.start();
     else {
       if (how === 'here') await sandbox.start();
-      said += await sandbox.run(command.replaceAll(shownSelector, sandbox.selector()));
+      // There is nobody who could be asked.
+      const sure = / rotate --pool /.test(command) ? ' --yes' : '';
+      said += await sandbox.run(`${command.replaceAll(shownSelector, sandbox.selector())}${sure}`);
     }
   }
   return said;
