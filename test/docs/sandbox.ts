@@ -22,16 +22,24 @@ export interface Sandbox {
   run(command: string): Promise<string>;
   /** `npm start`: resolves when its domain signs. */
   start(): Promise<void>;
+  /** The selector with which it first signed. */
+  selector(): string;
   stop(): Promise<void>;
   close(): Promise<void>;
 }
 
-export const openSandbox = async (): Promise<Sandbox> => {
+/** A folder that looks like a clone of this repository. */
+export const makeClone = (): string => {
   const folder = makeFolder();
   for (const name of readdirSync(root))
     if (name === 'docs') cpSync(join(root, name), join(folder, name), { recursive: true });
     else if (copied.has(name)) copyFileSync(join(root, name), join(folder, name));
     else if (!left.has(name)) symlinkSync(join(root, name), join(folder, name));
+  return folder;
+};
+
+export const openSandbox = async (): Promise<Sandbox> => {
+  const folder = makeClone();
   const ports = {
     dns: await freePort(),
     api: await freePort(),
@@ -41,6 +49,7 @@ export const openSandbox = async (): Promise<Sandbox> => {
   // The Node that runs the tests is the one that npm's scripts find.
   const env = { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}` };
   let up: ChildProcess | undefined;
+  let selector: string | undefined;
 
   const stop = async (): Promise<void> => {
     const child = up;
@@ -82,7 +91,10 @@ export const openSandbox = async (): Promise<Sandbox> => {
           throw new Error(`npm start did not come up:\n${text}`);
         await new Promise((resolve) => setTimeout(resolve, 50));
       }
+      selector ??= / signs with (\d{6})/.exec(text)?.[1];
     },
+
+    selector: () => selector ?? '',
 
     stop,
 

@@ -1,13 +1,15 @@
 // The commands that a page of the documentation shows: its `sh` blocks, each with the comment before it that says how a test
 // holds it to be right.
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 /**
- * `here`: run, while `npm start` runs. `stopped`: run, while it does not. `checked`: it needs an AWS account or a mail host, and is
- * held against the program's own help.
+ * `here`: run, while `npm start` runs. `stopped`: run, while it does not. `deployed`: run in a deployment made of imitations, on an
+ * operator's machine or on a mail host (deployment.ts). `own`: run by a test of its page's name.
  */
-export type How = 'here' | 'stopped' | 'checked';
+export const hows = ['here', 'stopped', 'deployed', 'own'] as const;
+export type How = (typeof hows)[number];
 
 export interface ShellBlock {
   /** Undefined: nobody said. */
@@ -16,8 +18,7 @@ export interface ShellBlock {
   readonly commands: readonly string[];
 }
 
-const isHow = (text: string | undefined): text is How =>
-  text === 'here' || text === 'stopped' || text === 'checked';
+const isHow = (text: string | undefined): text is How => hows.some((how) => how === text);
 
 /** One command a line; a line that ends in a backslash goes on in the next. */
 const commandsOf = (lines: readonly string[]): readonly string[] =>
@@ -25,10 +26,11 @@ const commandsOf = (lines: readonly string[]): readonly string[] =>
     .join('\n')
     .replaceAll(/\\\n\s*/g, '')
     .split('\n')
-    .map((line) => line.trim())
+    // A remark behind a command is the reader's.
+    .map((line) => line.replace(/\s+# .*$/, '').trim())
     .filter((line) => line !== '' && !line.startsWith('#'));
 
-export const shellBlocks = (file: string): readonly ShellBlock[] => {
+const shellBlocks = (file: string): readonly ShellBlock[] => {
   const lines = readFileSync(file, 'utf8').split('\n');
   const blocks: ShellBlock[] = [];
   for (let n = 0; n < lines.length; n += 1) {
@@ -45,3 +47,15 @@ export const shellBlocks = (file: string): readonly ShellBlock[] => {
   }
   return blocks;
 };
+
+const docs = new URL('../../docs/', import.meta.url).pathname;
+
+/** Pages whose commands readers are told to type, as their paths from docs/. */
+export const documentedPages: readonly string[] = [
+  ...['tutorial', 'how-to'].flatMap((folder) =>
+    readdirSync(join(docs, folder)).map((name) => `${folder}/${name}`),
+  ),
+  '../README.md',
+];
+
+export const shellBlocksOf = (page: string): readonly ShellBlock[] => shellBlocks(join(docs, page));

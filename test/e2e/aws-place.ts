@@ -47,6 +47,8 @@ export interface PlaceOptions {
   readonly zones: readonly (Omit<FleetZone, 'id' | 'nameServers'> & { readonly account?: string })[];
   readonly domains: readonly (Pick<FleetDomain, 'domain' | 'zone'> & Partial<FleetDomain>)[];
   readonly hosts: readonly { readonly name: string; readonly reached: 'push' | 'pull' }[];
+  /** Where named answers; 127.0.0.1 and a free port. */
+  readonly dns?: { readonly address: string; readonly port: number };
   /** Further variables of the functions. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Seconds until a unit that failed is received again; 5. */
@@ -197,7 +199,8 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
   const firstKey = await bundleKey();
   const secretKey = await kms.send(new CreateKeyCommand({}));
 
-  const dnsPort = await freePort();
+  const dns = options.dns ?? { address: '127.0.0.1', port: await freePort() };
+  const dnsPort = dns.port;
   const zones = new Map<string, FleetZone & { readonly client: Route53Client }>();
   for (const { account, ...zone } of options.zones) {
     const client = await route53In(moto.url, account);
@@ -205,7 +208,7 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
       new CreateHostedZoneCommand({ Name: zone.name, CallerReference: randomUUID() }),
     );
     const id = (HostedZone?.Id ?? '').replace('/hostedzone/', '');
-    zones.set(zone.name, { ...zone, id, nameServers: [`127.0.0.1:${dnsPort}`], client });
+    zones.set(zone.name, { ...zone, id, nameServers: [`${dns.address}:${dns.port}`], client });
   }
 
   /** TXT lines of a zone file, of each zone. */
@@ -233,7 +236,7 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
   /** named shows what Route 53 holds now. */
   const refresh = async (): Promise<void> => {
     // No negative caching: SOA with TTL and minimum 0 (RFC 2308 §5).
-    const head = '@ 0 IN SOA ns1 hostmaster 1 3600 600 86400 0\n@ 60 IN NS ns1\nns1 60 IN A 127.0.0.1\n';
+    const head = `@ 0 IN SOA ns1 hostmaster 1 3600 600 86400 0\n@ 60 IN NS ns1\nns1 60 IN A ${dns.address}\n`;
     const files = Object.fromEntries(
       [...(await txtLines())].map(([name, lines]) => [
         name,
@@ -242,7 +245,7 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
     );
     if (JSON.stringify(files) === shown) return;
     await named?.close();
-    named = await startNamed({ port: dnsPort, zones: files });
+    named = await startNamed({ ...dns, zones: files });
     shown = JSON.stringify(files);
   };
   await refresh();
@@ -254,8 +257,10 @@ const wirePlace = async (options: PlaceOptions, closers: Closers, close: () => P
     const headers = Object.fromEntries(
       Object.entries(request.headers).map(([name, value]) => [name, String(value)]),
     );
+    // What IAM's authorizer finds right is an operator's; that it is signed well, test/cli/aws.test.ts looks at.
+    const by = headers.authorization?.startsWith('AWS4-HMAC-SHA256 ') ? operator : undefined;
     const answer = await functions
-      .call(apiEvent(request.method ?? 'GET', request.url ?? '/', body, headers))
+      .call(apiEvent(request.method ?? 'GET', request.url ?? '/', body, headers, by))
       .catch((error: unknown): LambdaAnswer => ({ statusCode: 500, body: String(error) }));
     longestAnswer = Math.max(longestAnswer, answer.body?.length ?? 0);
     response.writeHead(answer.statusCode).end(answer.body);

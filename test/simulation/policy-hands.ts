@@ -46,8 +46,7 @@ export const handOnPolicy = (
       return;
     }
     case 'foreign': {
-      // Where the name is Selkie's and its record is gone, this is an edit of it.
-      if (!judge.owns(name) || own.length > 0) judge.puts(name, text);
+      judge.puts(name, text);
       put([...values, text]);
       later(length, () => {
         judge.takes(name, text);

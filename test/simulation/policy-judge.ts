@@ -32,7 +32,6 @@ export interface PolicyJudge {
   puts(name: string, value: string): void;
   /** The hand takes it out itself. */
   takes(name: string, value: string): void;
-  owns(name: string): boolean;
   isOurs(name: string, value: string): boolean;
   /** @param entry of the newest fleet; undefined: the domain has left it */
   atTheEnd(domain: string, zone: SimulatedZone, entry: FleetDomain | undefined): void;
@@ -50,9 +49,18 @@ export const createPolicyJudge = (
   };
   return {
     written: (name, before, after, ours) => {
-      if (!ours || name.includes('._domainkey.')) return;
+      if (name.includes('._domainkey.')) return;
       checked();
       const facts = at(name);
+      if (!ours) {
+        // Selkie's is gone, and one other of its kind stands in its place: that is an edit of it (docs/adr/0011).
+        for (const kind of ['spf', 'dmarc'] as const) {
+          const [other, ...more] = ofKind(kind, after);
+          if (facts.owned && other !== undefined && more.length === 0 && !facts.ours.has(other))
+            facts.theirs.delete(other);
+        }
+        return;
+      }
       const [was, is] = [before?.values ?? [], after?.values ?? []];
       const [gone] = was.filter((value) => facts.theirs.has(value) && !is.includes(value));
       if (gone !== undefined) violate(4, `"${gone}" at ${name} is somebody else's, and was taken out`);
@@ -65,7 +73,6 @@ export const createPolicyJudge = (
     },
     puts: (name, value) => void at(name).theirs.add(value),
     takes: (name, value) => void at(name).theirs.delete(value),
-    owns: (name) => names.get(name)?.owned === true,
     isOurs: (name, value) => names.get(name)?.ours.has(value) === true,
     atTheEnd: (domain, zone, entry) => {
       for (const kind of ['spf', 'dmarc'] as const) {

@@ -73,6 +73,16 @@ export const withRecords = (scenario: Scenario): Scenario => {
     const make = random.any(makes) ?? makers[0];
     return make(random, random.any(names) ?? '', at, scenario);
   });
+  // Somebody had a record of their own before Selkie came, and lets go of it some time.
+  const before = ({ domain }: DomainPlan): Item => ({
+    at: 0,
+    do: 'hand-policy',
+    domain,
+    kind: random.pick(['spf', 'dmarc']),
+    how: 'foreign',
+    for: length(random),
+  });
+  const early = scenario.items.length > 0 && random.chance(0.4) ? domains.slice(0, 1).map(before) : [];
   // Behind the others, whose places in the list their streams are named by.
-  return { ...scenario, domains, items: [...scenario.items, ...items] };
+  return { ...scenario, domains, items: [...scenario.items, ...items, ...early] };
 };

@@ -34,6 +34,8 @@ export const tools = {
   moto_server: { from: 'pip: moto[server]', here: () => program('moto_server') !== undefined },
   /** Comes with moto's server, which needs it. */
   botocore: { from: 'pip: botocore', here: () => runs('python3', '-c', 'import botocore') },
+  /** The AWS CLI; an old one does, told `--endpoint-url`. */
+  aws: { from: 'apt: awscli', here: () => runs('aws', '--version') },
   /** Since 7.75 it signs as AWS wants it. */
   curl: { from: 'apt: curl', here: () => runs('curl', '--aws-sigv4', 'aws:amz', '--version') },
   /** Comes with moto's server, which needs it. */
