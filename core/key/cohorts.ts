@@ -2,7 +2,7 @@
 // of its own; those of small zones, which fill none, are cohorts across zones. Pure.
 
 /** FNV-1a, 32 bits, as a fraction of one: spreads names evenly and the same everywhere. */
-export const fraction = (text: string): number => {
+const fraction = (text: string): number => {
   let hash = 0x811c9dc5;
   for (const char of text) hash = Math.imul(hash ^ (char.codePointAt(0) ?? 0), 0x01000193);
   return (hash >>> 0) / 2 ** 32;
