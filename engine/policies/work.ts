@@ -179,6 +179,13 @@ const done = async (effect: Promise<void>): Promise<true> => {
 /** One round: does what the plans of these domains say. What is written is seen in their rows' versions. */
 export const workOnPolicies = async (world: World, works: readonly Work[]): Promise<void> => {
   const wishes = new Map<string, Wish[]>();
+  /** Zones answer at the same time, and one domain has records in several: its row is written once after the other. */
+  const turns = new Map<Work, Promise<void>>();
+  const inTurn = (work: Work, save: () => Promise<void>): Promise<void> => {
+    const turn = (turns.get(work) ?? Promise.resolve()).then(save, save);
+    turns.set(work, turn);
+    return turn;
+  };
   await inParallel(width, works, async (work) => {
     for (const action of policyPlan(work).actions) {
       if (isAlone(action)) {
@@ -193,8 +200,8 @@ export const workOnPolicies = async (world: World, works: readonly Work[]): Prom
         wishes.set(zone, ofZone);
         ofZone.push({
           change: wish.change,
-          accepted: (id) => recover(work, action, () => done(wish.accepted(id))),
-          refused: (error) => recover(work, action, () => Promise.reject(error)),
+          accepted: (id) => inTurn(work, () => recover(work, action, () => done(wish.accepted(id)))),
+          refused: (error) => inTurn(work, () => recover(work, action, () => Promise.reject(error))),
         });
         return false;
       });

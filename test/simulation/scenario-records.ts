@@ -3,7 +3,14 @@
 
 import { minutes } from '../../core/time.ts';
 import { type Random, stream } from './random.ts';
-import type { DomainPlan, HandOnPolicy, Item, RecordsPlan, Scenario } from './scenario.ts';
+import {
+  type DomainPlan,
+  type HandOnPolicy,
+  type Item,
+  keyScenarioOf,
+  type RecordsPlan,
+  type Scenario,
+} from './scenario.ts';
 
 /** The domain of an SPF record elsewhere, which others include. */
 export const includedSpf = 'spf.elsewhere.example';
@@ -56,7 +63,7 @@ const makers: readonly [
   }),
 ];
 
-export const withRecords = (scenario: Scenario): Scenario => {
+const withRecords = (scenario: Scenario): Scenario => {
   const random = stream(scenario.seed, 'policy records');
   if (!random.chance(0.25)) return scenario;
   const domains = scenario.domains.map((plan, n): DomainPlan => {
@@ -86,3 +93,5 @@ export const withRecords = (scenario: Scenario): Scenario => {
   // Behind the others, whose places in the list their streams are named by.
   return { ...scenario, domains, items: [...scenario.items, ...items, ...early] };
 };
+
+export const scenarioOf = (seed: number): Scenario => withRecords(keyScenarioOf(seed));

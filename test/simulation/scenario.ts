@@ -6,7 +6,6 @@ import type { ErrorCode } from '../../core/errors.ts';
 import { alone, cohortOf } from '../../core/key/cohorts.ts';
 import { days, hours, minutes, seconds } from '../../core/time.ts';
 import { type Random, stream } from './random.ts';
-import { withRecords } from './scenario-records.ts';
 
 export interface ZonePlan {
   readonly name: string;
@@ -464,8 +463,6 @@ export const keyScenarioOf = (seed: number): Scenario => {
     }),
   };
 };
-
-export const scenarioOf = (seed: number): Scenario => withRecords(keyScenarioOf(seed));
 
 export const describeItem = (item: Item): string => {
   const { at: _at, do: what, ...rest } = item;

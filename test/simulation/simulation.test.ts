@@ -11,7 +11,7 @@ import { createLoop } from './loop.ts';
 import { stream } from './random.ts';
 import { createRealCryptography } from './real.ts';
 import { regressions } from './regressions.ts';
-import { scenarioOf } from './scenario.ts';
+import { scenarioOf } from './scenario-records.ts';
 import { shrink } from './shrink.ts';
 import { runSeeds, type Tally, unmet } from './summary.ts';
 import { runScenario } from './world.ts';

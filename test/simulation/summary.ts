@@ -4,7 +4,8 @@ import { states } from '../../core/key/state.ts';
 import type { Violation } from './checker.ts';
 import { Coverage } from './coverage.ts';
 import type { Cryptography, Figures } from './parts.ts';
-import { callPorts, scenarioOf } from './scenario.ts';
+import { callPorts } from './scenario.ts';
+import { scenarioOf } from './scenario-records.ts';
 import { runScenario } from './world.ts';
 
 /** Of many worlds; it travels between threads. */

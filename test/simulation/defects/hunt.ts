@@ -1,7 +1,7 @@
 // Looks for the planted defect (preload.ts): first in the world that was made for it, if there is one, and in others that
 // differ from it by their seed, then in the worlds of the seeds 1, 2, 3 …; says as JSON where it was caught.
 
-import { scenarioOf } from '../scenario.ts';
+import { scenarioOf } from '../scenario-records.ts';
 import { runScenario } from '../world.ts';
 import { defects } from './list.ts';
 
