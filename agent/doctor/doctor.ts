@@ -9,6 +9,7 @@ import type { Exec } from '../postfix/exec.ts';
 import { type Instance, readInstances } from '../postfix/read.ts';
 import { filtersOf } from '../postfix/services.ts';
 import { type Wish, wishOf } from '../postfix/wish.ts';
+import { serviceOf } from '../service.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { type Check, type Seen, skipped, sound, wrong } from './check.ts';
 import { mailLog } from './log-source.ts';
@@ -97,13 +98,14 @@ const daemonNameCheck = (config: Config, instances: readonly Instance[]): readon
 const logCheck = (
   { exec, mailLogs, now }: DoctorOptions,
   config: Config,
+  { service: signer }: Wish,
   instances: readonly Instance[],
   held: () => Promise<Held>,
 ): Check => ({
   name: 'mail log',
   async run() {
     if (config.driver === 'rspamd') return skipped('rspamd writes its own: rspamd.log');
-    const { from, lines } = await mailLog(exec, instances, mailLogs);
+    const { from, lines } = await mailLog(exec, instances, mailLogs, signer);
     if (from.length === 0) return skipped('there is none that can be read (--mail-log FILE)');
     const keys = await held().catch((): Held => ({ signing: undefined, failed: new Map() }));
     const own = instances.flatMap((instance) =>
@@ -114,6 +116,7 @@ const logCheck = (
       isInternal: internalClients(config.signing.internalHosts),
       domains: [...new Set([...(keys.signing ?? []).map(({ domain }) => domain), ...own])],
       filtered: instances.some((instance) => filtersOf(instance).length > 0),
+      signer,
     });
     return { ...seen, ...(seen.note === undefined ? {} : { note: `${from.join(', ')}: ${seen.note}` }) };
   },
@@ -128,7 +131,8 @@ export const doctorChecks = async (options: DoctorOptions): Promise<readonly Che
   const { dir, exec, now } = options;
   const { config, check: configuration } = await configured(options.config);
   const settings = await settingsOf(dir);
-  const user = await userOf(exec, 'selkie-agent');
+  const { unit, user: name } = await serviceOf(config);
+  const user = await userOf(exec, name);
   const held = () => readHeld(dir);
   const { nameServers } = config.records;
   const resolvers = options.resolvers.length > 0 ? options.resolvers : config.records.resolvers;
@@ -136,11 +140,11 @@ export const doctorChecks = async (options: DoctorOptions): Promise<readonly Che
     ...(resolvers === undefined ? {} : { resolvers }),
     ...(nameServers === undefined ? {} : { nameServers }),
   });
-  const own = [configuration, enrolmentCheck(dir), stateFolderCheck(dir, user), runningCheck(dir)];
+  const own = [configuration, enrolmentCheck(dir), stateFolderCheck(dir, user), runningCheck(dir, unit)];
   const network = [
     clockCheck(settings?.controlPlane, now),
-    pushPortCheck(settings),
-    recordsCheck(held, look),
+    pushPortCheck(settings, { unit }),
+    recordsCheck(held, look, unit),
   ];
   let wish: Wish;
   try {
@@ -156,6 +160,6 @@ export const doctorChecks = async (options: DoctorOptions): Promise<readonly Che
     milterCheck(wish),
     ...checks,
     ...daemonNameCheck(config, instances),
-    logCheck(options, config, instances, held),
+    logCheck(options, config, wish, instances, held),
   ];
 };

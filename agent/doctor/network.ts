@@ -61,10 +61,16 @@ const connectTrouble = (host: string, port: number): Promise<string | undefined>
     socket.once('error', (error) => end(error.message));
   });
 
-/** @param address where the push server listens on this host */
+export interface PushPortOptions {
+  /** The agent's service. */
+  readonly unit: string;
+  /** Where the push server listens on this host. */
+  readonly address?: string;
+}
+
 export const pushPortCheck = (
   settings: Pick<Settings, 'endpointHost' | 'pushPort' | 'controlPlane'> | undefined,
-  address = '127.0.0.1',
+  { unit, address = '127.0.0.1' }: PushPortOptions,
 ): Check => ({
   name: 'push port',
   async run() {
@@ -74,7 +80,7 @@ export const pushPortCheck = (
     if (here !== undefined)
       return wrong(
         `nothing listens at port ${port} of this host (${here})`,
-        'systemctl restart selkie-agent',
+        `systemctl restart ${unit}`,
         `ss -ltnp 'sport = :${port}'   (who else has it)`,
       );
     const { endpointHost } = settings;

@@ -36,13 +36,14 @@ const judge = async (key: HeldKey, look: Authority['look']) => ({
   verdict: await judgeRecord(key, look),
 });
 
-export const recordsCheck = (held: () => Promise<Held>, look: Authority['look']): Check => ({
+/** @param unit the agent's service */
+export const recordsCheck = (held: () => Promise<Held>, look: Authority['look'], unit: string): Check => ({
   name: 'keys in DNS',
   async run(): Promise<Seen> {
     const { signing, failed } = await held();
     const findings: Finding[] = [...failed].slice(0, mostShown).map(([name, why]) => ({
       problem: `the key ${name} cannot be used: ${why}`,
-      mends: ['the control plane sends it again; if it does not: journalctl -u selkie-agent -n 50'],
+      mends: [`the control plane sends it again; if it does not: journalctl -u ${unit} -n 50`],
     }));
     if (signing === undefined || signing.length === 0)
       return findings.length > 0 ? { findings } : skipped('this host has no key that signs yet');

@@ -112,7 +112,8 @@ export const stateFolderCheck = (
 });
 
 /** The agent holds a socket in its folder (lock.ts) for as long as it runs. */
-export const runningCheck = (dir: string): Check => ({
+/** @param unit the agent's service */
+export const runningCheck = (dir: string, unit: string): Check => ({
   name: 'agent',
   async run() {
     const path = join(dir, 'agent.sock');
@@ -126,10 +127,6 @@ export const runningCheck = (dir: string): Check => ({
     });
     return running
       ? sound('runs')
-      : wrong(
-          `no selkie-agent works on ${dir}`,
-          'systemctl start selkie-agent',
-          'journalctl -u selkie-agent -n 50',
-        );
+      : wrong(`no selkie-agent works on ${dir}`, `systemctl start ${unit}`, `journalctl -u ${unit} -n 50`);
   },
 });

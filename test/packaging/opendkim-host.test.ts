@@ -4,6 +4,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createHttpsTransport } from '../../adapters/push/https-transport.ts';
+import type { Result } from '../../agent/doctor/check.ts';
 import { sendThroughMilter } from '../../agent/milter/client.ts';
 import { verifyAck } from '../../contract/acknowledgement.ts';
 import type { KeyChange } from '../../contract/manifest.ts';
@@ -73,6 +74,16 @@ describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () =
     return signatures.map(({ selector, result }) => `${selector} ${result}`);
   };
 
+  /** The mends of what the doctor finds, by check. */
+  const mendsOf = async (): Promise<Record<string, readonly string[]>> => {
+    const { out: said } = await host.run(['selkie-agent', 'doctor', '--json']);
+    const { checks } = JSON.parse(said) as { checks: readonly Result[] };
+    const bad = checks.filter(({ findings }) => findings.length > 0);
+    return Object.fromEntries(
+      bad.map(({ name: check, findings }) => [check, findings.flatMap(({ mends }) => mends)]),
+    );
+  };
+
   it('puts keys to work in a hardened service, as OpenDKIM’s user, and rotates them', async () => {
     await host.does('dpkg', '-i', '/root/agent.deb');
     await host.does('install', '-d', '-o', 'opendkim', '-g', 'opendkim', '/etc/opendkim');
@@ -129,6 +140,8 @@ describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () =
     expect(failed).toEqual({});
     await becomes('240428 pass');
     await push([turned(first, 'none')]);
+    expect(await mendsOf()).not.toHaveProperty('state folder');
+    expect(await mendsOf()).not.toHaveProperty('agent');
     const keys = await host.does(
       'find',
       '/var/lib/selkie-agent/opendkim',
@@ -140,6 +153,11 @@ describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () =
     expect(keys).toMatch(/^opendkim 600$/m);
     expect((await host.does('systemctl', 'show', '-P', 'NRestarts', unit)).trim()).toBe('0');
     await host.does('systemctl', 'stop', unit);
+    await host.does('chown', '-R', 'selkie-agent:', '/var/lib/selkie-agent');
+    expect(await mendsOf()).toMatchObject({
+      'state folder': expect.arrayContaining(['chown -R opendkim: /var/lib/selkie-agent']),
+      agent: expect.arrayContaining([`systemctl start ${unit.replace(/\.service$/, '')}`]),
+    });
     // OpenDKIM signs on without its keeper.
     expect(await signing()).toEqual(['240428 pass']);
   }, 90_000);

@@ -63,6 +63,8 @@ describe('the clock', () => {
   });
 });
 
+const unit = 'selkie-agent-opendkim';
+
 describe('the push port', () => {
   const listen = async (host: string, port: number): Promise<void> => {
     const server = createTcp((socket) => socket.destroy());
@@ -71,11 +73,14 @@ describe('the push port', () => {
     closers.push(() => server.close());
   };
   const check = (endpointHost: string, pushPort: number, controlPlaneUrl?: string) =>
-    pushPortCheck({
-      endpointHost,
-      pushPort,
-      ...(controlPlaneUrl === undefined ? {} : { controlPlane: controlPlaneUrl }),
-    }).run();
+    pushPortCheck(
+      {
+        endpointHost,
+        pushPort,
+        ...(controlPlaneUrl === undefined ? {} : { controlPlane: controlPlaneUrl }),
+      },
+      { unit },
+    ).run();
 
   it('is reached by the name that the control plane uses', async () => {
     const port = await freePort();
@@ -89,7 +94,10 @@ describe('the push port', () => {
   it('where nobody listens is wrong', async () => {
     const port = await freePort();
     expect((await check('127.0.0.1', port)).findings).toMatchObject([
-      { problem: expect.stringContaining(`nothing listens at port ${port}`) },
+      {
+        problem: expect.stringContaining(`nothing listens at port ${port}`),
+        mends: expect.arrayContaining(['systemctl restart selkie-agent-opendkim']),
+      },
     ]);
   });
 
@@ -108,7 +116,9 @@ describe('the push port', () => {
   });
 
   it('of a host that only pulls is not looked at', async () => {
-    expect(await pushPortCheck({ endpointHost: 'mx1' }).run()).toMatchObject({ skipped: expect.any(String) });
-    expect(await pushPortCheck(undefined).run()).toMatchObject({ skipped: expect.any(String) });
+    expect(await pushPortCheck({ endpointHost: 'mx1' }, { unit }).run()).toMatchObject({
+      skipped: expect.any(String),
+    });
+    expect(await pushPortCheck(undefined, { unit }).run()).toMatchObject({ skipped: expect.any(String) });
   });
 });
