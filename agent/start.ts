@@ -17,7 +17,7 @@ import { privateFolder } from './files.ts';
 import { type Identities, openIdentities } from './identities.ts';
 import { fleetEntry, type Identity } from './identity.ts';
 import { type KeyStore, openKeyStore } from './key-store.ts';
-import { lockFolder } from './lock.ts';
+import { lockOrStandIn } from './lock.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { type Milter, type MilterPolicy, startMilter } from './milter/server.ts';
@@ -195,8 +195,8 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   const id = options.id ?? randomUUID;
   if (controlPlane !== undefined) controlPlaneUrl(controlPlane);
   await privateFolder(dir);
-  closers.push(await lockFolder(dir));
   const timer = options.timer ?? systemTimer;
+  closers.push(await lockOrStandIn(dir, { timer, log }));
   let showIdentity = (_: Identity): void => {};
   const identities = await openIdentities({
     dir,
@@ -209,6 +209,7 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   closers.push(async () => identities.close());
   const store: KeyStore = await openKeyStore(join(dir, 'store'), id, {
     damaged: () => void duties.enforce(),
+    untidy: (error) => log(`key store: what it no longer names stays on the disk: ${describe(error)}`),
   });
 
   const uses = recordUse(createKeyRing(), options.now);
