@@ -35,7 +35,7 @@ export const instanceCheck = (exec: Exec, instance: Instance, wish: Wish): Check
     const plan = planInstance(instance, wish);
     const reload = `postfix -c ${instance.configDirectory} reload`;
     const findings: Finding[] = [
-      ...plan.obstacles.map((problem) => ({ problem: problem.replace(/\.$/, ''), mends: [] })),
+      ...plan.obstacles,
       ...plan.changes.map((change) => ({
         problem: `${change.parameter} ${beforeReason(change.before)}; it should be ${change.after}: ${change.why}`,
         mends: [`${commandOf(instance, change)} && ${reload}`],
