@@ -15,7 +15,7 @@ import { type Check, type Seen, skipped, sound, wrong } from './check.ts';
 import { mailLog } from './log-source.ts';
 import { readMailLog } from './mail-log.ts';
 import { clockCheck, pushPortCheck } from './network.ts';
-import { destinationCheck, instanceCheck, milterCheck } from './postfix.ts';
+import { destinationCheck, instanceCheck, milterCheck, queueAccessCheck } from './postfix.ts';
 import { type Held, readHeld, recordsCheck } from './records.ts';
 import { enrolmentCheck, runningCheck, stateFolderCheck } from './state-folder.ts';
 
@@ -131,8 +131,9 @@ export const doctorChecks = async (options: DoctorOptions): Promise<readonly Che
   const { dir, exec, now } = options;
   const { config, check: configuration } = await configured(options.config);
   const settings = await settingsOf(dir);
-  const { unit, user: name } = await serviceOf(config);
-  const user = await userOf(exec, name);
+  const service = await serviceOf(config);
+  const { unit } = service;
+  const user = await userOf(exec, service.user);
   const held = () => readHeld(dir);
   const { nameServers } = config.records;
   const resolvers = options.resolvers.length > 0 ? options.resolvers : config.records.resolvers;
@@ -159,6 +160,9 @@ export const doctorChecks = async (options: DoctorOptions): Promise<readonly Che
     ...network,
     milterCheck(wish),
     ...checks,
+    ...(instances.length === 0 || user === undefined
+      ? []
+      : [queueAccessCheck(exec, instances, user, service)]),
     ...daemonNameCheck(config, instances),
     logCheck(options, config, wish, instances, held),
   ];

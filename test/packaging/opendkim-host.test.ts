@@ -36,7 +36,7 @@ const raw = Buffer.from(
 );
 const unit = 'selkie-agent-opendkim.service';
 
-describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () => {
+describeWith(['systemd', 'dpkg-deb', 'opendkim', 'postfix'], 'the keeper of OpenDKIM', () => {
   const out = makeFolder();
   let host: SystemdHost;
   let signer: TestSigner;
@@ -83,6 +83,9 @@ describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () =
       bad.map(({ name: check, findings }) => [check, findings.flatMap(({ mends }) => mends)]),
     );
   };
+
+  const groups = async (): Promise<readonly string[]> =>
+    (await host.does('id', '-nG', 'opendkim')).trim().split(' ');
 
   it('puts keys to work in a hardened service, as OpenDKIM’s user, and rotates them', async () => {
     await host.does('dpkg', '-i', '/root/agent.deb');
@@ -142,6 +145,16 @@ describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () =
     await push([turned(first, 'none')]);
     expect(await mendsOf()).not.toHaveProperty('state folder');
     expect(await mendsOf()).not.toHaveProperty('agent');
+    // postqueue(1) tells those of its group only.
+    expect(await groups()).toContain('postdrop');
+    expect(await mendsOf()).not.toHaveProperty('queue');
+    await host.does('gpasswd', '-d', 'opendkim', 'postdrop');
+    expect(await mendsOf()).toMatchObject({
+      queue: ['usermod -aG postdrop opendkim && systemctl restart selkie-agent-opendkim'],
+    });
+    // As when OpenDKIM comes after the agent.
+    await host.does('sh', '/var/lib/dpkg/info/selkie-agent.postinst', 'triggered', '/usr/sbin/opendkim');
+    expect(await mendsOf()).not.toHaveProperty('queue');
     const keys = await host.does(
       'find',
       '/var/lib/selkie-agent/opendkim',
@@ -153,12 +166,14 @@ describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () =
     expect(keys).toMatch(/^opendkim 600$/m);
     expect((await host.does('systemctl', 'show', '-P', 'NRestarts', unit)).trim()).toBe('0');
     await host.does('systemctl', 'stop', unit);
+    // OpenDKIM signs on without its keeper.
+    expect(await signing()).toEqual(['240428 pass']);
     await host.does('chown', '-R', 'selkie-agent:', '/var/lib/selkie-agent');
     expect(await mendsOf()).toMatchObject({
       'state folder': expect.arrayContaining(['chown -R opendkim: /var/lib/selkie-agent']),
       agent: expect.arrayContaining([`systemctl start ${unit.replace(/\.service$/, '')}`]),
     });
-    // OpenDKIM signs on without its keeper.
-    expect(await signing()).toEqual(['240428 pass']);
+    await host.does('dpkg', '-P', 'selkie-agent');
+    expect(await groups()).not.toContain('postdrop');
   }, 90_000);
 });
