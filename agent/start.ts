@@ -10,6 +10,7 @@ import { describe } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { type Duration, instant, milliseconds, minutes, seconds } from '../core/time.ts';
 import { type Applier, createApplier, type Report } from './apply.ts';
+import { openDeliveries } from './deliveries.ts';
 import { createBuiltinDriver } from './drivers/builtin.ts';
 import type { Driver } from './drivers/driver.ts';
 import { createDuties, type Duties } from './duties.ts';
@@ -252,8 +253,9 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
     skew,
   });
   const receive = options.metrics?.countBundles(receiver) ?? receiver;
+  const deliveries = await openDeliveries(dir, { now, log });
 
-  const push = await startPushing(options, identities, receive);
+  const push = await startPushing(options, identities, deliveries.note('push', receive));
   if (push !== undefined) closers.push(() => push.close());
   showIdentity = ({ tls }) => push?.show(tls);
   await startLookingAfterRecords(options, { store, duties, timer }, closers);
@@ -262,7 +264,8 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   if (controlPlane !== undefined) {
     const standing = () => store.state;
     const ask = { url: controlPlane, host: name, identities: identities.all, trusts };
-    const cycle = () => pullOnce({ ...ask, standing, receive, now, id });
+    const take = deliveries.note('pull', receive);
+    const cycle = () => pullOnce({ ...ask, standing, receive: take, now, id });
     const pulls = startPulls({
       cycle: options.metrics?.countContacts(cycle) ?? cycle,
       every: options.pullEvery ?? seconds(60),

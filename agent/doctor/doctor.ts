@@ -3,6 +3,7 @@ import { createAuthority } from '../../adapters/dns/authority.ts';
 import { describe, hasCode } from '../../core/errors.ts';
 import { instant } from '../../core/time.ts';
 import { type Config, loadConfig, parseConfig } from '../config.ts';
+import { readDeliveries } from '../deliveries.ts';
 import { internalClients } from '../milter/internal-clients.ts';
 import { userOf } from '../postfix/access.ts';
 import type { Exec } from '../postfix/exec.ts';
@@ -135,6 +136,12 @@ export const doctorChecks = async (options: DoctorOptions): Promise<readonly Che
   const { unit } = service;
   const user = await userOf(exec, service.user);
   const held = () => readHeld(dir);
+  // That its index is damaged, the keys' own check says.
+  const newest = () =>
+    held().then(
+      (one) => one.newest,
+      () => undefined,
+    );
   const { nameServers } = config.records;
   const resolvers = options.resolvers.length > 0 ? options.resolvers : config.records.resolvers;
   const { look } = createAuthority({
@@ -143,8 +150,8 @@ export const doctorChecks = async (options: DoctorOptions): Promise<readonly Che
   });
   const own = [configuration, enrolmentCheck(dir), stateFolderCheck(dir, user), runningCheck(dir, unit)];
   const network = [
-    clockCheck(settings?.controlPlane, now),
-    pushPortCheck(settings, { unit }),
+    clockCheck(settings?.controlPlane, now, newest),
+    pushPortCheck(settings, { unit, deliveries: await readDeliveries(dir) }),
     recordsCheck(held, look, unit),
   ];
   let wish: Wish;
