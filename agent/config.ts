@@ -58,7 +58,9 @@ const signing = z.strictObject({
    * key record says `t=s`: such signatures do not hold (RFC 6376 §3.6.1).
    */
   identity: z._default(z.enum(['none', 'domain', 'subdomains']), 'none'),
-  /** `x=`: days that a signature holds; more than mail may lie in queues, here and on its way. */
+  /** `t=`: when a message was signed. Verifiers may refuse one in the future (RFC 6376 §3.5). */
+  timestamp: z._default(z.boolean(), true),
+  /** `x=`, with `t=`: days that a signature holds; more than mail may lie in queues, here and on its way. */
   expireDays: z.exactOptional(count),
   /** Fields that are signed where present, in place of the default list (RFC 6376 §5.4.1, MIME); From always is. OpenDKIM's SignHeaders. */
   signHeaders: z.exactOptional(z.array(text)),

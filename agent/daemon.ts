@@ -8,8 +8,10 @@ import { settingsOf } from './adopt/standing.ts';
 import { type Config, loadConfig } from './config.ts';
 import type { Driver } from './drivers/driver.ts';
 import { keyTypesOf } from './drivers/key-types.ts';
+import { orLater } from './drivers/late.ts';
 import { createOpendkimDriver } from './drivers/opendkim/driver.ts';
 import { createRspamdDriver } from './drivers/rspamd/driver.ts';
+import type { Log } from './log.ts';
 import { createLog } from './log-sinks.ts';
 import { startMetricsServer } from './metrics/server.ts';
 import { createMetrics } from './metrics.ts';
@@ -38,22 +40,29 @@ export interface Daemon {
   close(): Promise<void>;
 }
 
-const driverOf = async (config: Config, dir: string): Promise<Driver | undefined> => {
+const driverOf = async (config: Config, dir: string, log: Log): Promise<Driver | undefined> => {
   const now = Date.now;
+  const keyTypes = keyTypesOf[config.driver];
   switch (config.driver) {
     case 'builtin':
       return undefined;
-    case 'opendkim':
-      return createOpendkimDriver({ config: config.opendkim.config, folder: join(dir, 'opendkim'), now });
-    case 'rspamd':
-      return createRspamdDriver({
-        folder: config.rspamd.folder,
-        entrances: config.rspamd.entrances,
-        onUnusableKey: config.signing.onUnusableKey,
-        now,
-        pause: sleep,
-        id: randomUUID,
-      });
+    case 'opendkim': {
+      const folder = join(dir, 'opendkim');
+      const create = () => createOpendkimDriver({ config: config.opendkim.config, folder, now });
+      return orLater(create, { keyTypes, log });
+    }
+    case 'rspamd': {
+      const create = () =>
+        createRspamdDriver({
+          folder: config.rspamd.folder,
+          entrances: config.rspamd.entrances,
+          onUnusableKey: config.signing.onUnusableKey,
+          now,
+          pause: sleep,
+          id: randomUUID,
+        });
+      return orLater(create, { keyTypes, log });
+    }
   }
 };
 
@@ -91,9 +100,6 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
   // None would be no reason to start: nobody could speak to this host.
   if (enrolled) await trustedKeys(dir);
   const listen = options.milter ?? config.milter.listen;
-  const driver = await driverOf(config, dir);
-  const signer: Signer = driver === undefined ? { milter: milterOptions(config, listen) } : { driver };
-
   const sink = createLog(config.log, { now: Date.now });
   const { log } = sink;
   const closers: (() => Promise<void> | void)[] = [() => sink.close()];
@@ -103,6 +109,8 @@ export const startDaemon = async (options: DaemonOptions): Promise<Daemon> => {
   let agent: Agent | undefined;
   const trouble = async (): Promise<readonly string[]> => (await agent?.trouble()) ?? [];
   try {
+    const driver = await driverOf(config, dir, log);
+    const signer: Signer = driver === undefined ? { milter: milterOptions(config, listen) } : { driver };
     const metrics = createMetrics({
       now: Date.now,
       driver: config.driver,

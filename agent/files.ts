@@ -11,6 +11,11 @@ export const unfinished = '.tmp';
 export const isCode = (error: unknown, code: string): boolean =>
   error instanceof Error && 'code' in error && error.code === code;
 
+/** Whether it failed, at first or in the end, since a disk takes no writes: read-only, full, or beyond a quota. */
+export const isUnwritable = (error: unknown): boolean =>
+  ['EROFS', 'ENOSPC', 'EDQUOT'].some((code) => isCode(error, code)) ||
+  (error instanceof Error && error.cause !== undefined && isUnwritable(error.cause));
+
 /** Makes the folder (0700) where it is missing. @throws SelkieError unsafe where others may enter the one that is there */
 export const privateFolder = async (path: string): Promise<void> => {
   await mkdir(path, { recursive: true, mode: 0o700 });

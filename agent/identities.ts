@@ -6,7 +6,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe } from '../core/errors.ts';
 import { add, days, hours, type Instant, instant } from '../core/time.ts';
-import { isCode, readIfThere, replaceFile } from './files.ts';
+import { isCode, isUnwritable, readIfThere, replaceFile } from './files.ts';
 import {
   eraseIdentity,
   type Identity,
@@ -42,10 +42,25 @@ export interface IdentitiesOptions {
 
 const switchedAt = (dir: string): string => join(dir, places.old, 'since');
 
+/**
+ * The present identity. On a disk that takes no writes, a crash in the middle of a switch cannot be mended: there the next
+ * one, which was to be the present one, is it.
+ */
+const loadPresent = async ({ dir, endpointHost, now, log }: IdentitiesOptions): Promise<Identity> => {
+  try {
+    return await loadOrMakeIdentity(dir, endpointHost, now());
+  } catch (error) {
+    const next = isUnwritable(error) ? await loadIdentity(dir, places.next) : undefined;
+    if (next === undefined) throw error;
+    log(`identity: the switch to the new keys of this host cannot be finished: ${describe(error)}`);
+    return next;
+  }
+};
+
 /** @throws SelkieError invalid, unsafe: the present identity */
 export const openIdentities = async (options: IdentitiesOptions): Promise<Identities> => {
-  const { dir, endpointHost, now, timer, log } = options;
-  let present = await loadOrMakeIdentity(dir, endpointHost, now());
+  const { dir, now, timer, log } = options;
+  let present = await loadPresent(options);
 
   /** A folder is made whole in one step, so its own number and time tell whether it is another one. */
   const watched = (place: typeof places.next | typeof places.old) => {

@@ -50,6 +50,8 @@ export interface KeyStore {
 export interface KeyStoreOptions {
   /** Some time after the start, a key's file turned out to be missing or damaged: the state is another. */
   readonly damaged?: () => void;
+  /** Told why the rest of a crash could not be swept away at the opening, which goes on; absent: the opening fails. */
+  readonly untidy?: (error: unknown) => void;
   /** How many parsed private keys stay in memory; 10,000 unless told otherwise, about 50 MB of RSA-2048. */
   readonly kept?: number;
 }
@@ -150,9 +152,17 @@ export const openKeyStore = async (
     await tidyFacts();
   };
 
-  await sweep();
-  for (const file of await readdir(dir))
-    if (file.endsWith(unfinished)) await rm(join(dir, file), { force: true });
+  const tidy = async (): Promise<void> => {
+    await sweep();
+    for (const file of await readdir(dir))
+      if (file.endsWith(unfinished)) await rm(join(dir, file), { force: true });
+  };
+  try {
+    await tidy();
+  } catch (error) {
+    if (options.untidy === undefined) throw error;
+    options.untidy(error);
+  }
 
   /** One object for each held key, whose state may go through many commits. */
   const driverKeys = new WeakMap<HeldKey, DriverKey>();

@@ -10,6 +10,7 @@ import { describe } from '../core/errors.ts';
 import type { FleetHost } from '../core/policy.ts';
 import { type Duration, instant, milliseconds, minutes, seconds } from '../core/time.ts';
 import { type Applier, createApplier, type Report } from './apply.ts';
+import { openDeliveries } from './deliveries.ts';
 import { createBuiltinDriver } from './drivers/builtin.ts';
 import type { Driver } from './drivers/driver.ts';
 import { createDuties, type Duties } from './duties.ts';
@@ -17,7 +18,7 @@ import { privateFolder } from './files.ts';
 import { type Identities, openIdentities } from './identities.ts';
 import { fleetEntry, type Identity } from './identity.ts';
 import { type KeyStore, openKeyStore } from './key-store.ts';
-import { lockFolder } from './lock.ts';
+import { lockOrStandIn } from './lock.ts';
 import type { Log } from './log.ts';
 import type { Metrics } from './metrics.ts';
 import { type Milter, type MilterPolicy, startMilter } from './milter/server.ts';
@@ -195,8 +196,8 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   const id = options.id ?? randomUUID;
   if (controlPlane !== undefined) controlPlaneUrl(controlPlane);
   await privateFolder(dir);
-  closers.push(await lockFolder(dir));
   const timer = options.timer ?? systemTimer;
+  closers.push(await lockOrStandIn(dir, { timer, log }));
   let showIdentity = (_: Identity): void => {};
   const identities = await openIdentities({
     dir,
@@ -209,6 +210,7 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   closers.push(async () => identities.close());
   const store: KeyStore = await openKeyStore(join(dir, 'store'), id, {
     damaged: () => void duties.enforce(),
+    untidy: (error) => log(`key store: what it no longer names stays on the disk: ${describe(error)}`),
   });
 
   const uses = recordUse(createKeyRing(), options.now);
@@ -251,8 +253,9 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
     skew,
   });
   const receive = options.metrics?.countBundles(receiver) ?? receiver;
+  const deliveries = await openDeliveries(dir, { now, log });
 
-  const push = await startPushing(options, identities, receive);
+  const push = await startPushing(options, identities, deliveries.note('push', receive));
   if (push !== undefined) closers.push(() => push.close());
   showIdentity = ({ tls }) => push?.show(tls);
   await startLookingAfterRecords(options, { store, duties, timer }, closers);
@@ -261,7 +264,8 @@ const wire = async (options: AgentOptions, closers: Closer[]): Promise<Omit<Agen
   if (controlPlane !== undefined) {
     const standing = () => store.state;
     const ask = { url: controlPlane, host: name, identities: identities.all, trusts };
-    const cycle = () => pullOnce({ ...ask, standing, receive, now, id });
+    const take = deliveries.note('pull', receive);
+    const cycle = () => pullOnce({ ...ask, standing, receive: take, now, id });
     const pulls = startPulls({
       cycle: options.metrics?.countContacts(cycle) ?? cycle,
       every: options.pullEvery ?? seconds(60),

@@ -62,8 +62,8 @@ await build('deb', async (options, scratch) => {
     ['control', control(options, size), 0o644],
     ['conffiles', `${configuration.join('\n')}\n`, 0o644],
     ['md5sums', md5sums(scratch, [...others, debian].sort()), 0o644],
-    // Postfix may come later than we did.
-    ['triggers', 'interest-noawait /usr/sbin/postconf\n', 0o644],
+    // Postfix and OpenDKIM may come later than we did.
+    ['triggers', 'interest-noawait /usr/sbin/postconf\ninterest-noawait /usr/sbin/opendkim\n', 0o644],
     ...(['postinst', 'prerm', 'postrm'] as const).map((name) => [name, script(name), 0o755] as const),
   ];
   for (const [name, text, mode] of files) {

@@ -7,7 +7,7 @@ import { missingInRspamd, rspamdConfigFolder } from '../drivers/rspamd/missing.t
 import { milterTrouble, postfixAccess, targetOf } from '../postfix/access.ts';
 import { applyPlan } from '../postfix/apply.ts';
 import { type Exec, systemExec } from '../postfix/exec.ts';
-import { type Plan, planInstance } from '../postfix/plan.ts';
+import { obstacleText, type Plan, planInstance } from '../postfix/plan.ts';
 import { readInstances } from '../postfix/read.ts';
 import { chosen, wishOf } from '../postfix/wish.ts';
 import { example } from './example.ts';
@@ -32,7 +32,10 @@ const show = ({ instance, changes, remarks, obstacles }: Plan): void => {
     say(`    + ${after}`);
     say(`      ${why}`);
   }
-  for (const obstacle of obstacles) say(`  ✗ ${obstacle}`);
+  for (const { problem, mends } of obstacles) {
+    say(`  ✗ ${problem}. Mend, one of:`);
+    for (const mend of mends) say(`    ${mend}`);
+  }
   for (const { text, mend } of remarks) say(`  ! ${text}${mend === undefined ? '' : `. Mend: ${mend}`}`);
   if (changes.length === 0 && obstacles.length === 0) say('  nothing to do');
 };
@@ -80,7 +83,7 @@ const setup = async (options: SetupOptions): Promise<void> => {
     troubles.set(plan, trouble);
   }
   const due = plans.filter(({ changes }) => changes.length > 0);
-  const blocked = plans.flatMap(({ obstacles }) => obstacles);
+  const blocked = plans.flatMap(({ obstacles }) => obstacles.map(obstacleText));
   if (options.apply !== true) {
     if (due.length > 0)
       say(

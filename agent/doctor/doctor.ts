@@ -3,18 +3,20 @@ import { createAuthority } from '../../adapters/dns/authority.ts';
 import { describe, hasCode } from '../../core/errors.ts';
 import { instant } from '../../core/time.ts';
 import { type Config, loadConfig, parseConfig } from '../config.ts';
+import { readDeliveries } from '../deliveries.ts';
 import { internalClients } from '../milter/internal-clients.ts';
 import { userOf } from '../postfix/access.ts';
 import type { Exec } from '../postfix/exec.ts';
 import { type Instance, readInstances } from '../postfix/read.ts';
 import { filtersOf } from '../postfix/services.ts';
 import { type Wish, wishOf } from '../postfix/wish.ts';
+import { serviceOf } from '../service.ts';
 import { loadSettings, type Settings } from '../settings.ts';
 import { type Check, type Seen, skipped, sound, wrong } from './check.ts';
 import { mailLog } from './log-source.ts';
 import { readMailLog } from './mail-log.ts';
 import { clockCheck, pushPortCheck } from './network.ts';
-import { destinationCheck, instanceCheck, milterCheck } from './postfix.ts';
+import { destinationCheck, instanceCheck, milterCheck, queueAccessCheck } from './postfix.ts';
 import { type Held, readHeld, recordsCheck } from './records.ts';
 import { enrolmentCheck, runningCheck, stateFolderCheck } from './state-folder.ts';
 
@@ -97,13 +99,14 @@ const daemonNameCheck = (config: Config, instances: readonly Instance[]): readon
 const logCheck = (
   { exec, mailLogs, now }: DoctorOptions,
   config: Config,
+  { service: signer }: Wish,
   instances: readonly Instance[],
   held: () => Promise<Held>,
 ): Check => ({
   name: 'mail log',
   async run() {
     if (config.driver === 'rspamd') return skipped('rspamd writes its own: rspamd.log');
-    const { from, lines } = await mailLog(exec, instances, mailLogs);
+    const { from, lines } = await mailLog(exec, instances, mailLogs, signer);
     if (from.length === 0) return skipped('there is none that can be read (--mail-log FILE)');
     const keys = await held().catch((): Held => ({ signing: undefined, failed: new Map() }));
     const own = instances.flatMap((instance) =>
@@ -114,6 +117,7 @@ const logCheck = (
       isInternal: internalClients(config.signing.internalHosts),
       domains: [...new Set([...(keys.signing ?? []).map(({ domain }) => domain), ...own])],
       filtered: instances.some((instance) => filtersOf(instance).length > 0),
+      signer,
     });
     return { ...seen, ...(seen.note === undefined ? {} : { note: `${from.join(', ')}: ${seen.note}` }) };
   },
@@ -128,19 +132,27 @@ export const doctorChecks = async (options: DoctorOptions): Promise<readonly Che
   const { dir, exec, now } = options;
   const { config, check: configuration } = await configured(options.config);
   const settings = await settingsOf(dir);
-  const user = await userOf(exec, 'selkie-agent');
+  const service = await serviceOf(config);
+  const { unit } = service;
+  const user = await userOf(exec, service.user);
   const held = () => readHeld(dir);
+  // That its index is damaged, the keys' own check says.
+  const newest = () =>
+    held().then(
+      (one) => one.newest,
+      () => undefined,
+    );
   const { nameServers } = config.records;
   const resolvers = options.resolvers.length > 0 ? options.resolvers : config.records.resolvers;
   const { look } = createAuthority({
     ...(resolvers === undefined ? {} : { resolvers }),
     ...(nameServers === undefined ? {} : { nameServers }),
   });
-  const own = [configuration, enrolmentCheck(dir), stateFolderCheck(dir, user), runningCheck(dir)];
+  const own = [configuration, enrolmentCheck(dir), stateFolderCheck(dir, user), runningCheck(dir, unit)];
   const network = [
-    clockCheck(settings?.controlPlane, now),
-    pushPortCheck(settings),
-    recordsCheck(held, look),
+    clockCheck(settings?.controlPlane, now, newest),
+    pushPortCheck(settings, { unit, deliveries: await readDeliveries(dir) }),
+    recordsCheck(held, look, unit),
   ];
   let wish: Wish;
   try {
@@ -155,7 +167,10 @@ export const doctorChecks = async (options: DoctorOptions): Promise<readonly Che
     ...network,
     milterCheck(wish),
     ...checks,
+    ...(instances.length === 0 || user === undefined
+      ? []
+      : [queueAccessCheck(exec, instances, user, service)]),
     ...daemonNameCheck(config, instances),
-    logCheck(options, config, instances, held),
+    logCheck(options, config, wish, instances, held),
   ];
 };

@@ -42,11 +42,13 @@ export interface LogLines {
 /**
  * The lines of Postfix and of the signer, as far as they can be had.
  * @param files in place of what is found
+ * @param signer the systemd service that signs, and says so in the log
  */
 export const mailLog = async (
   exec: Exec,
   instances: readonly Instance[],
   files: readonly string[],
+  signer: string,
 ): Promise<LogLines> => {
   const named = instances
     .map((instance) => instance.setting('maillog_file'))
@@ -61,13 +63,14 @@ export const mailLog = async (
     for (const line of read) lines.push(line);
   }
   if (files.length > 0) return { from, lines };
+  const ofSigner = `_SYSTEMD_UNIT=${signer}.service`;
   // Facility 2 is mail.
   const more =
     lines.length === 0
-      ? await journal(exec, 'SYSLOG_FACILITY=2', '+', '_SYSTEMD_UNIT=selkie-agent.service')
+      ? await journal(exec, 'SYSLOG_FACILITY=2', '+', ofSigner)
       : lines.some(isSigner)
         ? []
-        : await journal(exec, '_SYSTEMD_UNIT=selkie-agent.service');
+        : await journal(exec, ofSigner);
   if (more.length > 0) from.push('the journal');
   for (const line of more) lines.push(line);
   return { from, lines };

@@ -15,6 +15,8 @@ export interface LogQuestion {
   readonly domains: readonly string[];
   /** A content filter hands mail back from within this host: such a client says nothing of whose mail it is. */
   readonly filtered: boolean;
+  /** The systemd service that signs. */
+  readonly signer: string;
 }
 
 const months = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
@@ -143,7 +145,7 @@ export const readMailLog = (lines: Iterable<string>, question: LogQuestion): See
       findings.push({
         problem: `Postfix did not reach the milter ${what}, ${times(n, 'time')}, and nothing was signed since`,
         mends: [
-          'systemctl status selkie-agent',
+          `systemctl status ${question.signer}`,
           'selkie-agent setup   (shows which address Postfix should have)',
         ],
       });

@@ -1,12 +1,13 @@
 // Does Postfix send its mail through the signer? Everything that setup would change is wrong, and what it remarks as wrong;
 // besides: is the signer there, may Postfix reach it, and does Postfix know that mail to this host's own name is its own.
 // Asks Postfix and the milter; changes nothing.
-import { milterTrouble, postfixAccess, targetOf } from '../postfix/access.ts';
+import { milterTrouble, postfixAccess, targetOf, type User } from '../postfix/access.ts';
 import { postfixAddress, splitList } from '../postfix/address.ts';
 import type { Exec } from '../postfix/exec.ts';
 import { commandOf, planInstance } from '../postfix/plan.ts';
 import type { Instance } from '../postfix/read.ts';
 import type { Wish } from '../postfix/wish.ts';
+import type { AgentService } from '../service.ts';
 import { type Check, type Finding, sound, wrong } from './check.ts';
 
 /** The signer itself, as a milter: once, whatever the number of instances. */
@@ -35,7 +36,7 @@ export const instanceCheck = (exec: Exec, instance: Instance, wish: Wish): Check
     const plan = planInstance(instance, wish);
     const reload = `postfix -c ${instance.configDirectory} reload`;
     const findings: Finding[] = [
-      ...plan.obstacles.map((problem) => ({ problem: problem.replace(/\.$/, ''), mends: [] })),
+      ...plan.obstacles,
       ...plan.changes.map((change) => ({
         problem: `${change.parameter} ${beforeReason(change.before)}; it should be ${change.after}: ${change.why}`,
         mends: [`${commandOf(instance, change)} && ${reload}`],
@@ -53,6 +54,31 @@ export const instanceCheck = (exec: Exec, instance: Instance, wish: Wish): Check
     if (status.code !== 0)
       findings.push({ problem: 'it does not run', mends: [`postfix -c ${instance.configDirectory} start`] });
     return { findings, note: `goes through ${plan.milter}` };
+  },
+});
+
+/**
+ * postqueue(1) is setgid, and a service that may not gain rights (NoNewPrivileges=) gets no group by it: the agent's user must
+ * be in Postfix's group, or acknowledgements know of no held message.
+ */
+export const queueAccessCheck = (
+  exec: Exec,
+  instances: readonly Instance[],
+  user: User,
+  { unit }: AgentService,
+): Check => ({
+  name: 'queue',
+  async run() {
+    const findings: Finding[] = [];
+    for (const group of new Set(instances.map((instance) => instance.setting('setgid_group')))) {
+      const { code, out } = await exec('getent', ['group', group]);
+      if (code !== 0 || user.uid === 0 || user.groups.includes(Number(out.split(':')[2]))) continue;
+      findings.push({
+        problem: `${user.name}, who the agent runs as, is not in the group ${group}: it cannot ask postqueue for the oldest message, and a key's drain does not count with mail that is held`,
+        mends: [`usermod -aG ${group} ${user.name} && systemctl restart ${unit}`],
+      });
+    }
+    return { findings, note: `${user.name} may ask how long mail lies in it` };
   },
 });
 

@@ -3,6 +3,7 @@
 import { join } from 'node:path';
 import type { Authority } from '../../adapters/dns/authority.ts';
 import { keyRecordName } from '../../core/names.ts';
+import { type Instant, instant } from '../../core/time.ts';
 import { readIfThere } from '../files.ts';
 import { readFacts } from '../key-facts.ts';
 import { type HeldKey, parseIndex } from '../key-state.ts';
@@ -12,6 +13,8 @@ import { type Check, type Finding, type Seen, skipped } from './check.ts';
 export interface Held {
   /** Undefined: there is no key store yet. */
   readonly signing: readonly HeldKey[] | undefined;
+  /** When the newest bundle that was seen was issued; undefined: none was. */
+  readonly newest?: Instant;
   /** `domain/selector` → why. */
   readonly failed: ReadonlyMap<string, string>;
 }
@@ -22,8 +25,13 @@ export const readHeld = async (dir: string): Promise<Held> => {
   const text = await readIfThere(index);
   if (text === undefined) return { signing: undefined, failed: new Map() };
   const facts = await readFacts(join(dir, 'store', 'facts'));
-  const { keys, failed } = parseIndex(text, `The key store's index ${index}`).state(facts);
-  return { signing: [...keys.values()].filter(({ duty }) => duty === 'signing'), failed };
+  const { keys, failed, newest } = parseIndex(text, `The key store's index ${index}`).state(facts);
+  return {
+    signing: [...keys.values()].filter(({ duty }) => duty === 'signing'),
+    failed,
+    // RFC 7519 §4.1.6: in seconds.
+    ...(newest === null ? {} : { newest: instant(newest.iat * 1_000) }),
+  };
 };
 
 /** Of 100,000 domains, these many are asked for: the agent looks after all of them itself. */
@@ -36,13 +44,14 @@ const judge = async (key: HeldKey, look: Authority['look']) => ({
   verdict: await judgeRecord(key, look),
 });
 
-export const recordsCheck = (held: () => Promise<Held>, look: Authority['look']): Check => ({
+/** @param unit the agent's service */
+export const recordsCheck = (held: () => Promise<Held>, look: Authority['look'], unit: string): Check => ({
   name: 'keys in DNS',
   async run(): Promise<Seen> {
     const { signing, failed } = await held();
     const findings: Finding[] = [...failed].slice(0, mostShown).map(([name, why]) => ({
       problem: `the key ${name} cannot be used: ${why}`,
-      mends: ['the control plane sends it again; if it does not: journalctl -u selkie-agent -n 50'],
+      mends: [`the control plane sends it again; if it does not: journalctl -u ${unit} -n 50`],
     }));
     if (signing === undefined || signing.length === 0)
       return findings.length > 0 ? { findings } : skipped('this host has no key that signs yet');

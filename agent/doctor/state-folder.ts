@@ -1,11 +1,11 @@
 // Is this host enrolled, is its state folder closed to others, and does an agent work on it? Reads the state folder's
 // metadata, settings and trusted keys; connects to the agent's lock.
 import { lstat, readdir, readFile } from 'node:fs/promises';
-import { connect } from 'node:net';
 import { join } from 'node:path';
 import { describe } from '../../core/errors.ts';
 import { loadIdentity } from '../identity.ts';
 import { parseIndex } from '../key-state.ts';
+import { isLocked } from '../lock.ts';
 import { loadSettings } from '../settings.ts';
 import { trustedKeys } from '../trust.ts';
 import { type Check, type Finding, skipped, sound, wrong } from './check.ts';
@@ -111,25 +111,12 @@ export const stateFolderCheck = (
   },
 });
 
-/** The agent holds a socket in its folder (lock.ts) for as long as it runs. */
-export const runningCheck = (dir: string): Check => ({
+/** @param unit the agent's service */
+export const runningCheck = (dir: string, unit: string): Check => ({
   name: 'agent',
   async run() {
-    const path = join(dir, 'agent.sock');
-    const running = await new Promise<boolean>((resolve) => {
-      const socket = connect(path);
-      socket.once('connect', () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.once('error', () => resolve(false));
-    });
-    return running
+    return (await isLocked(dir))
       ? sound('runs')
-      : wrong(
-          `no selkie-agent works on ${dir}`,
-          'systemctl start selkie-agent',
-          'journalctl -u selkie-agent -n 50',
-        );
+      : wrong(`no selkie-agent works on ${dir}`, `systemctl start ${unit}`, `journalctl -u ${unit} -n 50`);
   },
 });

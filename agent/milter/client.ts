@@ -32,6 +32,8 @@ export interface MilterConnection {
   send(message: MilterMessage): Promise<MilterAnswer>;
   /** Sends the message's header and half of its body, then gives it up, as an MTA whose client went away. */
   sendAndAbort(message: MilterMessage): Promise<void>;
+  /** The next of the MTA's clients, on the same connection (SMFIC_QUIT_NC), without a new negotiation. */
+  nextClient(client: { readonly host: string; readonly address: string }): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -171,6 +173,11 @@ class Conversation implements MilterConnection {
       await this.#say({ command: 'body', chunk: parsed.body.subarray(0, parsed.body.length >> 1) });
     this.#unsent.push(encodeCommand({ command: 'abort' }));
     this.#flush();
+  }
+
+  async nextClient(client: { host: string; address: string }): Promise<void> {
+    this.#unsent.push(encodeCommand({ command: 'quit-new-connection' }));
+    await this.greet(client);
   }
 
   async close(): Promise<void> {

@@ -45,6 +45,13 @@ export const milterOptions = (
           field: 'signing.macros',
         },
       );
+  // RFC 6376 §3.5: a signature should say both, so that it can be told how long it was to hold.
+  if (expireDays !== undefined && !signing.timestamp)
+    throw new SelkieError(
+      'invalid',
+      'signing.expireDays (x=) counts from t=, which signing.timestamp: false leaves out: leave out one of both settings',
+      { field: 'signing.expireDays' },
+    );
   return {
     listen:
       'path' in address
@@ -67,6 +74,7 @@ export const milterOptions = (
       ? {}
       : { table: ofSetting('signing.table', () => signingTable(signing.table)) }),
     identity: signing.identity,
+    timestamp: signing.timestamp,
     ...(expireDays === undefined ? {} : { expireAfter: expireDays * secondsOfDay }),
     headers: ofSetting('signing.oversign', () => headerPolicy(signing.oversign, signing.signHeaders)),
     onUnusableKey: signing.onUnusableKey,

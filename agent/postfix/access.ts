@@ -27,7 +27,7 @@ export const milterTrouble = async (target: MilterTarget): Promise<string | unde
   }
 };
 
-interface User {
+export interface User {
   readonly name: string;
   readonly uid: number;
   readonly groups: readonly number[];

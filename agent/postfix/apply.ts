@@ -5,7 +5,7 @@ import type { Instant } from '../../core/time.ts';
 import { complaint, type Exec } from './exec.ts';
 import { backUp, digestOf, type PostfixFile, restore } from './files.ts';
 import { type Journal, joined, readJournal, removeJournal, writeJournal } from './journal.ts';
-import { type Change, type Plan, planInstance } from './plan.ts';
+import { type Change, obstacleText, type Plan, planInstance } from './plan.ts';
 import { type Instance, readInstance } from './read.ts';
 import type { Wish } from './wish.ts';
 
@@ -61,7 +61,7 @@ export interface Applied {
 export const applyPlan = async (exec: Exec, plan: Plan, wish: Wish, now: Instant): Promise<Applied> => {
   const { instance, changes, obstacles } = plan;
   const { configDirectory } = instance;
-  if (obstacles.length > 0) throw new SelkieError('unsafe', obstacles.join(' '));
+  if (obstacles.length > 0) throw new SelkieError('unsafe', obstacles.map(obstacleText).join(' '));
   const files = [...new Set(changes.map(({ file }) => file))];
   const known = await readJournal(configDirectory);
   const backups = new Map<PostfixFile, string>();

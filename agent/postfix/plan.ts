@@ -19,6 +19,16 @@ export interface Change {
   readonly why: string;
 }
 
+export interface Obstacle {
+  readonly problem: string;
+  /** Each of them mends it. */
+  readonly mends: readonly string[];
+}
+
+/** In a sentence. */
+export const obstacleText = ({ problem, mends }: Obstacle): string =>
+  `${problem}. Mend: ${mends.join('; or ')}.`;
+
 export interface Plan {
   readonly instance: Instance;
   /** The signer as this instance calls it. */
@@ -27,7 +37,7 @@ export interface Plan {
   /** What is left as it is, and should be known. */
   readonly remarks: readonly Remark[];
   /** Why this cannot be applied. */
-  readonly obstacles: readonly string[];
+  readonly obstacles: readonly Obstacle[];
 }
 
 /** Default actions that never let a message through unsigned, nor lose it. */
@@ -89,15 +99,37 @@ const listReason: Readonly<Record<List['parameter'], string>> = {
     'so that mail that is handed in by sendmail, and what Postfix itself writes, passes the signer',
 };
 
-const socketTrouble = (instance: Instance, milter: string): readonly string[] => {
+/** Where a signer can listen so that a chrooted Postfix sees it: below the queue directory, or at a port. */
+const visibleSockets = ({ queueDirectory, setting }: Instance, service: string): readonly string[] => {
+  switch (service) {
+    case 'opendkim':
+      return [
+        `in opendkim.conf: Socket local:${queueDirectory}/opendkim/opendkim.sock, then systemctl restart opendkim`,
+        'in opendkim.conf: Socket inet:8891@127.0.0.1, then systemctl restart opendkim',
+      ];
+    case 'rspamd':
+      return [
+        'in rspamd\'s worker-proxy.inc: bind_socket = "127.0.0.1:11332"; and in /etc/selkie-agent.yaml: rspamd: { entrances: ["inet:11332@127.0.0.1"] }',
+      ];
+    default:
+      return [
+        `in /etc/selkie-agent.yaml: milter: { listen: "unix:${queueDirectory}/selkie-agent/milter.sock", group: ${setting('mail_owner')} }, then systemctl restart selkie-agent`,
+        'in /etc/selkie-agent.yaml: milter: { listen: "inet:8891@127.0.0.1" }, then systemctl restart selkie-agent',
+      ];
+  }
+};
+
+const socketTrouble = (instance: Instance, milter: string, service: string): readonly Obstacle[] => {
   const path = /^unix:(\/.*)$/.exec(milter)?.[1];
   const jailed = instance.services.filter(
     ({ daemon, chroot }) => chroot && (daemon === 'smtpd' || daemon === 'cleanup'),
   );
   if (path === undefined || jailed.length === 0) return [];
   return [
-    `${jailed.map(({ name }) => name).join(', ')} run chrooted in ${instance.queueDirectory} and cannot see ${path}. ` +
-      `Let the signer listen below that folder (milter: listen: unix:${instance.queueDirectory}/selkie-agent/milter.sock), or at inet:8891@127.0.0.1.`,
+    {
+      problem: `${jailed.map(({ name }) => name).join(', ')} run chrooted in ${instance.queueDirectory} and cannot see ${path}`,
+      mends: visibleSockets(instance, service),
+    },
   ];
 };
 
@@ -250,7 +282,7 @@ export const planInstance = (instance: Instance, wish: Wish): Plan => {
       ...instance.services.flatMap((service) => serviceChanges(instance, service, milter, wish)),
     ],
     remarks: remarksOn(instance, milter, wish),
-    obstacles: socketTrouble(instance, milter),
+    obstacles: socketTrouble(instance, milter, wish.service),
   };
 };
 

@@ -30,6 +30,7 @@ const parameters = [
   'receive_override_options',
   'relay_domains',
   'relayhost',
+  'setgid_group',
   'smtpd_milters',
   'smtpd_milter_maps',
   'syslog_name',

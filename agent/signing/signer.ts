@@ -33,7 +33,9 @@ export interface SignerOptions extends ChoiceOptions {
   readonly headers?: HeaderPolicy;
   /** `none` unless told otherwise. */
   readonly identity?: Identity;
-  /** `x=`: seconds after `t=`; no `x=` where absent. */
+  /** Whether `t=` is said; true unless told otherwise. */
+  readonly timestamp?: boolean;
+  /** `x=`: seconds after `t=`, so only with it; no `x=` where absent. */
   readonly expireAfter?: number;
   /** Milliseconds since 1970; `t=` is in whole seconds. */
   readonly now: () => number;
@@ -115,7 +117,14 @@ const identityOf = (author: Address, domain: string, identity: Identity): string
 const messageSigner = (
   fields: readonly HeaderField[],
   { author, keys }: Choice & { kind: 'keys' },
-  { canonicalization = 'relaxed/relaxed', headers, identity = 'none', expireAfter, now }: SignerOptions,
+  {
+    canonicalization = 'relaxed/relaxed',
+    headers,
+    identity = 'none',
+    timestamp = true,
+    expireAfter,
+    now,
+  }: SignerOptions,
 ): MessageSigner => {
   const [headerKind, bodyKind] = canonicalization.split('/') as [
     HeaderCanonicalization,
@@ -147,8 +156,8 @@ const messageSigner = (
       domain,
       selector,
       ...(name === undefined ? {} : { identity: name }),
-      time,
-      ...(expireAfter === undefined ? {} : { expires: time + expireAfter }),
+      ...(timestamp ? { time } : {}),
+      ...(timestamp && expireAfter !== undefined ? { expires: time + expireAfter } : {}),
       headers: selection.names,
       bodyHash,
     });

@@ -41,6 +41,10 @@ export const figureRow = (figure: Figure): readonly string[] => {
   ];
 };
 
+/** Of the bench: 1 where a figure is below its floor, or nothing was measured. */
+export const exitCode = (figures: readonly Figure[]): 0 | 1 =>
+  figures.length === 0 || figures.some((one) => standing(one) === 'below') ? 1 : 0;
+
 /** The last line. */
 export const summary = (figures: readonly Figure[]): string => {
   const count = (one: Standing): number => figures.filter((figure) => standing(figure) === one).length;

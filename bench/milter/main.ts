@@ -6,7 +6,7 @@ import { Command, InvalidArgumentError, Option } from 'commander';
 import { missing } from '../../test/tools/machine.ts';
 import { printTable, progress } from '../table.ts';
 import { type Bed, makeBed } from './bed.ts';
-import { type Figure, figureRow, standing, summary } from './figures.ts';
+import { exitCode, type Figure, figureRow, standing, summary } from './figures.ts';
 import { runLoad } from './load.ts';
 import { memory } from './memory.ts';
 import { postfix } from './postfix.ts';
@@ -80,7 +80,7 @@ const bench = async ({
     });
     console.log(`\n${summary(figures)}`);
   }
-  if (figures.some((one) => standing(one) === 'below')) process.exitCode = 1;
+  process.exitCode = exitCode(figures);
 };
 
 const program = new Command('bench:milter')

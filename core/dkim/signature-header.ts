@@ -16,9 +16,9 @@ export interface SignatureTags {
   readonly selector: string;
   /** `i=`, in dkim-quoted-printable; its domain is `domain` or below it. */
   readonly identity?: string;
-  /** Whole seconds since 1970. */
-  readonly time: number;
-  /** `x=`: whole seconds since 1970, after `time`. */
+  /** `t=`: whole seconds since 1970; recommended, not required. */
+  readonly time?: number;
+  /** `x=`: whole seconds since 1970, after `time` where both are there. */
   readonly expires?: number;
   /** What `h=` lists. */
   readonly headers: readonly string[];
@@ -43,7 +43,7 @@ export const emptySignature = (tags: SignatureTags): string => {
     ` d=${tags.domain};`,
     ` s=${tags.selector};`,
     ...(tags.identity === undefined ? [] : [` i=${tags.identity};`]),
-    ` t=${tags.time};`,
+    ...(tags.time === undefined ? [] : [` t=${tags.time};`]),
     ...(tags.expires === undefined ? [] : [` x=${tags.expires};`]),
     ` h=${firstName}`,
     ...otherNames,

@@ -155,17 +155,25 @@ const suite = (driver: DriverName): void => {
     );
 
     it.skipIf(!mayMount())(
-      'with a read-only disk, it signs on, and turns its keys when it may write',
+      'with a read-only disk, it signs on, after a restart too, and turns its keys when it may write',
       async () => {
         const world = await onOwnDisk(driver);
         const { agent } = world.host;
         execFileSync('mount', ['-o', 'remount,ro', agent.dir]);
         expect(await refusedOrFailed(agent.push(world.change(world.second)))).toBe(true);
         expect(await signedBy(world)).toBe(old);
-        execFileSync('mount', ['-o', 'remount,rw', agent.dir]);
+        // A crash leaves its lock behind, which cannot be taken away now; a stop leaves none, and none can be made.
         await agent.kill();
         await agent.start();
         expect(await signedBy(world)).toBe(old);
+        expect(await refusedOrFailed(agent.push(world.change(world.second)))).toBe(true);
+        expect(agent.said()).toContain(`state folder: ${agent.dir} cannot be written to`);
+        execFileSync('mount', ['-o', 'remount,rw', agent.dir]);
+        await agent.stop();
+        execFileSync('mount', ['-o', 'remount,ro', agent.dir]);
+        await agent.start();
+        expect(await signedBy(world)).toBe(old);
+        execFileSync('mount', ['-o', 'remount,rw', agent.dir]);
         await agent.snapshot(world.signing(world.second));
         await agent.settle([]);
         expect(await signedBy(world)).toBe(next);

@@ -286,7 +286,7 @@ describeWith(['systemd', 'dpkg-deb'], 'a mail host with the .deb', () => {
   });
 });
 
-describeWith(['systemd', 'rpmbuild'], 'a host with the .rpm', () => {
+describeWith(['systemd', 'rpmbuild', 'postfix', 'opendkim'], 'a host with the .rpm', () => {
   const out = makeFolder();
   let host: SystemdHost;
   beforeAll(async () => {
@@ -318,9 +318,21 @@ describeWith(['systemd', 'rpmbuild'], 'a host with the .rpm', () => {
       ...['--push-port', String(await freePort())],
     );
     await host.does('systemctl', 'start', unit);
+    // Postfix and OpenDKIM are none of RPM's packages here: what their coming triggers is run by hand.
+    const scripts = await host.does('rpm', '-q', '--triggers', 'selkie-agent');
+    await host.write('/root/trigger', scripts.slice(scripts.indexOf('\n') + 1));
+    await host.does('sh', '-e', '/root/trigger');
+    const groups = async (user: string) => (await host.does('id', '-nG', user)).trim().split(' ');
+    expect(await groups('selkie-agent')).toEqual(expect.arrayContaining(['postfix', 'postdrop']));
+    expect(await groups('opendkim')).toContain('postdrop');
+    // What a removal says while Postfix sends its mail here.
+    await host.write('/usr/local/bin/postconf', '#!/bin/sh\necho inet:localhost:8891\n');
+    await host.does('chmod', '755', '/usr/local/bin/postconf');
     await host.does('rpm', '-U', '--force', '--nodeps', '/root/agent.rpm');
     expect((await host.does('systemctl', 'is-active', unit)).trim()).toBe('active');
-    const erased = await host.does('rpm', '-e', '--nodeps', 'selkie-agent');
+    const { out: erased, err: warned } = await host.run(['rpm', '-e', '--nodeps', 'selkie-agent']);
+    expect(warned).toContain('"selkie-agent uninstall --apply", before the removal, puts back');
+    expect(await groups('opendkim')).not.toContain('postdrop');
     expect(erased).toContain('/var/lib/selkie-agent with the private keys of this host is kept');
     expect((await host.run(['systemctl', 'is-active', unit])).out.trim()).toBe('inactive');
     expect(await host.does('ls', '/var/lib/selkie-agent')).toContain('identity');

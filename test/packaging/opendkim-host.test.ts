@@ -4,6 +4,7 @@ import { readFileSync, rmSync } from 'node:fs';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createHttpsTransport } from '../../adapters/push/https-transport.ts';
+import type { Result } from '../../agent/doctor/check.ts';
 import { sendThroughMilter } from '../../agent/milter/client.ts';
 import { verifyAck } from '../../contract/acknowledgement.ts';
 import type { KeyChange } from '../../contract/manifest.ts';
@@ -35,7 +36,7 @@ const raw = Buffer.from(
 );
 const unit = 'selkie-agent-opendkim.service';
 
-describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () => {
+describeWith(['systemd', 'dpkg-deb', 'opendkim', 'postfix'], 'the keeper of OpenDKIM', () => {
   const out = makeFolder();
   let host: SystemdHost;
   let signer: TestSigner;
@@ -72,6 +73,19 @@ describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () =
     const signatures = await mailauth.verify(sent.raw, records);
     return signatures.map(({ selector, result }) => `${selector} ${result}`);
   };
+
+  /** The mends of what the doctor finds, by check. */
+  const mendsOf = async (): Promise<Record<string, readonly string[]>> => {
+    const { out: said } = await host.run(['selkie-agent', 'doctor', '--json']);
+    const { checks } = JSON.parse(said) as { checks: readonly Result[] };
+    const bad = checks.filter(({ findings }) => findings.length > 0);
+    return Object.fromEntries(
+      bad.map(({ name: check, findings }) => [check, findings.flatMap(({ mends }) => mends)]),
+    );
+  };
+
+  const groups = async (): Promise<readonly string[]> =>
+    (await host.does('id', '-nG', 'opendkim')).trim().split(' ');
 
   it('puts keys to work in a hardened service, as OpenDKIM’s user, and rotates them', async () => {
     await host.does('dpkg', '-i', '/root/agent.deb');
@@ -129,6 +143,18 @@ describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () =
     expect(failed).toEqual({});
     await becomes('240428 pass');
     await push([turned(first, 'none')]);
+    expect(await mendsOf()).not.toHaveProperty('state folder');
+    expect(await mendsOf()).not.toHaveProperty('agent');
+    // postqueue(1) tells those of its group only.
+    expect(await groups()).toContain('postdrop');
+    expect(await mendsOf()).not.toHaveProperty('queue');
+    await host.does('gpasswd', '-d', 'opendkim', 'postdrop');
+    expect(await mendsOf()).toMatchObject({
+      queue: ['usermod -aG postdrop opendkim && systemctl restart selkie-agent-opendkim'],
+    });
+    // As when OpenDKIM comes after the agent.
+    await host.does('sh', '/var/lib/dpkg/info/selkie-agent.postinst', 'triggered', '/usr/sbin/opendkim');
+    expect(await mendsOf()).not.toHaveProperty('queue');
     const keys = await host.does(
       'find',
       '/var/lib/selkie-agent/opendkim',
@@ -142,5 +168,12 @@ describeWith(['systemd', 'dpkg-deb', 'opendkim'], 'the keeper of OpenDKIM', () =
     await host.does('systemctl', 'stop', unit);
     // OpenDKIM signs on without its keeper.
     expect(await signing()).toEqual(['240428 pass']);
+    await host.does('chown', '-R', 'selkie-agent:', '/var/lib/selkie-agent');
+    expect(await mendsOf()).toMatchObject({
+      'state folder': expect.arrayContaining(['chown -R opendkim: /var/lib/selkie-agent']),
+      agent: expect.arrayContaining([`systemctl start ${unit.replace(/\.service$/, '')}`]),
+    });
+    await host.does('dpkg', '-P', 'selkie-agent');
+    expect(await groups()).not.toContain('postdrop');
   }, 90_000);
 });

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, SelkieError } from '../../../core/errors.ts';
 import type { User } from '../../accounts.ts';
-import { readIfThere, syncFolder, unfinished, writeSynced } from '../../files.ts';
+import { isUnwritable, readIfThere, syncFolder, unfinished, writeSynced } from '../../files.ts';
 
 export interface KeyFiles {
   readonly canaryKey: string;
@@ -64,7 +64,11 @@ export const openKeyFiles = async (folder: string, user: User): Promise<KeyFiles
     if ((mode & 0o777) !== 0o700) await chmod(folder, 0o700);
     if (uid !== user.uid) await own(folder);
     for (const name of await readdir(folder))
-      if (name.endsWith(unfinished)) await rm(join(folder, name), { force: true });
+      if (name.endsWith(unfinished))
+        await rm(join(folder, name), { force: true }).catch((error: unknown) => {
+          // Nothing names it: it can wait for a disk that takes writes.
+          if (!isUnwritable(error)) throw error;
+        });
     if (!isPrivateKey(await readIfThere(canaryKey))) {
       const { privateKey } = await promisify(generateKeyPair)('rsa', { modulusLength: 2_048 });
       await writeKey(canaryKey, pemOf(privateKey));

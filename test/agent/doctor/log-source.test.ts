@@ -34,17 +34,18 @@ describe('the mail log', () => {
     const file = join(temporaryFolder(), 'postfix.log');
     writeFileSync(file, postfixLine);
     const { exec, asked } = journal({ mail: [], signer: [signerLine] });
-    expect(await mailLog(exec, [logsTo(file)], [])).toEqual({
+    expect(await mailLog(exec, [logsTo(file)], [], 'opendkim')).toEqual({
       from: [file, 'the journal'],
       lines: [postfixLine, signerLine],
     });
     expect(asked).toHaveLength(1);
     expect(asked[0]).not.toContain('SYSLOG_FACILITY=2');
+    expect(asked[0]?.at(-1)).toBe('_SYSTEMD_UNIT=opendkim.service');
   });
 
   it('is the journal, of Postfix and of the signer, where there is no file', async () => {
     const { exec } = journal({ mail: [postfixLine], signer: [signerLine] });
-    expect(await mailLog(exec, [logsTo(join(temporaryFolder(), 'none'))], [])).toEqual({
+    expect(await mailLog(exec, [logsTo(join(temporaryFolder(), 'none'))], [], 'opendkim')).toEqual({
       from: ['the journal'],
       lines: [postfixLine, signerLine],
     });
@@ -54,7 +55,7 @@ describe('the mail log', () => {
     const file = join(temporaryFolder(), 'named.log');
     writeFileSync(file, signerLine);
     const { exec, asked } = journal({ mail: [postfixLine], signer: [] });
-    expect(await mailLog(exec, [], [file])).toEqual({ from: [file], lines: [signerLine] });
+    expect(await mailLog(exec, [], [file], 'opendkim')).toEqual({ from: [file], lines: [signerLine] });
     expect(asked).toEqual([]);
   });
 });
@@ -68,7 +69,7 @@ describeWith(['journalctl'], 'the journal', () => {
       codes.push(outcome.code);
       return outcome;
     };
-    const found = await mailLog(exec, [logsTo(join(folder, 'none'))], []);
+    const found = await mailLog(exec, [logsTo(join(folder, 'none'))], [], 'opendkim');
     expect({ found, codes }).toEqual({ found: { from: [], lines: [] }, codes: [0] });
   });
 });

@@ -10,6 +10,7 @@ const question: LogQuestion = {
   isInternal: internalClients(['127.0.0.0/8', '10.0.0.0/8']),
   domains: ['example.com', 'mx.example.net'],
   filtered: false,
+  signer: 'selkie-agent',
 };
 const at = '2024-01-28T11:30:00.000000+00:00 mx';
 const smtpd = (id: string, client = 'localhost[127.0.0.1]', more = ''): string =>

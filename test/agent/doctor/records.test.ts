@@ -34,6 +34,8 @@ const txt = (server: string, ...values: string[]): ServerAnswer =>
 const none = (server: string): ServerAnswer =>
   ({ server, address: '192.0.2.1', answer: { kind: 'no-such-name' } }) as unknown as ServerAnswer;
 
+const unit = 'selkie-agent-opendkim';
+
 const problems = async (...answers: readonly ServerAnswer[]) => {
   const asked: string[] = [];
   const check = recordsCheck(
@@ -42,6 +44,7 @@ const problems = async (...answers: readonly ServerAnswer[]) => {
       asked.push(name);
       return answers;
     },
+    unit,
   );
   const { findings } = await check.run();
   expect(asked).toEqual([record]);
@@ -77,8 +80,10 @@ describe('the record of a key that signs', () => {
     const check = recordsCheck(
       () => readHeld(dir),
       () => Promise.reject(new Error('no resolver answers')),
+      unit,
     );
     const { findings } = await check.run();
+    expect(findings[0]?.mends).toEqual([expect.stringContaining(`journalctl -u ${unit} -n 50`)]);
     expect(findings.map(({ problem }) => problem)).toEqual([
       'the key example.org/1 cannot be used: its test failed',
       '1 of 1 records cannot be looked at from here: no resolver answers',
@@ -89,6 +94,7 @@ describe('the record of a key that signs', () => {
     const check = recordsCheck(
       async () => ({ signing: [], failed: new Map() }),
       () => Promise.reject(new Error('asked')),
+      unit,
     );
     expect(await check.run()).toMatchObject({ findings: [], skipped: expect.any(String) });
   });

@@ -104,9 +104,14 @@ describe('the state folder', () => {
 
 describe('the agent', () => {
   it('runs or does not', async () => {
-    expect(await problems(runningCheck(dir))).toEqual([`no selkie-agent works on ${dir}`]);
+    expect((await runningCheck(dir, 'selkie-agent-opendkim').run()).findings).toEqual([
+      {
+        problem: `no selkie-agent works on ${dir}`,
+        mends: ['systemctl start selkie-agent-opendkim', 'journalctl -u selkie-agent-opendkim -n 50'],
+      },
+    ]);
     const letGo = await lockFolder(dir);
-    expect(await runningCheck(dir).run()).toEqual({ findings: [], note: 'runs' });
+    expect(await runningCheck(dir, 'selkie-agent-opendkim').run()).toEqual({ findings: [], note: 'runs' });
     await letGo();
   });
 });

@@ -17,6 +17,7 @@ describe('milter and signing of the configuration file', () => {
       memoryLimit: 67_108_864,
       canonicalization: 'relaxed/relaxed',
       internal: ['127.0.0.0/8', '::1'],
+      timestamp: true,
       originMacros: {},
       identityFields: ['From'],
       identity: 'none',
@@ -61,12 +62,16 @@ signing:
       originMacros: { daemon_name: ['ORIGINATING'] },
       identityFields: ['Sender', 'From'],
       identity: 'domain',
+      timestamp: true,
       expireAfter: 2_592_000,
       onUnusableKey: 'unsigned',
     });
     expect(table?.find({ localPart: 'jo', domain: 'mail.dev.example.jp' })).toBe('dev.example.jp');
     expect(headers?.titles).toEqual(['From', 'To', 'X-Campaign']);
   });
+
+  it('leave out t= where it is not wanted', () =>
+    expect(options('signing: { timestamp: false }')).toMatchObject({ timestamp: false }));
 
   it.each([
     ['inet:8891', { host: '127.0.0.1', port: 8891 }],
@@ -101,6 +106,11 @@ signing:
       'matches no address: write *@example.jp',
     ],
     ['signing: { oversign: [DKIM-Signature] }', 'signing.oversign', 'DKIM-Signature cannot be signed'],
+    [
+      'signing: { timestamp: false, expireDays: 30 }',
+      'signing.expireDays',
+      'counts from t=, which signing.timestamp: false leaves out',
+    ],
     ['signing: { identity: true }', 'signing.identity', 'signing.identity'],
     ['signing: { onUnusableKey: reject }', 'signing.onUnusableKey', 'signing.onUnusableKey'],
   ])('refuse %s', (yaml, field, message) => {

@@ -111,6 +111,32 @@ describe('messages', () => {
     );
   });
 
+  it('of several clients come on one connection (QUIT_NC), each client judged for itself', async () => {
+    const [inside, outside] = [
+      { host: 'localhost', address: '127.0.0.1' },
+      { host: 'mx.example.net', address: '192.0.2.1' },
+    ];
+    const milter = await openMilter(at(await start()), { client: inside });
+    const signedFor = async (queueId: string) => selectorsOf((await milter.send(message(queueId))).raw);
+    expect(await signedFor('Q1')).toEqual(['240128 example.com pass']);
+    await milter.nextClient(outside);
+    expect(await signedFor('Q2')).toEqual([]);
+    await milter.nextClient(inside);
+    expect(await signedFor('Q3')).toEqual(['240128 example.com pass']);
+    // One that goes away in the middle of its message.
+    await milter.sendAndAbort(message('GONE'));
+    await milter.nextClient(inside);
+    expect(await signedFor('Q4')).toEqual(['240128 example.com pass']);
+    await milter.close();
+    expect(log).toEqual([
+      'Q1: DKIM-Signature field added (s=240128, d=example.com)',
+      'Q2: mx.example.net [192.0.2.1] not internal',
+      'Q2: not authenticated',
+      'Q3: DKIM-Signature field added (s=240128, d=example.com)',
+      'Q4: DKIM-Signature field added (s=240128, d=example.com)',
+    ]);
+  });
+
   it.each<[string, { version?: number; steps?: number }]>([
     ['of version 2, without any option', { version: 2, steps: 0 }],
     ['that keeps no leading space', { steps: steps.noReplyToHeader | steps.noReplyToBody }],

@@ -271,10 +271,23 @@ describe('a unix socket', () => {
 
   it('outside is an obstacle to processes in a chroot', () => {
     expect(at('/run/selkie/milter.sock').obstacles).toEqual([
-      expect.stringMatching(
-        /smtp\/inet, cleanup\/unix run chrooted .* cannot see \/run\/selkie\/milter.sock.*inet:8891@127.0.0.1/,
-      ),
+      {
+        problem:
+          'smtp/inet, cleanup/unix run chrooted in /var/spool/postfix and cannot see /run/selkie/milter.sock',
+        mends: [
+          'in /etc/selkie-agent.yaml: milter: { listen: "unix:/var/spool/postfix/selkie-agent/milter.sock", group: postfix }, then systemctl restart selkie-agent',
+          'in /etc/selkie-agent.yaml: milter: { listen: "inet:8891@127.0.0.1" }, then systemctl restart selkie-agent',
+        ],
+      },
     ]);
+  });
+
+  it.each([
+    ['opendkim', /^in opendkim\.conf: Socket local:\/var\/spool\/postfix\/opendkim/],
+    ['rspamd', /^in rspamd's worker-proxy\.inc: bind_socket/],
+  ])('outside is mended where %s says where it listens', (service, mend) => {
+    const plan = planInstance(fakeInstance(sound), { ...wish, service, milter: { path: '/run/m.sock' } });
+    expect(plan.obstacles[0]?.mends[0]).toMatch(mend);
   });
 
   it('outside is none without chroot', () => {

@@ -103,6 +103,16 @@ describe('signing', () => {
     expect(unfolded((await begun.finish()).signatures[0])).toContain(' t=1706400000; x=1706486400; h=');
   });
 
+  it('says no t= where it shall not, and the signature holds', async () => {
+    const signer = begin(ringOf(rsa, ed25519), { timestamp: false });
+    signer.body(Buffer.from('Hello.\r\n'));
+    const { signatures } = await signer.finish();
+    for (const one of signatures) expect(unfolded(one)).toMatch(/ s=240128e?; h=/);
+    expect(
+      lines(await mailauth.verify(raw(signatures, fields, 'Hello.\r\n'), recordsOf(rsa, ed25519))),
+    ).toEqual(['240128 example.com pass', '240128e example.com pass']);
+  });
+
   it('oversigns what it is told, and signs it', async () => {
     const message = [...fields, ...header(['X-Campaign', ' 1'])];
     const { signatures } = await begin(
