@@ -199,8 +199,8 @@ export class SelkieStack extends Stack {
         // A cohort across zones takes up to the half of the function's time, and several would not end within it.
         batchSize: 1,
         reportBatchItemFailures: true,
-        // Half of them make RSA keys as fast as Route 53 takes records (docs/adr/0009-scale.md); more would wait for each other.
-        maxConcurrency: 16,
+        // So many make RSA keys as fast as Route 53 takes records (docs/adr/0009-scale.md); more would wait for each other.
+        maxConcurrency: 32,
       }),
     );
     guard.before(tick, reconcile, ...this.allowZones(reconcile, fleet, access));

@@ -95,7 +95,7 @@ describe('what sets it to work', () => {
     });
     template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       FunctionResponseTypes: ['ReportBatchItemFailures'],
-      ScalingConfig: { MaximumConcurrency: 16 },
+      ScalingConfig: { MaximumConcurrency: 32 },
     });
   });
 
