@@ -186,7 +186,9 @@ describeWith(['rpmbuild'], 'the .rpm', () => {
       writeFileSync(file, script);
       run('sh', '-n', file);
     }
-    expect(run('rpm', '-qp', '--triggers', rpm)).toContain('triggerin scriptlet (using /bin/sh) -- postfix');
+    expect(run('rpm', '-qp', '--triggers', rpm)).toContain(
+      'triggerin scriptlet (using /bin/sh) -- opendkim, postfix',
+    );
     expect(run('rpm', '-qp', '--qf', '%{POSTIN}', rpm)).toContain(
       'semanage port -a -t milter_port_t -p tcp 8891',
     );
