@@ -70,6 +70,11 @@ describe('what is published', () => {
       PolicyDocument: {
         Statement: [
           { Effect: 'Deny', Action: 's3:*', Condition: { Bool: { 'aws:SecureTransport': 'false' } } },
+          {
+            Effect: 'Deny',
+            Action: 's3:*',
+            Condition: { NumericLessThan: { 's3:TlsVersion': 1.2 } },
+          },
         ],
       },
     });
