@@ -28,16 +28,14 @@ describe('what is kept', () => {
           { AttributeName: ledgerTable.partitionKey, KeyType: 'HASH' },
           { AttributeName: ledgerTable.sortKey, KeyType: 'RANGE' },
         ],
-        GlobalSecondaryIndexes: [
-          {
-            IndexName: ledgerTable.dueIndex.name,
-            KeySchema: [
-              { AttributeName: ledgerTable.dueIndex.partitionKey, KeyType: 'HASH' },
-              { AttributeName: ledgerTable.dueIndex.sortKey, KeyType: 'RANGE' },
-            ],
-            Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: [...ledgerTable.dueIndex.projected] },
-          },
-        ],
+        GlobalSecondaryIndexes: [ledgerTable.dueIndex, ledgerTable.trailIndex].map((index) => ({
+          IndexName: index.name,
+          KeySchema: [
+            { AttributeName: index.partitionKey, KeyType: 'HASH' },
+            { AttributeName: index.sortKey, KeyType: 'RANGE' },
+          ],
+          Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: [...index.projected] },
+        })),
       },
     });
   });
