@@ -35,6 +35,7 @@ const printChange = (change: Change, n: number, zone: string, say: Say): void =>
   for (const value of change.add) printValue(change.do === 'change' ? 'new value' : 'value', value, say);
   const what = change.do === 'delete' ? 'no longer show it' : 'show it';
   if (change.servers > 0) say(`   ${change.shown} of ${change.servers} name servers ${what}`);
+  for (const each of change.showing) say(`   ✓ ${each}`);
   for (const each of change.lagging) say(`   - ${each}`);
 };
 

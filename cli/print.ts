@@ -1,5 +1,7 @@
 // What the commands print for people: lines that fit 80 columns where the names do.
-import type { AuditEvent, Json } from '../core/audit.ts';
+import type { AuditEvent } from '../core/audit.ts';
+import { auditChanges } from '../core/audit-changes.ts';
+import { hostStanding, hostTroubles, type ShownHost } from '../core/host-standing.ts';
 import type { driftStatus } from '../engine/drift.ts';
 import type { DomainStatus } from '../engine/status.ts';
 import { paint } from './colour.ts';
@@ -52,7 +54,7 @@ export const printStatus = (status: DomainStatus, say: Say): void => {
 /** Waits that end by themselves are how it should be. */
 const isTrouble = ({ by }: DomainStatus['blockedBy'][number]): boolean => by !== 'wait' && by !== 'dns';
 
-const standingOf = (status: DomainStatus): string => {
+const stateOf = (status: DomainStatus): string => {
   if (status.blockedBy.some(isTrouble)) return paint('bad', 'waits');
   if (status.leaving) return paint('busy', 'leaving');
   const last = status.rotations.at(-1);
@@ -68,7 +70,7 @@ export const printOverview = (found: readonly DomainStatus[], say: Say): void =>
   const head = ['DOMAIN', 'STATE', 'SIGNS WITH', 'NEXT ROTATION'];
   const rows = found.map((status) => [
     status.domain,
-    standingOf(status),
+    stateOf(status),
     status.keys.flatMap(({ state, selector }) => (state === 'active' ? selector : [])).join(' + ') || '-',
     minute(status.nextRotation) || '-',
   ]);
@@ -80,33 +82,20 @@ export const printOverview = (found: readonly DomainStatus[], say: Say): void =>
   say(`selkie status DOMAIN shows one of them closer, selkie forecast what comes.`);
 };
 
-export interface PrintedHost {
+export interface PrintedHost extends ShownHost {
   readonly host: string;
   readonly pool: string;
-  readonly ready: boolean;
-  readonly excluded?: string;
-  readonly fenced?: string;
-  readonly trouble?: string;
   readonly lastSeen?: string;
   /** Thumbprints of bundle keys. */
   readonly trusts?: readonly string[];
-  readonly failed: Readonly<Record<string, string>>;
 }
 
 export const printHost = (host: PrintedHost, say: Say): void => {
-  const standing =
-    host.excluded !== undefined
-      ? 'excluded'
-      : host.fenced !== undefined
-        ? 'fenced'
-        : host.ready
-          ? 'ready'
-          : 'not ready';
+  const standing = hostStanding(host);
   const seen = host.lastSeen === undefined ? '' : `seen ${minute(host.lastSeen)}`;
-  const colour = host.ready && standing === 'ready' ? 'good' : 'busy';
+  const colour = standing === 'ready' ? 'good' : 'busy';
   say(joined([paint('title', host.host), `(pool ${host.pool})`, paint(colour, standing), seen]));
-  for (const why of [host.excluded, host.fenced, host.trouble]) if (why !== undefined) say(`  - ${why}`);
-  for (const [key, why] of Object.entries(host.failed)) say(`  - cannot use ${key}: ${why}`);
+  for (const why of hostTroubles(host)) say(`  - ${why}`);
   for (const key of host.trusts ?? []) say(`  trusts ${key}`);
 };
 
@@ -130,29 +119,10 @@ export const printForecast = (
   if (forecast.events.length === 0) say('  nothing in that time');
 };
 
-const isMap = (value: Json | undefined): value is { readonly [name: string]: Json | undefined } =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-/** Where two values differ: `keys.240128: standby → active`. */
-export const differences = (
-  before: Json | undefined,
-  after: Json | undefined,
-  at = '',
-): readonly string[] => {
-  if (isMap(before) && isMap(after))
-    return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((name) =>
-      differences(before[name], after[name], at === '' ? name : `${at}.${name}`),
-    );
-  const [old, now] = [before, after].map((value) =>
-    value === undefined || value === null ? '-' : typeof value === 'string' ? value : JSON.stringify(value),
-  );
-  return old === now ? [] : [`${at}: ${old} → ${now}`];
-};
-
 export const printEvent = ({ n, at, who, what, why, before, after }: AuditEvent, say: Say): void => {
   say(joined([String(n).padStart(4), minute(at), what, `by ${who}`], 6));
   if (why !== undefined) say(`      ${why}`);
-  for (const change of differences(before, after)) say(`      ${change}`);
+  for (const change of auditChanges(before, after)) say(`      ${change}`);
 };
 
 type Audit = Awaited<ReturnType<typeof driftStatus>>['audits'][number];

@@ -1,6 +1,6 @@
 // What a person needs to know of a domain first: is it well, and what happens next.
 
-import type { Blocked, Domain, Host } from './types.ts';
+import type { Blocked, Domain } from './types.ts';
 
 export type Health = 'trouble' | 'moving' | 'leaving' | 'well';
 
@@ -62,19 +62,3 @@ export const nextOf = (domain: Domain): Next => {
   if (domain.nextRotation !== undefined) return { says: 'rotates', at: domain.nextRotation };
   return { says: wait?.says ?? 'rotates when you say so' };
 };
-
-export type Standing = 'ready' | 'not ready' | 'excluded' | 'fenced';
-
-export const standingOf = (host: Host): Standing =>
-  host.excluded !== undefined
-    ? 'excluded'
-    : host.fenced !== undefined
-      ? 'fenced'
-      : host.ready
-        ? 'ready'
-        : 'not ready';
-
-export const hostTroubles = (host: Host): readonly string[] => [
-  ...[host.excluded, host.fenced, host.trouble].filter((text) => text !== undefined),
-  ...Object.entries(host.failed).map(([key, why]) => `cannot use ${key}: ${why}`),
-];

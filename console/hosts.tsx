@@ -1,10 +1,10 @@
 // The mail hosts: which of them count, what troubles them, and setting one aside.
 
 import { useState } from 'preact/hooks';
+import { hostStanding, hostTroubles } from '../core/host-standing.ts';
 import { order } from './api.ts';
 import { Dialog, Reason } from './dialog.tsx';
 import { Trail } from './domain/trail.tsx';
-import { hostTroubles, standingOf } from './health.ts';
 import { useLive, useNow } from './live.ts';
 import { Empty, Loading, StandingBadge, Trouble } from './parts.tsx';
 import type { Host, Hosts } from './types.ts';
@@ -46,7 +46,7 @@ const HostCard = ({ host, now, onOrder }: { host: Host; now: number; onOrder: ()
     <li class="card">
       <div class="card-head">
         <h2>{host.host}</h2>
-        <StandingBadge standing={standingOf(host)} />
+        <StandingBadge standing={hostStanding(host)} />
       </div>
       <p class="quiet">
         Pool {host.pool}

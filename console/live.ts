@@ -24,7 +24,7 @@ export const whileSeen = (look: () => Promise<void>, every: () => number): (() =
     }
     busy = false;
     if (ended || document.hidden) return;
-    timer = setTimeout(turn, Math.min(every() * 2 ** failures, longestWait));
+    timer = setTimeout(turn, Math.max(every(), Math.min(every() * 2 ** failures, longestWait)));
   };
   const seen = (): void => {
     clearTimeout(timer);

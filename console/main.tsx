@@ -3,6 +3,8 @@
 import { render } from 'preact';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { currentSession, endedBecause, leave, openLink, watchSession } from './api.ts';
+import { AuditPage } from './audit/page.tsx';
+import { ByHandPage } from './by-hand.tsx';
 import { DomainPage } from './domain/page.tsx';
 import { DriftPage } from './drift.tsx';
 import { FleetPage } from './fleet/page.tsx';
@@ -21,6 +23,10 @@ const titleOf = (route: Route): string => {
       return 'Hosts';
     case 'drift':
       return 'Drift';
+    case 'audit':
+      return 'Audit trail';
+    case 'paste':
+      return route.zone === undefined ? 'To paste' : `To paste in ${route.zone}`;
     case 'nowhere':
       return 'Not found';
   }
@@ -36,6 +42,12 @@ const Page = ({ route }: { route: Route }) => {
       return <HostsPage />;
     case 'drift':
       return <DriftPage />;
+    case 'audit':
+      return <AuditPage />;
+    case 'paste': {
+      const { page: _, ...only } = route;
+      return <ByHandPage {...only} />;
+    }
     case 'nowhere':
       return (
         <>
@@ -59,6 +71,8 @@ const links = [
   ['fleet', '#/', 'Fleet'],
   ['hosts', '#/hosts', 'Hosts'],
   ['drift', '#/drift', 'Drift'],
+  ['audit', '#/audit', 'Audit'],
+  ['paste', '#/paste', 'Paste'],
 ] as const;
 
 const Frame = () => {

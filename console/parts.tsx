@@ -1,8 +1,9 @@
 // Small things that every page shows: a health badge, notices, what is not there.
 
 import type { ComponentChildren } from 'preact';
+import type { Standing } from '../core/host-standing.ts';
 import type { ApiError } from './api.ts';
-import { type Health, healthWords, type Standing } from './health.ts';
+import { type Health, healthWords } from './health.ts';
 
 /** The shape says what the colour does. */
 const shapes: Readonly<Record<Health, string>> = {

@@ -7,22 +7,34 @@ export type Route =
   | { readonly page: 'domain'; readonly domain: string }
   | { readonly page: 'hosts' }
   | { readonly page: 'drift' }
+  | { readonly page: 'audit' }
+  | { readonly page: 'paste'; readonly zone?: string; readonly after?: string }
   | { readonly page: 'nowhere' };
 
 const routeOf = (hash: string): Route => {
-  const [first = '', second = ''] = hash.replace(/^#\/?/, '').split('/');
+  const [first = '', second = '', third = ''] = hash.replace(/^#\/?/, '').split('/');
   if (first === '') return { page: 'fleet' };
-  if (first === 'hosts' || first === 'drift') return { page: first };
-  if (first === 'domains' && second !== '')
-    try {
-      return { page: 'domain', domain: decodeURIComponent(second) };
-    } catch {
-      return { page: 'nowhere' };
-    }
+  if (first === 'hosts' || first === 'drift' || first === 'audit') return { page: first };
+  try {
+    const [name, cursor] = [decodeURIComponent(second), decodeURIComponent(third)];
+    if (first === 'domains' && name !== '') return { page: 'domain', domain: name };
+    if (first === 'paste' && name === 'from') return { page: 'paste', after: cursor };
+    if (first === 'paste') return { page: 'paste', ...(name === '' ? {} : { zone: name }) };
+  } catch {
+    // No address of ours.
+  }
   return { page: 'nowhere' };
 };
 
 export const domainHref = (domain: string): string => `#/domains/${encodeURIComponent(domain)}`;
+
+/** Of all zones that people change, of one, or of those behind a cursor. A zone's name has a dot: `from` is none. */
+export const byHandHref = (only: { readonly zone?: string; readonly after?: string } = {}): string =>
+  only.zone !== undefined
+    ? `#/paste/${encodeURIComponent(only.zone)}`
+    : only.after !== undefined
+      ? `#/paste/from/${encodeURIComponent(only.after)}`
+      : '#/paste';
 
 export const useRoute = (): Route => {
   const [route, setRoute] = useState(() => routeOf(location.hash));

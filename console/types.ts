@@ -15,4 +15,7 @@ export type Host = z.infer<typeof answers.host>;
 export type Hosts = z.infer<typeof answers.hosts>;
 export type AuditEvent = z.infer<typeof answers.auditEvent>;
 export type Trail = z.infer<typeof answers.domainAudit>;
+export type NewestOrders = z.infer<typeof answers.newestOrders>;
+export type ByHand = z.infer<typeof answers.byHand>;
+export type DomainReports = z.infer<typeof answers.domainReports>;
 export type Drift = z.infer<typeof answers.drift>;

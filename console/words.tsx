@@ -10,6 +10,7 @@ const full = new Intl.DateTimeFormat(inLanguage, { dateStyle: 'medium', timeStyl
 const exact = new Intl.DateTimeFormat(inLanguage, { dateStyle: 'full', timeStyle: 'long' });
 const dayOnly = new Intl.DateTimeFormat(inLanguage, { day: 'numeric', month: 'short', year: 'numeric' });
 const dayShort = new Intl.DateTimeFormat(inLanguage, { day: 'numeric', month: 'short' });
+const dayInUtc = new Intl.DateTimeFormat(inLanguage, { day: 'numeric', month: 'short', timeZone: 'UTC' });
 const clock = new Intl.DateTimeFormat(inLanguage, { hour: '2-digit', minute: '2-digit' });
 const clockExact = new Intl.DateTimeFormat(inLanguage, {
   hour: '2-digit',
@@ -63,6 +64,11 @@ export const At = ({ at }: { at: string }) => (
   <time dateTime={at} title={exact.format(Date.parse(at))}>
     {full.format(Date.parse(at))}
   </time>
+);
+
+/** A day of UTC, as reports name it: `2024-01-28`. */
+export const Day = ({ day }: { day: string }) => (
+  <time dateTime={day}>{dayInUtc.format(Date.parse(day))}</time>
 );
 
 const iso = /(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?Z)/;

@@ -17,6 +17,21 @@ export interface AuditTail {
   readonly hash: string;
 }
 
+/** What is ordered, by people or by the service itself. */
+export const auditedOrders = [
+  'rotate',
+  'emergency',
+  'abort',
+  'rollback',
+  'compromise',
+  'exclude',
+  'return',
+  'fence',
+  'audit',
+  'force fleet',
+  'restore',
+] as const;
+
 /** One order. Never key material: selectors, states, ids and sentences. */
 export interface AuditEvent {
   /** The domain; of a mail host `host/NAME`, of the fleet `fleet`, which are no domains' names. */
@@ -27,7 +42,7 @@ export interface AuditEvent {
   readonly at: string;
   /** As the edge authenticated them: the ARN of an AWS identity, `local operator`, or `selkie` where nobody asked. */
   readonly who: string;
-  /** `rotate`, `emergency`, `abort`, `rollback`, `compromise`, `exclude`, `return`, `fence`, `audit`, `force fleet`, `restore`. */
+  /** One of `auditedOrders`. */
   readonly what: string;
   readonly why?: string;
   /** What the order changed, as it was and as it is. */
@@ -77,6 +92,19 @@ export const nextEvent = (
 };
 
 export const tailOf = ({ n, hash }: AuditEvent): AuditTail => ({ n, hash });
+
+/** 16 digits hold every safe integer. */
+const digits = 16;
+
+/** Where an event stands among those of all chains, by its time: sorts as text. */
+export const trailPlace = ({ at, subject, n }: Pick<AuditEvent, 'at' | 'subject' | 'n'>): string =>
+  `${at}#${subject}#${String(n).padStart(digits, '0')}`;
+
+/** The number in such a place; undefined: it is none. */
+export const numberInPlace = (place: string): number | undefined => {
+  const n = Number(place.slice(-digits));
+  return /^\d{4}-[^#]+#[^#]+#\d{16}$/.test(place) && Number.isSafeInteger(n) ? n : undefined;
+};
 
 /** Where a chain breaks first, and how. */
 export type ChainVerdict =

@@ -15,7 +15,17 @@ export const ledgerTable = {
     /** All that it projects besides the keys. */
     projected: ['zone'],
   },
+  /** The same of all events of the audit trails, by their time. */
+  trailIndex: {
+    name: 'trail',
+    partitionKey: 'trailShard',
+    sortKey: 'trailAt',
+    projected: ['body'],
+  },
 } as const;
 
 /** Over how many partitions the due index is spread. To change it: every item's `dueShard` is written anew. */
 export const dueShards = 8;
+
+/** The same of the trail index. An order of a hundred thousand domains writes as many events. */
+export const trailShards = 4;

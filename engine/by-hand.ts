@@ -16,7 +16,7 @@ const stepOf = (from: TxtSet | undefined, to: TxtSet | undefined): 'add' | 'chan
 const host = (name: string, zone: string): string =>
   name === zone ? '@' : isWithin(name, zone) ? name.slice(0, -zone.length - 1) : name;
 
-const askedStatus = (zone: FleetZone, { name, from, to, since, servers, shown, lagging }: Asked) => {
+const askedStatus = (zone: FleetZone, { name, from, to, since, ...seen }: Asked) => {
   const [before, after] = [from?.values ?? [], to?.values ?? []];
   const ttl = to?.ttl ?? longest(seconds(0), ...(from === undefined ? [] : [from.ttl]));
   return {
@@ -30,19 +30,24 @@ const askedStatus = (zone: FleetZone, { name, from, to, since, servers, shown, l
     add: after.filter((value) => !before.includes(value)).map(pasteOf),
     remove: before.filter((value) => !after.includes(value)).map(pasteOf),
     asked: formatInstant(since),
-    servers,
-    shown,
-    lagging,
+    servers: seen.servers,
+    shown: seen.shown,
+    showing: seen.showing,
+    lagging: seen.lagging,
   };
 };
 
-/** A page of the fleet's zones that people change, in the order of their names, with what is asked for in each. */
+/**
+ * A page of the fleet's zones that people change, in the order of their names, with what is asked for in each.
+ * @param options with `zone`, of that one alone
+ */
 export const byHandStatus = async (
   { fleet, writer }: World,
-  { after, limit }: { readonly after?: string; readonly limit: number },
+  { zone: only, after, limit }: { readonly zone?: string; readonly after?: string; readonly limit: number },
 ) => {
   const zones = [...fleet.zones.values()]
     .filter(({ provider, name }) => provider === 'manual' && (after === undefined || name > after))
+    .filter(({ name }) => only === undefined || name === only)
     .toSorted((a, b) => (a.name < b.name ? -1 : 1));
   const page = zones.slice(0, limit);
   const found = [];

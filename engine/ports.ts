@@ -174,6 +174,8 @@ export interface Asked extends Wish {
   /** Of how many answers of name servers how many are as they should be. */
   readonly servers: number;
   readonly shown: number;
+  /** The first of those that show it, by name and address. */
+  readonly showing: readonly string[];
   /** What the first of the others say, in words. */
   readonly lagging: readonly string[];
 }
@@ -516,6 +518,11 @@ export interface Ledger {
   trail(subject: string): Promise<TrailRow | undefined>;
   /** The audit trail of a domain, of `host/NAME` or `fleet`: in order and without a gap, from behind number `after`, at most `limit`. */
   audit(subject: string, options: { after?: number; limit: number }): Promise<readonly AuditEvent[]>;
+  /**
+   * Events of all trails, the newest first: from before `before` (the `trailPlace` of another), at most `limit`. Those of the
+   * last seconds may be missing. With `subject`, of its trail alone, by their numbers, and none is missing.
+   */
+  newestEvents(options: { subject?: string; before?: string; limit: number }): Promise<readonly AuditEvent[]>;
   /** In the order of their names, from behind `after`. */
   domains(options: { after?: string; limit: number }): Promise<{ rows: readonly DomainRow[]; next?: string }>;
 

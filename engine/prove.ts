@@ -37,14 +37,13 @@ export const everyServer = (
   const lagging = answers.filter((answer) => !holds(answer));
   if (lagging.length === 0 && answers.length > 0) return;
   const servers = [...new Set(lagging.map(({ server }) => server))];
-  const waiting =
-    servers.length === 0
-      ? ''
-      : ` waiting for ${servers.slice(0, 3).join(', ')}${servers.length > 3 ? ` and ${servers.length - 3} more` : ''}:`;
+  const who = `${servers.slice(0, 3).join(', ')}${servers.length > 3 ? ` and ${servers.length - 3} more` : ''}`;
   const named = lagging.slice(0, 3).map((answer) => `${answer.server} (${answer.address}) ${says(answer)}`);
   throw new SelkieError(
     'unavailable',
-    `${name}:${waiting} ${answers.length - lagging.length} of ${answers.length} servers show what they should; ${named.join('; ')}`,
+    servers.length === 0
+      ? `${name}: no name server was found to ask`
+      : `waiting for ${who} at ${name}: ${answers.length - lagging.length} of ${answers.length} servers show what they should; ${named.join('; ')}`,
   );
 };
 

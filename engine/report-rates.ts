@@ -48,7 +48,13 @@ const withStates = (row: DomainRow, { selectors, ...rest }: Awaited<ReturnType<t
   ...rest,
   selectors: selectors.map((one) => {
     const key = one.domain === undefined ? keyOf(row, one.selector) : undefined;
-    return { ...one, ...(key === undefined ? {} : { state: stateOf(key) }) };
+    const revoked = key?.evidence.revoked?.at;
+    return {
+      ...one,
+      ...(key === undefined ? {} : { state: stateOf(key) }),
+      // Of the day itself nobody can tell.
+      ...(revoked !== undefined && one.last > dayOf(revoked) ? { afterRevocation: true as const } : {}),
+    };
   }),
 });
 

@@ -83,6 +83,7 @@ const domainStatus = (work: Work) => {
     zone: row.zone,
     pool: row.pool,
     leaving: s.leaving,
+    ...(s.byHand === true ? { byHand: true as const } : {}),
     keys: row.keys.filter((key) => key.evidence.destroyed === undefined).map((key) => keyStatus(row, key)),
     rotations: row.rotations.map((rotation) => rotationStatus(row, rotation)),
     taken: row.taken.map(({ selector, reason }) => ({ selector, reason })),

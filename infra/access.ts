@@ -14,6 +14,10 @@ export const readLedger = ({ table, dueIndexArn }: Ledger): PolicyStatement[] =>
   new PolicyStatement({ actions: ['dynamodb:Query'], resources: [table.tableArn, dueIndexArn] }),
 ];
 
+/** Reads the audit trails of all together. */
+export const readTrail = ({ trailIndexArn }: Ledger): PolicyStatement =>
+  new PolicyStatement({ actions: ['dynamodb:Query'], resources: [trailIndexArn] });
+
 /** Writes rows; transactions ask for the rights of their parts. */
 export const writeLedger = ({ table }: Ledger): PolicyStatement =>
   new PolicyStatement({

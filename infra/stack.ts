@@ -14,6 +14,7 @@ import {
   readLedger,
   readMails,
   readSecrets,
+  readTrail,
   secretsArn,
   sendUnits,
   signBundles,
@@ -211,6 +212,7 @@ export class SelkieStack extends Stack {
       timeout: Duration.seconds(29), // an HTTP API waits for 30
       statements: [
         ...readLedger(ledger),
+        readTrail(ledger),
         writeLedger(ledger),
         sendUnits(queue),
         ...readSecrets(this, keys.secretsEver, secretPrefix),

@@ -9,7 +9,7 @@
 //   pool#POOL           n, 16 digits            body: one entry of the log, one transaction
 //   pool#POOL           last                    n: the last number of the log
 //   request#DOMAIN      SHA-256 of the key      body, expires
-//   audit#SUBJECT       n, 16 digits            body: one event of the audit trail
+//   audit#SUBJECT       n, 16 digits            body: one event of the audit trail; trailShard, trailAt
 //   drift               zone/NAME, domains, …   body: what the last audit of it found
 //   report#DOMAIN       DAY#HASH                body, expires: what is kept of one aggregate report (report-name.ts)
 //   report#DOMAIN       of#DAY                  n, expires: how many there are of a day
@@ -22,11 +22,11 @@
 
 import { createHash } from 'node:crypto';
 import type { AttributeValue } from '@aws-sdk/client-dynamodb';
-import type { AuditEvent } from '../../core/audit.ts';
+import { type AuditEvent, trailPlace } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import type { ReportRow } from '../../core/reports/report.ts';
-import { dueShards, ledgerTable } from '../../core/table.ts';
+import { dueShards, ledgerTable, trailShards } from '../../core/table.ts';
 import { add, type Instant } from '../../core/time.ts';
 import type { DriftReport, HostRow, LogEntry, RequestRow, TrailRow } from '../../engine/ports.ts';
 import { requestsKept } from '../commit.ts';
@@ -34,7 +34,7 @@ import { reportName } from '../report-name.ts';
 
 export type Item = Record<string, AttributeValue>;
 
-const { partitionKey, sortKey, dueIndex } = ledgerTable;
+const { partitionKey, sortKey, dueIndex, trailIndex } = ledgerTable;
 
 const key = (pk: string, sk: string): Item => ({ [partitionKey]: { S: pk }, [sortKey]: { S: sk } });
 
@@ -67,11 +67,16 @@ export const keys = {
   lease: (name: string) => key(`lease#${name}`, 'lease'),
 } as const;
 
-/** Every name of a shard of the due index. */
-export const shards: readonly string[] = Array.from({ length: dueShards }, (_, n) => `due#${n}`);
+const shardsOf = (index: string, count: number): readonly string[] =>
+  Array.from({ length: count }, (_, n) => `${index}#${n}`);
+const shardOf = (index: string, count: number, name: string): string =>
+  `${index}#${sha256(name).readUInt32BE(0) % count}`;
 
-/** A zone's domains lie together, for whom they are due at once. */
-const shardOf = (zone: string): string => `due#${sha256(zone).readUInt32BE(0) % dueShards}`;
+/** Every name of a shard of the due index: a zone's domains lie together, for whom they are due at once. */
+export const dueShardNames = shardsOf('due', dueShards);
+
+/** Every name of a shard of the trail index. */
+export const trailShardNames = shardsOf('trail', trailShards);
 
 /** The first text that sorts behind all that is due at `now`. */
 export const dueBefore = (now: Instant): string => digits(Math.floor(now) + 1);
@@ -84,7 +89,7 @@ export const domainItem = (row: DomainRow): Item => ({
     ? {}
     : {
         zone: { S: row.zone },
-        [dueIndex.partitionKey]: { S: shardOf(row.zone) },
+        [dueIndex.partitionKey]: { S: shardOf('due', dueShards, row.zone) },
         // Rounded up: never early. The name makes the order of equal times a fixed one.
         [dueIndex.sortKey]: { S: `${digits(Math.max(0, Math.ceil(row.wakeAt)))}#${row.domain}` },
       }),
@@ -131,6 +136,8 @@ export const requestItem = (row: RequestRow): Item => ({
 
 export const eventItem = (event: AuditEvent): Item => ({
   ...keys.event(event.subject, event.n),
+  [trailIndex.partitionKey]: { S: shardOf('trail', trailShards, event.subject) },
+  [trailIndex.sortKey]: { S: trailPlace(event) },
   body: { S: JSON.stringify(event) },
 });
 

@@ -42,15 +42,16 @@ import {
   digits,
   driftItem,
   dueBefore,
+  dueShardNames,
   type Item,
   keys,
   numberOf,
   poolPartition,
   reportPartition,
-  shards,
   textOf,
 } from './ledger-items.ts';
 import { saveReport } from './ledger-reports.ts';
+import { byPlace, newestOf, newestOfAll } from './ledger-trail.ts';
 import { hearDate } from './service-time.ts';
 
 const { partitionKey, sortKey, dueIndex } = ledgerTable;
@@ -289,6 +290,15 @@ export const createDynamoLedger = (options: DynamoLedgerOptions): Ledger => {
       return gap === -1 ? events : events.slice(0, gap);
     },
 
+    newestEvents: async ({ subject, before, limit }) => {
+      const ask = (input: Omit<QueryCommandInput, 'TableName'>) => query('the audit trail', input, limit);
+      const items =
+        subject === undefined
+          ? (await Promise.all(newestOfAll(before).map(ask))).flat().toSorted(byPlace).slice(0, limit)
+          : await ask(newestOf(subject, before));
+      return items.map((item) => bodyOf<AuditEvent>(item)).filter((event) => event !== undefined);
+    },
+
     domains: async ({ after, limit }) => {
       // One more than asked for tells whether there is a next page. No name sorts before '!' (a key is never empty).
       const items = await query('the domains', behind('domain', after ?? '!'), limit + 1);
@@ -367,7 +377,7 @@ export const createDynamoLedger = (options: DynamoLedgerOptions): Ledger => {
 
     due: async (now, limit) => {
       const found = await Promise.all(
-        shards.map((shard) =>
+        dueShardNames.map((shard) =>
           query(
             'what is due',
             {

@@ -237,16 +237,17 @@ export const createHandWriter = ({ observer, changes, clock, randomness }: HandW
         } catch (error) {
           // What is asked for is told all the same.
           if (!hasCode(error, 'unavailable', 'not-found')) throw error;
-          return { ...wish, servers: 0, shown: 0, lagging: [error.message] };
+          return { ...wish, servers: 0, shown: 0, showing: [], lagging: [error.message] };
         }
-        const others = views.filter(({ failed, set }) => failed !== undefined || !isAs(set, wish.to));
+        const isRight = ({ failed, set }: ServerView): boolean => failed === undefined && isAs(set, wish.to);
+        const [right, others] = [views.filter(isRight), views.filter((each) => !isRight(each))];
+        const named = ({ server, address }: ServerView): string => `${server} (${address})`;
         return {
           ...wish,
           servers: views.length,
-          shown: views.length - others.length,
-          lagging: others
-            .slice(0, mostNamed)
-            .map((each) => `${each.server} (${each.address}) ${saysOf(each, wish.to)}`),
+          shown: right.length,
+          showing: right.slice(0, mostNamed).map(named),
+          lagging: others.slice(0, mostNamed).map((each) => `${named(each)} ${saysOf(each, wish.to)}`),
         };
       });
       return looked.filter(({ servers, shown }) => servers === 0 || shown < servers);

@@ -15,6 +15,7 @@ import { driftRoutes } from './drift.ts';
 import { edgeOf, onError, onNotFound, type WhoOf } from './edge.ts';
 import { fleetRoutes } from './fleet.ts';
 import { hostRoutes } from './hosts.ts';
+import { newestOrdersRoutes } from './newest-orders.ts';
 import { reportRoutes } from './reports.ts';
 
 /**
@@ -43,6 +44,8 @@ export const createApi = (
   app.use('/v1/domains/*', etag());
   app.use('/v1/hosts', etag());
   app.use('/v1/drift', etag());
+  app.use('/v1/orders', etag());
+  app.use('/v1/by-hand', etag());
   const edge = edgeOf(world, whoOf);
   app.route('/', domainRoutes(edge));
   app.route('/', fleetRoutes(edge));
@@ -50,6 +53,7 @@ export const createApi = (
   app.route('/', driftRoutes(edge));
   app.route('/', byHandRoutes(edge));
   app.route('/', reportRoutes(edge));
+  app.route('/', newestOrdersRoutes(edge));
   app.get('/openapi.json', (context) => context.json(openApi));
   app.notFound(onNotFound(app.routes));
   return app;

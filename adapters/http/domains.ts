@@ -8,6 +8,7 @@ import {
   rotationRequest,
   supposedOrders,
 } from '../../contract/api.ts';
+import { forecastDays, pageSizes } from '../../contract/page-sizes.ts';
 import { SelkieError } from '../../core/errors.ts';
 import { formatInstant } from '../../core/time.ts';
 import {
@@ -33,11 +34,6 @@ import { rotationStatus, statusOf, statusOfAll } from '../../engine/status.ts';
 import { pemOf } from '../disclosed/key-file.ts';
 import { domainIn, type Edge, orderIn, pageAnswer, pageIn, wholeNumber } from './edge.ts';
 import { trailAnswer, trailIn } from './trail.ts';
-
-const page = { usual: 100, most: 500 };
-/** Each bears a private key, some 3 KB where it is a large one; an answer of Lambda holds 6 MB. */
-const disclosedPage = { usual: 100, most: 500 };
-const days = { usual: 120, most: 3_650 };
 
 /** RFC 9110 §15.3.3: the work goes on; Location says where to look after it. */
 const accepted = (
@@ -86,7 +82,11 @@ const reading = (edge: Edge): Hono => {
   const { world, session } = edge;
   const app = new Hono();
   app.get('/v1/domains', async (context) => {
-    const { next, ...found } = await statusOfAll(world, await session(), pageIn(context, 'domains', page));
+    const { next, ...found } = await statusOfAll(
+      world,
+      await session(),
+      pageIn(context, 'domains', pageSizes.domains),
+    );
     return pageAnswer(context, 'domains', found, next);
   });
   app.get('/v1/domains/:domain', async (context) =>
@@ -110,7 +110,7 @@ const reading = (edge: Edge): Hono => {
     context.json(await planOf(world, await session(), domainIn(context))),
   );
   app.get('/v1/domains/:domain/forecast', async (context) => {
-    const horizon = wholeNumber(context.req.query('days'), 'days', days);
+    const horizon = wholeNumber(context.req.query('days'), 'days', forecastDays);
     const supposed = supposedIn(context);
     return context.json(await forecast(world, await session(), domainIn(context), horizon, supposed));
   });
@@ -124,7 +124,7 @@ const reading = (edge: Edge): Hono => {
       world,
       await session(),
       domain,
-      pageIn(context, list, disclosedPage),
+      pageIn(context, list, pageSizes.disclosed),
     );
     const shown = keys.map(({ selector, algorithm, publicKey, privateKey, removed }) => ({
       selector,

@@ -4,11 +4,9 @@
 import { Hono } from 'hono';
 import { parseBody } from '../../contract/api.ts';
 import { auditRequest } from '../../contract/drift.ts';
+import { pageSizes } from '../../contract/page-sizes.ts';
 import { driftStatus, orderAudit } from '../../engine/drift.ts';
 import { type Edge, orderIn, pageAnswer, pageIn } from './edge.ts';
-
-/** Reports of one page, and the most that may be asked for: one holds up to 100 findings. */
-const page = { usual: 20, most: 50 };
 
 export const driftRoutes = (edge: Edge): Hono => {
   const { world } = edge;
@@ -18,10 +16,10 @@ export const driftRoutes = (edge: Edge): Hono => {
     const subjects = await orderAudit(world, order);
     context.header('Location', '/v1/drift');
     // Of 100,000 zones nobody reads the names.
-    return context.json({ audits: subjects.length, subjects: subjects.slice(0, page.most) }, 202);
+    return context.json({ audits: subjects.length, subjects: subjects.slice(0, pageSizes.drift.most) }, 202);
   });
   app.get('/v1/drift', async (context) => {
-    const { next, ...found } = await driftStatus(world, pageIn(context, 'drift', page));
+    const { next, ...found } = await driftStatus(world, pageIn(context, 'drift', pageSizes.drift));
     return pageAnswer(context, 'drift', found, next);
   });
   return app;

@@ -2,6 +2,7 @@
 
 import { Hono } from 'hono';
 import { parseBody, reasonRequest } from '../../contract/api.ts';
+import { pageSizes } from '../../contract/page-sizes.ts';
 import { hostSubject } from '../../core/audit.ts';
 import { hostTrail } from '../../engine/details.ts';
 import { fleetHealth } from '../../engine/fleet-health.ts';
@@ -11,14 +12,12 @@ import { hostStatusOf, hostsStatus } from '../../engine/status.ts';
 import { type Edge, orderIn, pageAnswer, pageIn } from './edge.ts';
 import { trailAnswer, trailIn } from './trail.ts';
 
-const page = { usual: 500, most: 1_000 };
-
 const operators = (edge: Edge): Hono => {
   const { world, session } = edge;
   const app = new Hono();
   app.get('/v1/health', async (context) => context.json(await fleetHealth(world)));
   app.get('/v1/hosts', async (context) => {
-    const { next, ...found } = await hostsStatus(world, pageIn(context, 'hosts', page));
+    const { next, ...found } = await hostsStatus(world, pageIn(context, 'hosts', pageSizes.hosts));
     return pageAnswer(context, 'hosts', found, next);
   });
   app.get('/v1/hosts/:host', async (context) =>

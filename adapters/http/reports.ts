@@ -2,14 +2,12 @@
 // authentication and the limit of a body's size are of the application that mounts it (api.ts).
 
 import { Hono } from 'hono';
+import { pageSizes } from '../../contract/page-sizes.ts';
 import { reportDays } from '../../contract/reports.ts';
 import { reportsOf, reportsOfAll } from '../../engine/report-rates.ts';
 import { type ImportedReport, importReport } from '../../engine/reports.ts';
 import { readReports } from '../reports/read.ts';
 import { domainIn, type Edge, pageAnswer, pageIn, wholeNumber } from './edge.ts';
-
-/** Each domain of a page is a query of its own. */
-const page = { usual: 100, most: 200 };
 
 export const reportRoutes = ({ world, session }: Edge): Hono => {
   const app = new Hono();
@@ -22,7 +20,7 @@ export const reportRoutes = ({ world, session }: Edge): Hono => {
   });
   app.get('/v1/reports', async (context) => {
     const length = wholeNumber(context.req.query('days'), 'days', reportDays);
-    const options = { ...pageIn(context, 'reports', page), length };
+    const options = { ...pageIn(context, 'reports', pageSizes.reports), length };
     const { next, ...found } = await reportsOfAll(world, await session(), options);
     return pageAnswer(context, 'reports', found, next);
   });

@@ -1,18 +1,16 @@
 // A page of an audit trail, whichever it is: its cursor is the number of the last event before it.
 
 import type { Context } from 'hono';
+import { pageSizes } from '../../contract/page-sizes.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { TrailPage } from '../../engine/details.ts';
 import { pageAnswer, pageIn } from './edge.ts';
-
-/** An event is some hundred bytes, its reason 500 characters at most: far below the 6 MB that a function may answer. */
-const sizes = { usual: 100, most: 1_000 };
 
 const listOf = (subject: string): string => `audit ${subject}`;
 
 /** @throws invalid */
 export const trailIn = (context: Context, subject: string): { after?: number; limit: number } => {
-  const { after, limit } = pageIn(context, listOf(subject), sizes);
+  const { after, limit } = pageIn(context, listOf(subject), pageSizes.trail);
   if (after === undefined) return { limit };
   const n = Number(after);
   if (!Number.isSafeInteger(n) || n < 1)

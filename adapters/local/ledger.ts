@@ -22,7 +22,8 @@ import type {
 } from '../../engine/ports.ts';
 import { checkCommit, refusal, requestsKept } from '../commit.ts';
 import { namesOf, reportName } from '../report-name.ts';
-import { openStore, toLedgerError, transaction } from './ledger-store.ts';
+import { afterAllPlaces, numberBefore } from '../trail-place.ts';
+import { auditPlace, openStore, toLedgerError, transaction } from './ledger-store.ts';
 
 type Row = ReturnType<ReturnType<DatabaseSync['prepare']>['get']>;
 
@@ -68,6 +69,10 @@ const statements = (db: DatabaseSync) => ({
   dropRequests: db.prepare("DELETE FROM request WHERE json_extract(body, '$.at') < ?"),
   event: db.prepare('SELECT 1 FROM audit WHERE subject = ? AND n = ?'),
   events: db.prepare('SELECT body FROM audit WHERE subject = ? AND n > ? ORDER BY n LIMIT ?'),
+  newestEvents: db.prepare(
+    `SELECT body FROM audit WHERE ${auditPlace} < ? ORDER BY ${auditPlace} DESC LIMIT ?`,
+  ),
+  newestOf: db.prepare('SELECT body FROM audit WHERE subject = ? AND n < ? ORDER BY n DESC LIMIT ?'),
   putEvent: db.prepare('INSERT INTO audit VALUES (?, ?, ?)'),
   takeLease: db.prepare(
     `INSERT INTO lease VALUES (?1, ?2, ?3) ON CONFLICT (name) DO UPDATE SET holder = ?2, until = ?3
@@ -237,6 +242,15 @@ export const openSqliteLedger = (path: string, now: () => number): Ledger & { cl
 
     audit: (subject, { after = 0, limit }) =>
       answer(() => parseAll<AuditEvent>(sql.events.all(subject, after, limit))),
+
+    newestEvents: ({ subject, before, limit }) =>
+      answer(() =>
+        parseAll<AuditEvent>(
+          subject === undefined
+            ? sql.newestEvents.all(before ?? afterAllPlaces, limit)
+            : sql.newestOf.all(subject, numberBefore(before), limit),
+        ),
+      ),
 
     domains: ({ after, limit }) =>
       answer(() => {

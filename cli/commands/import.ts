@@ -1,7 +1,7 @@
 // `selkie import`: fleet entries from DNS or an OpenDKIM as it is.
 
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import type { Command } from 'commander';
+import { Argument, type Command } from 'commander';
 import { describe, SelkieError } from '../../core/errors.ts';
 import { lowerName } from '../../core/names.ts';
 import { type Findings, joined } from '../import/findings.ts';
@@ -62,7 +62,7 @@ export const addImport = (program: Command): void => {
   const command = program
     .command('import')
     .description('fleet entries from zone files, octoDNS or an OpenDKIM that is there')
-    .argument('<from>', sources.join(', '))
+    .addArgument(new Argument('<from>', 'what to read').choices(sources))
     .argument('<path...>', "zone files, octoDNS's files or their folder, or opendkim.conf")
     .option('--write <file>', 'into this fleet file, which may be there; by default it is printed')
     .option('--zone <name>', 'the zone, where a file does not say it (of opendkim: repeatable)', several, [])
@@ -72,10 +72,7 @@ export const addImport = (program: Command): void => {
       several,
       [],
     )
-    .action(async (given: string, paths: readonly string[], options: ImportOptions) => {
-      const from = sources.find((one) => one === given);
-      if (from === undefined)
-        throw new SelkieError('invalid', `import reads ${sources.join(', ')}, not "${given}"`);
+    .action(async (from: From, paths: readonly string[], options: ImportOptions) => {
       if (from !== 'opendkim' && options.zone.length > 0 && paths.length > 1)
         throw new SelkieError('invalid', '--zone names one zone: give one file with it');
       const found: Findings[] = [];

@@ -9,6 +9,7 @@ import type { Where } from '../connection.ts';
 import {
   type Answers,
   localZones,
+  manualZones,
   type Parsed,
   parseAlgorithms,
   parseDomains,
@@ -17,6 +18,7 @@ import {
   parseZones,
   type Zone,
   zoneOf,
+  zoneWord,
 } from '../init/answers.ts';
 import { type Asker, isTerminal, terminalAsker } from '../init/ask.ts';
 import { fleetText } from '../init/fleet-text.ts';
@@ -31,6 +33,7 @@ interface InitOptions {
   readonly zone: readonly string[];
   readonly route53?: true;
   readonly local?: true;
+  readonly manual?: true;
   readonly pool?: string;
   readonly rotateEvery?: string;
   readonly algorithms?: string;
@@ -106,7 +109,7 @@ const matching = (domains: readonly string[], known: readonly Zone[]): Parsed<re
   const used = [...new Set(domains.flatMap((domain) => zoneOf(domain, known) ?? []))];
   const twice = used.find(({ name }) => known.filter((zone) => zone.name === name).length > 1);
   if (twice === undefined) return { value: used };
-  const ids = known.filter(({ name }) => name === twice.name).map(({ id }) => id);
+  const ids = known.flatMap((zone) => (zone.name === twice.name && 'id' in zone ? zone.id : []));
   return {
     wrong: `the account has several hosted zones ${twice.name} (${ids.join(', ')}): name the one that is delegated to, as ${twice.name}=${ids[0]}`,
   };
@@ -119,6 +122,7 @@ const askZones = async (
   listed: readonly Zone[] | undefined,
 ): Promise<readonly Zone[]> => {
   if (options.local === true) return localZones(domains);
+  if (options.manual === true) return manualZones(domains);
   const named = options.zone.length === 0 ? [] : told('--zone', parseZones(options.zone.join(' '), []));
   // What is named goes before what is found.
   const known = [...named, ...(listed ?? []).filter(({ name }) => !named.some((zone) => zone.name === name))];
@@ -131,21 +135,21 @@ const askZones = async (
         ? found.wrong
             .replace('name it, as', 'name it with --zone')
             .replace('delegated to, as', 'delegated to with --zone')
-        : 'which hosted zones? Name them with --zone example.jp=Z0123456789ABC, read them with --route53, or try it with --local',
+        : 'which hosted zones? Name them with --zone example.jp=Z0123456789ABC, read them with --route53, say --manual where DNS is elsewhere, or try it with --local',
     );
-  const suggestion =
-    'value' in found ? found.value.map(({ name, id }) => `${name}=${id}`).join(' ') : undefined;
+  const suggestion = 'value' in found ? found.value.map(zoneWord).join(' ') : undefined;
   return asker.ask(
-    'Which hosted zones of Route 53 hold them?',
-    'example.jp=Z0123456789ABC, several with spaces between; route53 looks them up\nwith your AWS credentials; local is for trying Selkie on this machine.',
+    'Which zones hold them?',
+    'route53 looks the hosted zones up with your AWS credentials, or name them:\nexample.jp=Z0123456789ABC, several with spaces between; manual: DNS is\nelsewhere, and you paste what Selkie says (of one zone: example.jp=manual);\nlocal is for trying Selkie on this machine.',
     suggestion ?? 'local',
     async (text) => {
       if (text === 'local') return { value: localZones(domains) };
+      if (text === 'manual') return { value: manualZones(domains) };
       if (text !== 'route53') return parseZones(text, domains);
       try {
         const zones = await lookUpZones(options);
         const match = matching(domains, zones);
-        if ('value' in match) for (const { name, id } of match.value) say(`${name} is ${id}`);
+        if ('value' in match) for (const zone of match.value) say(zoneWord(zone).replace('=', ' is '));
         return match;
       } catch (error) {
         return { wrong: error instanceof SelkieError ? error.message.replace(/\.$/, '') : String(error) };
@@ -224,6 +228,20 @@ const isThere = (file: string): SelkieError =>
     `${file} is there already: name another with --fleet, or overwrite it with --force`,
   );
 
+const nextSteps = (file: string, zones: readonly Zone[]): readonly string[] => {
+  const manual = zones.some((zone) => !('id' in zone));
+  return [
+    ...(zones.every((zone) => 'id' in zone && zone.id.startsWith('ZLOCAL'))
+      ? [`Try it on this machine: selkie up --fleet ${file}`]
+      : [
+          ...(manual ? [`Put it to work on this machine: selkie up --fleet ${file}`] : []),
+          `What it costs on AWS: selkie cost --fleet ${file}`,
+          `Put it to work on AWS: npx cdk deploy -c fleet=${file}; docs/aws.md goes through it`,
+        ]),
+    ...(manual ? ['Then selkie paste says what to paste; docs/how-to/dns-elsewhere.md goes through it'] : []),
+  ];
+};
+
 const several = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
 const init = async (options: InitOptions): Promise<void> => {
@@ -231,6 +249,11 @@ const init = async (options: InitOptions): Promise<void> => {
   if (force !== true && existsSync(file)) throw isThere(file);
   if (options.local === true && (options.route53 === true || options.zone.length > 0))
     throw new SelkieError('invalid', '--local makes zones up: leave --route53 and --zone out');
+  if (options.manual === true && (options.local ?? options.route53 ?? options.zone[0]) !== undefined)
+    throw new SelkieError(
+      'invalid',
+      '--manual says that all zones are elsewhere: leave --local, --route53 and --zone out; of one alone, write --zone example.jp=manual',
+    );
   const asker =
     options.yes !== true && options.json !== true && isTerminal() ? terminalAsker(file, 5) : undefined;
   let answers: Answers;
@@ -246,12 +269,7 @@ const init = async (options: InitOptions): Promise<void> => {
   if (options.json === true) return sayJson({ file, ...answers });
   const count = (n: number, what: string): string => `${n} ${what}${n === 1 ? '' : 's'}`;
   say(`\n${file}: ${count(domains.size, 'domain')}, ${count(zones.size, 'zone')}, pool ${answers.pool}`);
-  const isLocal = answers.zones.every(({ id }) => id.startsWith('ZLOCAL'));
-  say(
-    isLocal
-      ? `Try it on this machine: selkie up --fleet ${file}`
-      : `What it costs: selkie cost --fleet ${file}\nPut it to work: npx cdk deploy -c fleet=${file}; docs/aws.md goes through it`,
-  );
+  for (const line of nextSteps(file, answers.zones)) say(line);
 };
 
 export const addInit = (program: Command): void => {
@@ -261,8 +279,9 @@ export const addInit = (program: Command): void => {
     .option('--fleet <file>', 'the fleet file to write', 'fleet.yaml')
     .option('--domain <domain>', 'a domain that mail comes from (repeatable)', several, [])
     .option('--postfix', "the domains of this host's Postfix")
-    .option('--zone <name=id>', 'a hosted zone and its id (repeatable)', several, [])
+    .option('--zone <name=id>', 'a hosted zone and its id, or NAME=manual (repeatable)', several, [])
     .option('--route53', "the account's hosted zones, by --profile; their domains, too")
+    .option('--manual', 'DNS is elsewhere: you paste what selkie paste says')
     .option('--local', 'no zones of Route 53: for trying it on this machine')
     .option('--pool <name>', `the pool of mail hosts (default "${usual.pool}")`)
     .option('--rotate-every <time>', `days, P90D or on-demand (default "${usual.rotateEvery}")`)
@@ -284,5 +303,6 @@ export const addInit = (program: Command): void => {
     'selkie init',
     'selkie init --postfix --route53 --profile mail --yes',
     'selkie init --domain example.jp --zone example.jp=Z0123456789ABC',
+    'selkie init --domain example.jp --manual',
   );
 };

@@ -7,7 +7,7 @@ import { connect } from '../connection.ts';
 import { example, reading } from '../options.ts';
 import { say, sayJson } from '../out.ts';
 import { printByHand } from '../print-by-hand.ts';
-import { allPages } from './paths.ts';
+import { allPages, domainPath } from './paths.ts';
 
 type Zone = ByHandStatus['zones'][number];
 
@@ -30,6 +30,9 @@ export const addPaste = (program: Command): void => {
     const api = await connect(self);
     const all = await allPages(api, '/v1/by-hand?limit=100', (page: ByHandStatus) => page.zones);
     const zones = domain === undefined ? all : ofDomain(all, lowerName(domain));
+    // Where nothing is asked for, it may be that nobody knows the domain: that is said.
+    if (domain !== undefined && zones.length === 0 && !all.some(({ zone }) => zone === lowerName(domain)))
+      await api.call('GET', domainPath(domain));
     if (options.json === true) return sayJson({ zones });
     if (all.length === 0)
       return say('no zone of fleet.yaml says provider: manual: there is nothing to paste');

@@ -20,19 +20,17 @@ export const addRecord = (program: Command): void => {
     .addOption(dirOption())
     .addOption(jsonOption())
     .addOption(
-      new Option(
-        '--format <format>',
-        `${shownFormats.join(', ')} (opendkim: as opendkim-genkey writes it)`,
-      ).default('zone' satisfies ShownFormat),
+      new Option('--format <format>', 'how to write it (opendkim: as opendkim-genkey does)')
+        .choices(shownFormats)
+        .default('zone' satisfies ShownFormat),
     )
     .action(
-      async (domain: string, selector: string, options: { format: string; json?: true }, self: Command) => {
-        const format = shownFormats.find((one) => one === options.format);
-        if (format === undefined)
-          throw new SelkieError(
-            'invalid',
-            `--format is one of ${shownFormats.join(', ')}, not "${options.format}"`,
-          );
+      async (
+        domain: string,
+        selector: string,
+        { format, ...options }: { format: ShownFormat; json?: true },
+        self: Command,
+      ) => {
         if (format === 'opendkim' && (selector === 'spf' || selector === 'dmarc'))
           throw new SelkieError('invalid', `--format opendkim is for key records; ${selector} takes zone`);
         const where: Where = self.optsWithGlobals();

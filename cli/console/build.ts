@@ -13,6 +13,8 @@ import { describe, SelkieError } from '../../core/errors.ts';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const source = join(root, 'console');
+/** What the page imports of core; all of it, since it is little. */
+const shared = join(root, 'core');
 const cache = join(root, 'node_modules/.cache/selkie-console');
 
 export interface ConsoleFile {
@@ -39,7 +41,7 @@ const filesOf = async (folder: string): Promise<readonly string[]> =>
 /** Of all that the files are made from: the sources, this file, and the versions of what builds them. */
 const keyOf = async (): Promise<string> => {
   const hash = createHash('sha256');
-  const made = [...(await filesOf(source)), fileURLToPath(import.meta.url)];
+  const made = [...(await filesOf(source)), ...(await filesOf(shared)), fileURLToPath(import.meta.url)];
   for (const name of ['vite', 'preact']) {
     const manifest = join(root, 'node_modules', name, 'package.json');
     if (existsSync(manifest)) made.push(manifest);

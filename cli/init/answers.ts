@@ -5,10 +5,11 @@ import { rotateEveryField } from '../../fleet/fields.ts';
 import { dnsName, domainName } from '../../fleet/name.ts';
 import { poolName } from '../../fleet/schema.ts';
 
-export interface Zone {
-  readonly name: string;
-  readonly id: string;
-}
+/** One of Route 53, or one that no program can change. */
+export type Zone = { readonly name: string } & ({ readonly id: string } | { readonly provider: 'manual' });
+
+/** As it is answered: `example.jp=Z0123456789ABC`, `example.jp=manual`. */
+export const zoneWord = (zone: Zone): string => `${zone.name}=${'id' in zone ? zone.id : zone.provider}`;
 
 export interface Answers {
   readonly domains: readonly string[];
@@ -42,25 +43,26 @@ export const zoneOf = (domain: string, zones: readonly Zone[]): Zone | undefined
   return zones.find((zone) => zone.name === name);
 };
 
-/** `NAME=ID` for each, or an id alone where one zone is wanted.  @param wanted domains that have no zone yet */
+/** `NAME=ID` or `NAME=manual` for each, or an id alone where one zone is wanted.  @param wanted domains that have no zone yet */
 export const parseZones = (text: string, wanted: readonly string[]): Parsed<readonly Zone[]> => {
   const zones: Zone[] = [];
   for (const word of words(text)) {
     const at = word.lastIndexOf('=');
-    const id = zoneId.exec(word.slice(at + 1))?.[1];
+    const given = word.slice(at + 1);
+    const id = given === 'manual' ? given : zoneId.exec(given)?.[1];
     const found = at > 0 ? dnsName(word.slice(0, at)) : undefined;
     if (found !== undefined && 'wrong' in found) return { wrong: `'${word.slice(0, at)}' ${found.wrong}` };
     if (id === undefined)
-      return { wrong: `'${word.slice(at + 1)}' is not a hosted zone id, such as Z0123456789ABC` };
+      return { wrong: `'${given}' is not a hosted zone id, such as Z0123456789ABC, nor manual` };
     const [name = found?.name, ...others] = found === undefined ? apexes(wanted) : [];
     if (name === undefined || others.length > 0)
       return { wrong: `say of which zone ${id} is: example.jp=${id}` };
-    zones.push({ name, id });
+    zones.push(id === 'manual' ? { name, provider: id } : { name, id });
   }
   const without = wanted.filter((domain) => zoneOf(domain, zones) === undefined);
   return without.length === 0
     ? { value: zones }
-    : { wrong: `no zone holds ${without.join(', ')}: ${without[0]}=Z…` };
+    : { wrong: `no zone holds ${without.join(', ')}: ${without[0]}=Z…, or ${without[0]}=manual` };
 };
 
 /** Domains that are below none of the others: a zone of each holds them all. */
@@ -70,6 +72,10 @@ const apexes = (domains: readonly string[]): readonly string[] =>
 /** Zones for `npm start`, which answers for them itself; the ids only have to differ. */
 export const localZones = (domains: readonly string[]): readonly Zone[] =>
   apexes(domains).map((name, at) => ({ name, id: `ZLOCAL${String(at + 1).padStart(10, '0')}` }));
+
+/** Zones elsewhere, which people change: they are called as the domains are, unless somebody says otherwise. */
+export const manualZones = (domains: readonly string[]): readonly Zone[] =>
+  apexes(domains).map((name) => ({ name, provider: 'manual' }));
 
 export const parsePool = (text: string): Parsed<string> => {
   const found = poolName.safeParse(text.trim());

@@ -1,7 +1,7 @@
 // The fleet file that `selkie init` writes, with a comment beside all that one may want to change. Pure.
 import { domainToUnicode } from 'node:url';
 import { stringify } from 'yaml';
-import type { Answers } from './answers.ts';
+import type { Answers, Zone } from './answers.ts';
 
 /** As YAML has it: quoted where it could be taken for a number or a word of YAML's own. */
 const scalar = (text: string): string => stringify(text, { lineWidth: 0 }).trimEnd();
@@ -10,6 +10,19 @@ const scalar = (text: string): string => stringify(text, { lineWidth: 0 }).trimE
 const named = (name: string): string => {
   const readable = domainToUnicode(name);
   return readable === '' || readable === name ? '' : `  # ${readable}`;
+};
+
+const zoneEntry = (zone: Zone): string =>
+  `  ${scalar(zone.name)}:${named(zone.name)}\n    ${'id' in zone ? `id: ${scalar(zone.id)}` : `provider: ${zone.provider}`}`;
+
+const byHand = `
+# provider: manual is a zone elsewhere, such as in a registrar's panel: Selkie says what to paste (selkie paste), waits
+# until every name server shows it, and goes on. Where the world asks other name servers than those that the parent zone
+# names, list them: nameServers: [ns1.example.net, ns2.example.net]`;
+
+const zonesComment = (zones: readonly Zone[]): string => {
+  const [hosted, manual] = [zones.some((zone) => 'id' in zone), zones.some((zone) => !('id' in zone))];
+  return `# The zones that key records are written into. The deepest that holds a record is taken.${hosted ? " An id is Route 53's; a\n# hosted zone of another account has a role beside it." : ''}${manual ? byHand : ''}`;
 };
 
 export const fleetText = ({
@@ -42,10 +55,9 @@ defaults:
 domains:
 ${domains.map((domain) => `  ${scalar(domain)}:${named(domain)}`).join('\n')}
 
-# The hosted zones that key records are written into. The deepest that holds a record is taken. A zone of another
-# account has a role beside its id.
+${zonesComment(zones)}
 zones:
-${zones.map(({ name, id }) => `  ${scalar(name)}:${named(name)}\n    id: ${scalar(id)}`).join('\n')}
+${zones.map(zoneEntry).join('\n')}
 
 # Pools: groups of mail hosts that sign the same domains. With one pool, no domain needs to name it.
 pools: [${scalar(pool)}]

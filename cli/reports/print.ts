@@ -1,5 +1,6 @@
 // What `selkie reports` prints for people: tables that fit 80 columns where names do.
 
+import { percent } from '../../core/percent.ts';
 import type { DomainReports, reportsOfAll } from '../../engine/report-rates.ts';
 import type { ImportedReport } from '../../engine/reports.ts';
 
@@ -7,13 +8,6 @@ type Say = (text: string) => void;
 
 const counted = (n: number, one: string): string =>
   `${n.toLocaleString('en-US')} ${one}${n === 1 ? '' : 's'}`;
-
-/** 9,999 of 10,000 is no 100 %. */
-export const percent = (part: number, whole: number): string => {
-  if (whole === 0) return '-';
-  const tenths = Math.floor((part / whole) * 1_000);
-  return `${tenths === 1_000 ? '100' : (Math.max(tenths, part > 0 ? 1 : 0) / 10).toFixed(1)}%`;
-};
 
 const cut = (text: string, width: number): string =>
   text.length > width ? `${text.slice(0, width - 1)}…` : text;
@@ -128,8 +122,8 @@ export const printDomainReports = (found: DomainReports, say: Say): void => {
     [10, 12, 6, 7, 6],
     days.length - mostLines,
   );
-  for (const { selector, state, last, reporters: by } of selectors)
-    if (state === 'revoked' || state === 'removed')
+  for (const { selector, state, last, reporters: by, afterRevocation } of selectors)
+    if (afterRevocation === true)
       say(`  ! ${selector} is ${state}, and ${by[0] ?? 'a receiver'} still showed it on ${last}`);
   if (found.partial === true) say(partly);
 };

@@ -1,9 +1,11 @@
 // One domain: what signs, what is waited for, what was and what comes; and the orders that may be given.
 
 import { useState } from 'preact/hooks';
-import { healthOf, hostTroubles, nextOf, signingKeys, standingOf, underWay } from '../health.ts';
+import { hostStanding, hostTroubles } from '../../core/host-standing.ts';
+import { healthOf, nextOf, signingKeys, underWay } from '../health.ts';
 import { useLive, useNow } from '../live.ts';
 import { Badge, Card, Empty, Loading, StandingBadge, Trouble } from '../parts.tsx';
+import { byHandHref } from '../route.ts';
 import type { Domain, Forecast, Hosts, KeyDetail, Keys, Rotation } from '../types.ts';
 import { At, capital, Said, When } from '../words.tsx';
 import { Foresight } from './foresight.tsx';
@@ -11,6 +13,7 @@ import { Gates } from './gates.tsx';
 import { Lanes } from './lanes.tsx';
 import { OrderDialog, type Wanted } from './orders.tsx';
 import { Records } from './records.tsx';
+import { Reports } from './reports.tsx';
 import { type KeySet, nameOf, setsOf, stateOf } from './sets.ts';
 import { Trail } from './trail.tsx';
 
@@ -147,7 +150,7 @@ const PoolHosts = ({ pool }: { pool: string }) => {
         <li key={host.host}>
           <span class="line">
             <strong>{host.host}</strong>
-            <StandingBadge standing={standingOf(host)} />
+            <StandingBadge standing={hostStanding(host)} />
             {host.lastSeen === undefined ? null : (
               <span class="quiet">
                 seen <When at={host.lastSeen} now={now} />
@@ -235,7 +238,14 @@ export const DomainPage = ({ name }: { name: string }) => {
         <div>
           <h1 tabIndex={-1}>{name}</h1>
           <p class="quiet">
-            <Badge health={healthOf(data)} /> Zone {data.zone}, pool {data.pool}
+            <Badge health={healthOf(data)} /> Zone {data.zone}
+            {data.byHand === undefined ? null : (
+              <>
+                {' '}
+                (<a href={byHandHref({ zone: data.zone })}>what to paste there</a>)
+              </>
+            )}
+            , pool {data.pool}
           </p>
         </div>
         <div class="buttons">
@@ -323,6 +333,7 @@ export const DomainPage = ({ name }: { name: string }) => {
           <Records records={data.records} />
         </Card>
       )}
+      <Reports path={path} keys={data.keys} />
       <div class="side-by-side">
         <Card title={`Hosts of pool ${data.pool}`}>
           <PoolHosts pool={data.pool} />

@@ -1,6 +1,8 @@
 // The audit trail of a domain or a host: who ordered what, when, why, and what it changed. Newest first.
 
+import type { ComponentChildren } from 'preact';
 import { useEffect, useState } from 'preact/hooks';
+import { auditChanges } from '../../core/audit-changes.ts';
 import { ApiError, ask } from '../api.ts';
 import { Empty, Loading, Trouble } from '../parts.tsx';
 import type { AuditEvent, Trail as TrailPage } from '../types.ts';
@@ -9,35 +11,22 @@ import { At, capital } from '../words.tsx';
 /** The API begins with the oldest; so many pages of a thousand are read. */
 const mostPages = 5;
 
-const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>
-  typeof value === 'object' && value !== null && !Array.isArray(value);
-
-const shown = (value: unknown): string =>
-  value === undefined || value === null ? 'none' : typeof value === 'string' ? value : JSON.stringify(value);
-
-/** Where two values differ: `240128: standby → active`. */
-const differences = (before: unknown, after: unknown, at = ''): readonly string[] => {
-  if (isMap(before) && isMap(after))
-    return [...new Set([...Object.keys(before), ...Object.keys(after)])].flatMap((name) =>
-      differences(before[name], after[name], at === '' || at === 'keys' ? name : `${at} ${name}`),
-    );
-  return shown(before) === shown(after) ? [] : [`${at}: ${shown(before)} → ${shown(after)}`];
-};
-
-const Event = ({ event }: { event: AuditEvent }) => (
-  <li>
+/** @param of what it is about, where that is not plain */
+export const Event = ({ event, of }: { event: AuditEvent; of?: ComponentChildren }) => (
+  <>
     <div class="trail-head">
       <strong>{capital(event.what)}</strong>
+      {of}
       <span>by {event.who}</span>
       <At at={event.at} />
     </div>
     {event.why === undefined ? null : <p>{event.why}</p>}
-    {differences(event.before, event.after).map((change) => (
+    {auditChanges(event.before, event.after).map((change) => (
       <p key={change} class="quiet change">
         {change}
       </p>
     ))}
-  </li>
+  </>
 );
 
 /** @param version asked for anew when it changes */
@@ -83,7 +72,9 @@ export const Trail = ({
       <Trouble error={error} old />
       <ul class="trail">
         {events.map((event) => (
-          <Event key={event.n} event={event} />
+          <li key={event.n}>
+            <Event event={event} />
+          </li>
         ))}
       </ul>
       <p class="quiet">

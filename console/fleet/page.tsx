@@ -1,7 +1,8 @@
 // The fleet at a glance: whether every domain is well, and what happens next.
 
 import { useCallback, useMemo, useRef, useState } from 'preact/hooks';
-import { type Health, healthWords, standingOf } from '../health.ts';
+import { hostStanding } from '../../core/host-standing.ts';
+import { type Health, healthWords } from '../health.ts';
 import { useLive, useNow } from '../live.ts';
 import { Badge, Empty, Icon, Loading, Trouble } from '../parts.tsx';
 import { domainHref } from '../route.ts';
@@ -27,8 +28,8 @@ const headline = (rows: readonly Row[], counts: Readonly<Record<Health, number>>
 const Hosting = () => {
   const { data } = useLive<Hosts>('/v1/hosts', 3);
   if (data === undefined) return null;
-  const counted = data.hosts.filter((host) => standingOf(host) !== 'excluded');
-  const ready = counted.filter((host) => standingOf(host) === 'ready').length;
+  const counted = data.hosts.filter((host) => hostStanding(host) !== 'excluded');
+  const ready = counted.filter((host) => hostStanding(host) === 'ready').length;
   return (
     <a class="fact" href="#/hosts">
       <Icon health={ready === counted.length && ready > 0 ? 'well' : 'trouble'} />

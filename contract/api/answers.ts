@@ -3,6 +3,7 @@
 
 import * as z from 'zod/mini';
 import { algorithms } from '../../core/algorithm.ts';
+import { auditedOrders } from '../../core/audit.ts';
 import type { ErrorCode } from '../../core/errors.ts';
 import { states } from '../../core/key/state.ts';
 
@@ -122,6 +123,7 @@ export const domain = z.strictObject({
   zone: z.string(),
   pool: z.string(),
   leaving: z.boolean(),
+  byHand: maybe(z.literal(true).check(z.describe('People change its record zone'))),
   keys: z.array(key),
   rotations: z.array(rotation),
   taken: z.array(z.strictObject({ selector: z.string(), reason: z.string() })),
@@ -264,19 +266,7 @@ export const auditEvent = z.strictObject({
   n: z.int().check(z.minimum(1)),
   at: time,
   who: says('As the edge authenticated them; selkie where nobody asked'),
-  what: z.enum([
-    'rotate',
-    'emergency',
-    'abort',
-    'rollback',
-    'compromise',
-    'exclude',
-    'return',
-    'fence',
-    'audit',
-    'force fleet',
-    'restore',
-  ]),
+  what: z.enum(auditedOrders),
   why: maybe(z.string()),
   before: z.unknown(),
   after: z.unknown(),
@@ -295,6 +285,7 @@ const trail = {
 export const domainAudit = z.strictObject({ domain: z.string(), ...trail });
 export const hostAudit = z.strictObject({ host: z.string(), ...trail });
 export const fleetAudit = z.strictObject(trail);
+export const newestOrders = z.strictObject({ events: z.array(auditEvent), next });
 
 const finding = z.strictObject({
   kind: z.enum([
@@ -358,6 +349,7 @@ export const byHand = z.strictObject({
           asked: time,
           servers: z.int().check(z.describe('Answers of name servers; 0 where they cannot be asked')),
           shown: z.int().check(z.describe('How many of them show it as it should be')),
+          showing: z.array(z.string()).check(z.describe('The first of these')),
           lagging: z.array(z.string()).check(z.describe('What the first of the others say')),
         }),
       ),
@@ -420,6 +412,9 @@ export const domainReports = z.strictObject({
       last: day,
       reporters: z.array(z.string()),
       state: maybe(z.enum(states)).check(z.describe('Of the key, where it is one of ours')),
+      afterRevocation: maybe(
+        z.literal(true).check(z.describe('Seen on a day after it was revoked: such mail fails')),
+      ),
     }),
   ),
   sources: z.array(z.strictObject({ source: says('An address, unknown, or others'), ...rates })),

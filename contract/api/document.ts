@@ -2,6 +2,7 @@
 // the API judges what it is sent: JSON Schema 2020-12, by zod's own converter. Pure.
 
 import * as z from 'zod/mini';
+import { auditedOrders } from '../../core/audit.ts';
 import { supposedOrders } from '../api.ts';
 import { limits } from '../manifest.ts';
 import { reportUpload } from '../reports.ts';
@@ -49,6 +50,20 @@ const supposed = {
   },
 };
 
+/** What a list is narrowed to. */
+const wished = {
+  zone: { description: 'Of this record zone alone', schema: { type: 'string', maxLength: 253 } },
+  subject: {
+    description: 'Of one domain alone, of host/NAME, or of fleet',
+    schema: { type: 'string', maxLength: 260 },
+  },
+  who: {
+    description: 'Whose name has this in it, in any case',
+    schema: { type: 'string' },
+  },
+  what: { description: 'Orders of this kind alone', schema: { type: 'string', enum: auditedOrders } },
+};
+
 const query = (name: QueryName, { bound: ofLimit, days }: Operation): object => {
   const bound = name === 'days' ? (days ?? ofLimit) : ofLimit;
   if (name === 'after')
@@ -60,6 +75,8 @@ const query = (name: QueryName, { bound: ofLimit, days }: Operation): object => 
     };
   if (name === 'order' || name === 'selector' || name === 'unsigned')
     return { name, in: 'query', ...supposed[name] };
+  if (name === 'zone' || name === 'subject' || name === 'who' || name === 'what')
+    return { name, in: 'query', ...wished[name] };
   return {
     name,
     in: 'query',

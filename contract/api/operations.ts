@@ -4,6 +4,7 @@
 import type * as z from 'zod/mini';
 import { compromiseRequest, manyRequest, reasonRequest, rotationRequest } from '../api.ts';
 import { auditRequest } from '../drift.ts';
+import { forecastDays, pageSizes } from '../page-sizes.ts';
 import { reportDays } from '../reports.ts';
 import * as answers from './answers.ts';
 
@@ -40,6 +41,7 @@ export const schemas = {
   DomainAudit: answers.domainAudit,
   HostAudit: answers.hostAudit,
   FleetAudit: answers.fleetAudit,
+  NewestOrders: answers.newestOrders,
   Audits: answers.audits,
   Drift: answers.drift,
   ByHand: answers.byHand,
@@ -58,7 +60,17 @@ export const schemas = {
 export type SchemaName = keyof typeof schemas;
 
 /** A parameter of a query. */
-export type QueryName = 'after' | 'limit' | 'days' | 'order' | 'selector' | 'unsigned';
+export type QueryName =
+  | 'after'
+  | 'limit'
+  | 'days'
+  | 'order'
+  | 'selector'
+  | 'unsigned'
+  | 'zone'
+  | 'subject'
+  | 'who'
+  | 'what';
 
 export interface Operation {
   readonly method: 'get' | 'post' | 'delete';
@@ -115,6 +127,28 @@ const many = (path: string, of: 'All' | 'Zone' | 'Pool', which: string): readonl
   },
 ];
 
+const trail = (of: string, id: string, schema: SchemaName, whose: string): Operation => ({
+  method: 'get',
+  path: `${of}/audit`,
+  id,
+  says: `What was ordered for ${whose}, from the beginning, chained by hashes`,
+  query: ['after', 'limit'],
+  bound: pageSizes.trail,
+  answer: paged(schema),
+});
+
+/** An order that is followed by its rotation. */
+const ordered = (path: string, id: string, body: SchemaName, says: string): Operation => ({
+  method: 'post',
+  path: `${domain}/${path}`,
+  id,
+  says,
+  body,
+  order: true,
+  answer: accepted('Ordered'),
+  problems: [409],
+});
+
 export const operations: readonly Operation[] = [
   {
     method: 'get',
@@ -122,7 +156,7 @@ export const operations: readonly Operation[] = [
     id: 'listDomains',
     says: 'The domains in the order of their names, page by page',
     query: ['after', 'limit'],
-    bound: { usual: 100, most: 500 },
+    bound: pageSizes.domains,
     answer: paged('Domains'),
   },
   ...many('/v1/rotations', 'All', 'all domains'),
@@ -134,7 +168,7 @@ export const operations: readonly Operation[] = [
     id: 'getFleetAudit',
     says: 'What was ordered of the fleet, a zone or a pool, from the beginning, chained by hashes: rotations of many, audits',
     query: ['after', 'limit'],
-    bound: { usual: 100, most: 1_000 },
+    bound: pageSizes.trail,
     answer: paged('FleetAudit'),
   },
   {
@@ -175,16 +209,12 @@ export const operations: readonly Operation[] = [
     says: 'All rotations of a domain that are remembered, oldest first',
     answer: shown('Rotations'),
   },
-  {
-    method: 'post',
-    path: `${domain}/rotations`,
-    id: 'rotate',
-    says: 'Rotate now. One that is under way is joined; an emergency takes the place of one that has not switched',
-    body: 'RotationRequest',
-    order: true,
-    answer: accepted('Ordered'),
-    problems: [409],
-  },
+  ordered(
+    'rotations',
+    'rotate',
+    'RotationRequest',
+    'Rotate now. One that is under way is joined; an emergency takes the place of one that has not switched',
+  ),
   {
     method: 'get',
     path: `${domain}/rotations/{rotation}`,
@@ -192,26 +222,18 @@ export const operations: readonly Operation[] = [
     says: 'One rotation: its state, its keys, and what it waits for',
     answer: shown('RotationAnswer'),
   },
-  {
-    method: 'post',
-    path: `${domain}/rollback`,
-    id: 'rollBack',
-    says: 'Go back to the key set before; where the rotation under way has not switched, give it up',
-    body: 'ReasonRequest',
-    order: true,
-    answer: accepted('Ordered'),
-    problems: [409],
-  },
-  {
-    method: 'post',
-    path: `${domain}/abort`,
-    id: 'abort',
-    says: 'Give up the rotation under way; one that has switched is rolled back',
-    body: 'ReasonRequest',
-    order: true,
-    answer: accepted('Ordered'),
-    problems: [409],
-  },
+  ordered(
+    'rollback',
+    'rollBack',
+    'ReasonRequest',
+    'Go back to the key set before; where the rotation under way has not switched, give it up',
+  ),
+  ordered(
+    'abort',
+    'abort',
+    'ReasonRequest',
+    'Give up the rotation under way; one that has switched is rolled back',
+  ),
   {
     method: 'get',
     path: `${domain}/plan`,
@@ -225,7 +247,7 @@ export const operations: readonly Operation[] = [
     id: 'getForecast',
     says: 'What will happen if nothing goes wrong; with order, if that were ordered now, which it is not by asking',
     query: ['days', 'order', 'selector', 'unsigned'],
-    bound: { usual: 120, most: 3_650 },
+    bound: forecastDays,
     answer: shown('Forecast'),
     problems: [409],
   },
@@ -235,18 +257,10 @@ export const operations: readonly Operation[] = [
     id: 'listDisclosed',
     says: 'The private halves of retired keys that were published, where the policy says disclose: after-removal',
     query: ['after', 'limit'],
-    bound: { usual: 100, most: 500 },
+    bound: pageSizes.disclosed,
     answer: paged('Disclosed'),
   },
-  {
-    method: 'get',
-    path: `${domain}/audit`,
-    id: 'getDomainAudit',
-    says: 'What was ordered for a domain, from the beginning, chained by hashes',
-    query: ['after', 'limit'],
-    bound: { usual: 100, most: 1_000 },
-    answer: paged('DomainAudit'),
-  },
+  trail(domain, 'getDomainAudit', 'DomainAudit', 'a domain'),
   {
     method: 'get',
     path: `${domain}/hosts`,
@@ -267,7 +281,7 @@ export const operations: readonly Operation[] = [
     id: 'listHosts',
     says: 'The mail hosts of the fleet in the order of their names, page by page',
     query: ['after', 'limit'],
-    bound: { usual: 500, most: 1_000 },
+    bound: pageSizes.hosts,
     answer: paged('Hosts'),
   },
   {
@@ -277,14 +291,15 @@ export const operations: readonly Operation[] = [
     says: 'One mail host: whether it counts, what it has, what troubles it',
     answer: shown('Host'),
   },
+  trail(host, 'getHostAudit', 'HostAudit', 'a mail host'),
   {
     method: 'get',
-    path: `${host}/audit`,
-    id: 'getHostAudit',
-    says: 'What was ordered for a mail host, from the beginning, chained by hashes',
-    query: ['after', 'limit'],
-    bound: { usual: 100, most: 1_000 },
-    answer: paged('HostAudit'),
+    path: '/v1/orders',
+    id: 'listOrders',
+    says: 'What was ordered in the whole fleet, the newest first, page by page; a page may be empty and yet have a next',
+    query: ['subject', 'who', 'what', 'after', 'limit'],
+    bound: pageSizes.orders,
+    answer: paged('NewestOrders'),
   },
   {
     method: 'post',
@@ -322,7 +337,7 @@ export const operations: readonly Operation[] = [
     id: 'getDrift',
     says: 'What the last audits found, page by page',
     query: ['after', 'limit'],
-    bound: { usual: 20, most: 50 },
+    bound: pageSizes.drift,
     answer: paged('Drift'),
   },
   {
@@ -339,7 +354,7 @@ export const operations: readonly Operation[] = [
     id: 'listReports',
     says: 'What aggregate reports of the last days say of each domain that has some, page by page; a page may be empty and yet have a next',
     query: ['days', 'after', 'limit'],
-    bound: { usual: 100, most: 200 },
+    bound: pageSizes.reports,
     days: reportDays,
     answer: paged('ReportRates'),
   },
@@ -357,8 +372,8 @@ export const operations: readonly Operation[] = [
     path: '/v1/by-hand',
     id: 'listByHand',
     says: 'What people are asked to change in zones that no program can change, zone by zone, and what the name servers show now',
-    query: ['after', 'limit'],
-    bound: { usual: 20, most: 100 },
+    query: ['zone', 'after', 'limit'],
+    bound: pageSizes.byHand,
     answer: paged('ByHand'),
   },
   {

@@ -2,9 +2,9 @@
 
 import type { Algorithm } from '../algorithm.ts';
 import type { AdoptedKey, Policy } from '../policy.ts';
-import { earliest, type Instant } from '../time.ts';
+import { earliest, formatInstant, type Instant } from '../time.ts';
 import type { Fellows } from './cohorts.ts';
-import type { DomainRow, HostView } from './evidence.ts';
+import type { DomainRow, HostView, Trouble } from './evidence.ts';
 
 /** All that a plan is made from. */
 export interface Situation {
@@ -102,6 +102,20 @@ export const together = (plans: readonly Plan[]): Plan => {
     blockedBy: plans.flatMap((plan) => plan.blockedBy),
     ...(wakeAt === undefined ? {} : { wakeAt }),
   };
+};
+
+/**
+ * What a step that failed lately waits for.
+ * @param proves it looks at name servers: a proof that is not there yet is no failure, since they take their time
+ */
+export const blockedByTrouble = (
+  { step, message, times, since }: Trouble,
+  proves: boolean,
+): Pick<Blocked, 'by' | 'says'> => {
+  const so = (what: string): string => `(${times} ${what} since ${formatInstant(since)})`;
+  return proves
+    ? { by: 'dns', says: `${message} ${so(times === 1 ? 'look' : 'looks')}` }
+    : { by: 'trouble', says: `${step}: ${message} ${so('tries')}` };
 };
 
 /** The name of a step, for its troubles. */

@@ -3,7 +3,17 @@
 // none, ask again at wakeAt."
 
 import { formatInstant, latest } from '../time.ts';
-import { type Action, act, nothing, type Plan, type Situation, stepOf, together, wait } from './actions.ts';
+import {
+  type Action,
+  act,
+  blockedByTrouble,
+  nothing,
+  type Plan,
+  type Situation,
+  stepOf,
+  together,
+  wait,
+} from './actions.ts';
 import { adoptable } from './adoption.ts';
 import { alone, type Slot } from './cohorts.ts';
 import type { Key, Rotation, Trouble } from './evidence.ts';
@@ -139,13 +149,24 @@ const withPatience = (s: Situation, plan: Plan): Plan => {
     const trouble = s.row.troubles.find((candidate) => candidate.step === stepOf(action));
     return trouble !== undefined && s.now < nextTry(trouble) ? trouble : undefined;
   };
-  const held = plan.actions.flatMap((action) => patient(action) ?? []);
+  const held = plan.actions.flatMap((action) => {
+    const trouble = patient(action);
+    return trouble === undefined ? [] : [{ action, trouble }];
+  });
+  const proofs = held.flatMap(({ action }) => (action.do === 'prove' ? action.selector : []));
   return together([
-    { ...plan, actions: plan.actions.filter((action) => patient(action) === undefined) },
-    ...held.map((trouble) =>
+    {
+      ...plan,
+      actions: plan.actions.filter((action) => patient(action) === undefined),
+      // What was seen of a proof says more than that it is waited for.
+      blockedBy: plan.blockedBy.filter(
+        ({ by, selector }) => by !== 'dns' || selector === undefined || !proofs.includes(selector),
+      ),
+    },
+    ...held.map(({ action, trouble }) =>
       wait(nextTry(trouble), {
-        by: 'trouble',
-        says: `${trouble.step}: ${trouble.message} (${trouble.times} tries since ${formatInstant(trouble.since)})`,
+        ...blockedByTrouble(trouble, action.do === 'prove'),
+        ...(action.do === 'prove' ? { selector: action.selector } : {}),
       }),
     ),
   ]);

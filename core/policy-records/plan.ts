@@ -2,11 +2,11 @@
 // it is pure, performs nothing and says the same when asked again; unlike it, it knows no hosts and no drain. One record is
 // checked, written beside what others have at its name, seen in sync and proved; another value takes its place at once.
 
-import type { Blocked } from '../key/actions.ts';
+import { type Blocked, blockedByTrouble } from '../key/actions.ts';
 import type { DomainRow } from '../key/evidence.ts';
 import { mayHaveSigned } from '../key/state.ts';
 import { nextLook, nextTry } from '../key/waits.ts';
-import { earliest, formatInstant, type Instant } from '../time.ts';
+import { earliest, type Instant } from '../time.ts';
 import { isRefused, type PolicyRecord, type RecordId, sameRecord, stands } from './evidence.ts';
 import { askedAgain, refusalEnds } from './waits.ts';
 import type { WantedRecord } from './wanted.ts';
@@ -152,21 +152,14 @@ const together = (plans: readonly PolicyPlan[]): PolicyPlan => {
 const withPatience = (s: PolicySituation, plan: PolicyPlan): PolicyPlan => {
   const troubleOf = (action: PolicyAction) =>
     s.row.troubles.find((trouble) => trouble.step === policyStep(action) && s.now < nextTry(trouble));
-  const held = plan.actions.flatMap((action) => troubleOf(action) ?? []);
   return together([
     { ...plan, actions: plan.actions.filter((action) => troubleOf(action) === undefined) },
-    ...held.map(
-      (trouble): PolicyPlan => ({
-        actions: [],
-        wakeAt: nextTry(trouble),
-        blockedBy: [
-          {
-            by: 'trouble',
-            says: `${trouble.step}: ${trouble.message} (${trouble.times} tries since ${formatInstant(trouble.since)})`,
-          },
-        ],
-      }),
-    ),
+    ...plan.actions.flatMap((action): PolicyPlan[] => {
+      const trouble = troubleOf(action);
+      if (trouble === undefined) return [];
+      const blocked = blockedByTrouble(trouble, action.do === 'prove' || action.do === 'forget');
+      return [{ actions: [], wakeAt: nextTry(trouble), blockedBy: [blocked] }];
+    }),
   ]);
 };
 

@@ -23,12 +23,13 @@ export class Ledger extends Construct {
   /** The one in use. */
   readonly table: NamedTable;
   readonly dueIndexArn: string;
+  readonly trailIndexArn: string;
   /** The stack's own, where another has taken its place. */
   readonly replaced: NamedTable | undefined;
 
   constructor(scope: Construct, id: string, { ephemeral, restored }: LedgerProps) {
     super(scope, id);
-    const { partitionKey, sortKey, dueIndex } = ledgerTable;
+    const { partitionKey, sortKey, dueIndex, trailIndex } = ledgerTable;
     const own = new Table(this, 'Table', {
       partitionKey: text(partitionKey),
       sortKey: text(sortKey),
@@ -38,15 +39,17 @@ export class Ledger extends Construct {
       deletionProtection: !ephemeral,
       removalPolicy: RemovalPolicy.RETAIN,
     });
-    own.addGlobalSecondaryIndex({
-      indexName: dueIndex.name,
-      partitionKey: text(dueIndex.partitionKey),
-      sortKey: text(dueIndex.sortKey),
-      projectionType: ProjectionType.INCLUDE,
-      nonKeyAttributes: [...dueIndex.projected],
-    });
+    for (const index of [dueIndex, trailIndex])
+      own.addGlobalSecondaryIndex({
+        indexName: index.name,
+        partitionKey: text(index.partitionKey),
+        sortKey: text(index.sortKey),
+        projectionType: ProjectionType.INCLUDE,
+        nonKeyAttributes: [...index.projected],
+      });
     this.table = restored === undefined ? own : Table.fromTableName(this, 'Restored', restored);
     this.replaced = restored === undefined ? undefined : own;
     this.dueIndexArn = `${this.table.tableArn}/index/${dueIndex.name}`;
+    this.trailIndexArn = `${this.table.tableArn}/index/${trailIndex.name}`;
   }
 }

@@ -17,7 +17,7 @@ import { makeFolder, temporaryFolder } from '../tools/temporary-folder.ts';
 import { screenOf, selkieOnTerminal } from '../tools/terminal.ts';
 
 const waitsFor =
-  'prove key 240401: 240401._domainkey.example.jp: waiting for ns-512.awsdns-00.net: 2 of 4 servers show what they should';
+  'waiting for ns-512.awsdns-00.net at 240401._domainkey.example.jp: 2 of 4 servers show what they should';
 
 const statusAt = (state: DomainStatus['keys'][number]['state'], says?: string): DomainStatus => ({
   domain: 'example.jp',

@@ -64,6 +64,36 @@ it('all flags, and --json', async () => {
   });
 });
 
+it('of DNS elsewhere, for all or for one zone, with a word on what to do there', async () => {
+  const file = join(temporaryFolder(), 'fleet.yaml');
+  const ran = await init(file, '--domain', 'example.jp', '--domain', 'mail.example.jp', '--manual');
+  expect([ran.status, ran.stderr]).toEqual([0, '']);
+  expect(ran.stdout).toContain('2 domains, 1 zone, pool outbound');
+  expect(ran.stdout).toContain('Then selkie paste says what to paste');
+  expect([...readFleet(file).zones.values()]).toMatchObject([{ name: 'example.jp', provider: 'manual' }]);
+  const text = readFileSync(file, 'utf8');
+  expect(text).toContain('zones:\n  example.jp:\n    provider: manual\n');
+  expect(text).toContain("in a registrar's panel");
+  expect(text).not.toContain('hosted zone');
+  expect(text.split('\n').filter((line) => line.length > 120)).toEqual([]);
+
+  const mixed = ['--domain', 'example.com', '--zone', 'example.com=manual', '--domain', 'example.jp'];
+  const both = await init(file, ...mixed, ...oneZone, '--force', '--json');
+  expect(JSON.parse(both.stdout).zones).toEqual([
+    { name: 'example.com', provider: 'manual' },
+    { name: 'example.jp', id: 'Z0123456789ABC' },
+  ]);
+  expect([...readFleet(file).zones.values()]).toMatchObject([
+    { name: 'example.com', provider: 'manual' },
+    { name: 'example.jp', id: 'Z0123456789ABC' },
+  ]);
+  expect(
+    readFileSync(file, 'utf8')
+      .split('\n')
+      .filter((line) => line.length > 120),
+  ).toEqual([]);
+});
+
 it('never overwrites a file, unless forced', async () => {
   const file = join(temporaryFolder(), 'fleet.yaml');
   writeFileSync(file, 'mine');
@@ -88,6 +118,7 @@ it.each([
   [['--domain', 'example.jp', ...oneZone, '--algorithms', 'rsa'], "'rsa' is not one of rsa2048"],
   [['--domain', 'example.jp', ...oneZone, '--algorithms', 'rsa2048 rsa4096'], 'at most one'],
   [['--domain', 'example.jp', ...oneZone, '--local'], 'leave --route53 and --zone out'],
+  [['--domain', 'example.jp', ...oneZone, '--manual'], 'leave --local, --route53 and --zone out'],
   [['--domain', 'example.jp', ...oneZone, '--stage', 'test'], 'leave --stage, --stack and --api out'],
 ])('without a terminal, %j is refused', async (args, says) => {
   const file = join(temporaryFolder(), 'fleet.yaml');
@@ -121,6 +152,25 @@ describeWith(['python3'], 'on a terminal', () => {
       zone: 'example.jp',
       policy: { rotateEvery: days(60), algorithms: ['rsa2048', 'ed25519'] },
     });
+  });
+
+  it('takes manual for an answer', async () => {
+    const folder = temporaryFolder();
+    const ran = await selkieOnTerminal(
+      ['init', '--domain', 'example.jp'],
+      [
+        ['[local] > ', 'manual\r'],
+        ['[outbound] > ', '\r'],
+        ['[P90D] > ', '\r'],
+        ['[rsa2048] > ', '\r'],
+      ],
+      { cwd: folder, env: bare() },
+    );
+    expect(ran.status, ran.seen).toBe(0);
+    expect(ran.seen).toContain('selkie paste says what to paste');
+    expect([...readFleet(join(folder, 'fleet.yaml')).zones.values()]).toMatchObject([
+      { name: 'example.jp', provider: 'manual' },
+    ]);
   });
 
   it.each([

@@ -50,13 +50,24 @@ describeWith(['botocore'], 'selkie paste', () => {
     });
   });
 
-  it('says so where nothing is asked for, of a domain that is not asked about', {
-    timeout: 60_000,
-  }, async () => {
+  it('fails for a domain that nobody knows', { timeout: 60_000 }, async () => {
     world.byHand();
     await world.run(minutes(10));
-    expect((await selkie('paste', 'other.example')).stdout).toBe(
-      'nothing to paste for other.example: all is as it should be\n',
-    );
+    expect(await selkie('paste', 'other.example')).toMatchObject({
+      status: 1,
+      stdout: '',
+      stderr: 'selkie: other.example is not in fleet.yaml, which has 1 domain\n',
+    });
+  });
+
+  it('says so where nothing is asked for', { timeout: 60_000 }, async () => {
+    world.byHand();
+    await world.run(minutes(10));
+    await world.paste();
+    await world.run(minutes(10));
+    expect(await selkie('paste', domain)).toMatchObject({
+      status: 0,
+      stdout: `nothing to paste for ${domain}: all is as it should be\n`,
+    });
   });
 });

@@ -6,7 +6,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createApi } from '../../adapters/http/api.ts';
 import { reportLimits } from '../../adapters/reports/limits.ts';
 import { piecesAt } from '../../cli/reports/mailboxes.ts';
-import { percent } from '../../cli/reports/print.ts';
+import { percent } from '../../core/percent.ts';
 import { days, hours, instant } from '../../core/time.ts';
 import { requestRotation } from '../../engine/commands.ts';
 import { openSession } from '../../engine/world.ts';

@@ -3,9 +3,9 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { createApi } from '../../adapters/http/api.ts';
 import { judgeTrail } from '../../cli/commands/audit.ts';
 import { wrap } from '../../cli/out.ts';
-import { differences } from '../../cli/print.ts';
 import { sha256 } from '../../contract/audit.ts';
 import { type AuditEvent, nextEvent, tailOf } from '../../core/audit.ts';
+import { auditChanges } from '../../core/audit-changes.ts';
 import { minutes } from '../../core/time.ts';
 import { describeWith } from '../tools/machine.ts';
 import { type Ran, selkieIn } from '../tools/selkie.ts';
@@ -70,12 +70,12 @@ describe('a trail', () => {
 it('shows where two values differ', () => {
   const before = { keys: { a: 'active' }, rotation: null };
   const after = { keys: { a: 'draining', b: 'active' }, rotation: 'r1' };
-  expect(differences(before, after)).toEqual([
-    'keys.a: active → draining',
-    'keys.b: - → active',
-    'rotation: - → r1',
+  expect(auditChanges(before, after)).toEqual([
+    'a: active → draining',
+    'b: none → active',
+    'rotation: none → r1',
   ]);
-  expect(differences(after, after)).toEqual([]);
+  expect(auditChanges(after, after)).toEqual([]);
 });
 
 it('breaks lines of a terminal at spaces', () => {

@@ -208,6 +208,8 @@ describe('what speaks to a Selkie', () => {
     [['cost', '--layout', 'heap'], 'Allowed choices are per-key, sharded'],
     [['audit', 'verify', 'example.com', '--noted', 'x'], '64 hexadecimal digits'],
     [['up', '--api-port', '70000'], 'a whole number from 0 to 65535'],
+    [['record', 'example.com', 'spf', '--format', 'bind'], 'Allowed choices are value, zone, route53'],
+    [['import', 'csv', 'x'], 'Allowed choices are octodns, zonefile, opendkim'],
     [['completion', 'tcsh'], 'Allowed choices are bash, zsh, fish'],
     [['rotat', 'example.com'], "unknown command 'rotat'"],
     [['host'], 'Usage: selkie host'],

@@ -99,6 +99,24 @@ export const violations = async (page: Page): Promise<readonly string[]> => {
   );
 };
 
+/** The same, with the page's name; and whether it is wider than the window. */
+export const faultsOf = async (page: Page, name: string): Promise<readonly string[]> => {
+  const over = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
+  return [
+    ...(await violations(page)).map((fault) => `${name}: ${fault}`),
+    ...(Number(await page.evaluate(over)) > 0 ? [`${name}: wider than the window`] : []),
+  ];
+};
+
+/** Where SELKIE_SHOTS names a folder, a picture of the page for people to look at. */
+export const picture = async (page: Page, name: string, { width, colorScheme }: Look): Promise<void> => {
+  const folder = process.env.SELKIE_SHOTS;
+  if (folder === undefined) return;
+  // The bar at the top goes along with the window.
+  await page.evaluate('scrollTo(0, 0)');
+  await page.screenshot({ path: join(folder, `${name}-${width}-${colorScheme}.png`), fullPage: true });
+};
+
 export interface Served {
   readonly origin: string;
   /** An address that opens it, once. */

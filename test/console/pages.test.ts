@@ -5,15 +5,49 @@ import type { Hono } from 'hono';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { createApi } from '../../adapters/http/api.ts';
 import { consoleFiles } from '../../cli/console/build.ts';
-import { days, minutes } from '../../core/time.ts';
+import type { DomainRow } from '../../core/key/evidence.ts';
+import { stateOf } from '../../core/key/state.ts';
+import type { ReportRecord } from '../../core/reports/report.ts';
+import { days, hours, instant, minutes } from '../../core/time.ts';
 import { requestRotation } from '../../engine/commands.ts';
 import { orderAudit } from '../../engine/drift.ts';
 import { excludeHost } from '../../engine/hosts.ts';
+import { importReport } from '../../engine/reports.ts';
 import { openSession } from '../../engine/world.ts';
+import { record, report } from '../reports/made.ts';
 import { describeWith } from '../tools/machine.ts';
 import { domain, type Simulation, simulate } from '../world/world.ts';
-import { looks, openBrowser, type Served, serveConsole, violations } from './browser.ts';
+import { faultsOf, looks, openBrowser, picture, type Served, serveConsole } from './browser.ts';
 import { manyDomains } from './many-domains.ts';
+
+const yesterday = (s: Simulation) => ({
+  begin: instant(s.now() - hours(26)),
+  end: instant(s.now() - hours(2)),
+});
+
+/** Mail of the keys that sign, of those before, and of somebody else. */
+const reported = (row: DomainRow | undefined): readonly [string, readonly ReportRecord[]][] => {
+  const state = (wanted: string) => (row?.keys ?? []).filter((key) => stateOf(key) === wanted);
+  const signedBy = (wanted: string) =>
+    state(wanted).map(({ selector }) => ({ domain, selector, result: 'pass' as const }));
+  expect([signedBy('active').length, signedBy('draining').length]).toEqual([2, 2]);
+  return [
+    [
+      'google.example',
+      [
+        record({ count: 1_200, signatures: signedBy('active') }),
+        record({ count: 12, source: '2001:db8::25', spf: false, signatures: signedBy('draining') }),
+      ],
+    ],
+    [
+      'receiver.example',
+      [
+        record({ count: 40, signatures: signedBy('active') }),
+        record({ count: 8, source: '198.51.100.7', dkim: false, spf: false, signatures: [] }),
+      ],
+    ],
+  ];
+};
 
 it('weighs at most 100 KB, gzipped', async () => {
   const files = [...(await consoleFiles()).values()];
@@ -38,6 +72,8 @@ describeWith(['chromium'], 'every page', () => {
     await excludeHost(s.world, await openSession(s.world), 'mx2.example.com', 'is reinstalled', {
       by: 'ada',
     });
+    for (const [reporter, each] of reported(await s.world.ledger.domain(domain)))
+      await importReport(s.world, await openSession(s.world), report(each, { ...yesterday(s), reporter }));
     await orderAudit(s.world);
     await s.run(minutes(5));
     app = createApi(
@@ -57,9 +93,8 @@ describeWith(['chromium'], 'every page', () => {
     try {
       const faults: string[] = [];
       const look_ = async (name: string): Promise<void> => {
-        for (const fault of await violations(page)) faults.push(`${name}: ${fault}`);
-        const over = 'document.documentElement.scrollWidth - document.documentElement.clientWidth';
-        if (Number(await page.evaluate(over)) > 0) faults.push(`${name}: wider than the window`);
+        faults.push(...(await faultsOf(page, name)));
+        await picture(page, name.replaceAll(' ', '-'), look);
       };
       await page.goto(`${served.origin}/console/`);
       await page.getByRole('heading', { name: 'Open the console' }).waitFor();
@@ -75,6 +110,8 @@ describeWith(['chromium'], 'every page', () => {
       await page.locator('.lane').first().waitFor();
       await page.getByText('a new administrator').first().waitFor();
       await page.getByText('v=DMARC1; p=quarantine').waitFor();
+      await page.getByText('1,260 messages in 2 reports of 2 receivers').waitFor();
+      await page.getByText('are retired, and google.example still received 12 messages').waitFor();
       for (const summary of await page.locator('summary').all()) await summary.click();
       await look_('domain');
       await page.getByRole('button', { name: 'Rotate…' }).click();
@@ -101,6 +138,15 @@ describeWith(['chromium'], 'every page', () => {
       await page.getByRole('link', { name: 'Drift' }).click();
       await page.locator('.cards .card').first().waitFor();
       await look_('drift');
+      await page.getByRole('link', { name: 'Audit', exact: true }).click();
+      await page.getByText('Exclude', { exact: true }).waitFor();
+      await look_('audit');
+      await page.getByLabel('By whom').fill('nobody');
+      await page.getByText('Nothing like it was ordered.').waitFor();
+      await look_('nothing ordered');
+      await page.getByRole('link', { name: 'Paste', exact: true }).click();
+      await page.getByText('There is nothing to paste.').waitFor();
+      await look_('nothing to paste');
       await page.goto(`${served.origin}/console/#/domains/nobody.example`);
       await page.getByText('is not in fleet.yaml').waitFor();
       await look_('unknown domain');

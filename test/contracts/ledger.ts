@@ -8,10 +8,11 @@ import {
   hostSubject,
   nextEvent,
   tailOf,
+  trailPlace,
 } from '../../core/audit.ts';
 import { hasCode } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
-import { add, days, milliseconds, minutes } from '../../core/time.ts';
+import { add, days, formatInstant, milliseconds, minutes } from '../../core/time.ts';
 import type { Commit, Ledger, LogEntry, TrailRow } from '../../engine/ports.ts';
 import {
   domainRow,
@@ -525,6 +526,49 @@ export const ledgerContract = (name: string, make: () => Promise<LedgerUnderTest
         expect(await other.audit(hostSubject(domain), { limit: 9 })).toStrictEqual([hosts]);
         expect(await other.audit(domain, { limit: 9 })).toHaveLength(2);
         expect(await other.audit('a.example.co', { limit: 9 })).toEqual([]);
+      });
+
+      test('all trails together, the newest first, page by page; one alone by its numbers', async () => {
+        const all: AuditEvent[] = [];
+        for (let n = 0; n < 12; n++) {
+          const name = `${'abc'[n % 3]}.example.com`;
+          const row = (await ledger.domain(name)) ?? domainRow(name);
+          // Two of each minute; the clocks of workers differ, so that the last is earlier than the one before.
+          const at = formatInstant(t(n === 11 ? 4 : Math.floor(n / 2)));
+          const { subject, who, what, before, after } = event(undefined, `order ${n}`, name);
+          const next = nextEvent(row.audit, { subject, at, who, what, before, after }, sha256);
+          await ledger.commit({ domains: [{ ...row, audit: tailOf(next) }], audit: [next] });
+          all.push(next);
+        }
+        const newest = all.toSorted((a, b) => (trailPlace(a) < trailPlace(b) ? 1 : -1));
+        // An index may be some moments late.
+        await expect.poll(() => other.newestEvents({ limit: 99 })).toStrictEqual(newest);
+        const pages: AuditEvent[] = [];
+        for (let before: string | undefined; ; ) {
+          const page = await other.newestEvents({ ...(before === undefined ? {} : { before }), limit: 5 });
+          const last = page.at(-1);
+          if (last === undefined) break;
+          pages.push(...page);
+          before = trailPlace(last);
+        }
+        expect(pages).toStrictEqual(newest);
+        const own = all.filter(({ subject }) => subject === 'c.example.com').toReversed();
+        expect(await other.newestEvents({ subject: 'c.example.com', limit: 99 })).toStrictEqual(own);
+        const [last] = own;
+        expect(
+          await other.newestEvents({
+            subject: 'c.example.com',
+            before: last === undefined ? '' : trailPlace(last),
+            limit: 2,
+          }),
+        ).toStrictEqual(own.slice(1, 3));
+        expect(await other.newestEvents({ subject: 'd.example.com', limit: 9 })).toEqual([]);
+        await expect(
+          other.newestEvents({ subject: 'c.example.com', before: 'x', limit: 9 }),
+        ).rejects.toMatchObject({
+          code: 'invalid',
+        });
+        expect(await other.newestEvents({ limit: 0 })).toEqual([]);
       });
 
       test('an event is written with its row or not at all', async () => {

@@ -47,6 +47,7 @@ test('status says what to paste, and the list has it ready', async () => {
       asked: '2024-01-28T09:01:00.000Z',
       servers: 2,
       shown: 0,
+      showing: [],
       lagging: ['ns1.example.net (192.0.2.1#53) shows none', 'ns2.example.net (192.0.2.2#53) shows none'],
     },
   ]);
@@ -58,7 +59,12 @@ test('a name server that lags holds up the key, and is named', async () => {
   await simulation.run(hours(1));
   expect((await status()).keys[0]?.state).toBe('publishing');
   expect(await asked()).toMatchObject([
-    { servers: 2, shown: 1, lagging: [expect.stringContaining('ns2.example.net')] },
+    {
+      servers: 2,
+      shown: 1,
+      showing: ['ns1.example.net (192.0.2.1#53)'],
+      lagging: [expect.stringContaining('ns2.example.net')],
+    },
   ]);
   await simulation.run(hours(2));
   expect((await status()).keys[0]?.state).toBe('active');

@@ -251,6 +251,21 @@ describe('a retired key that a receiver still meets', () => {
     expect((await bring(...ofToday(selector))).stillSeen).toEqual([]);
   });
 
+  it('is told where it is seen on a day after its revocation, and not for what came before', async () => {
+    const { selector } = await retire();
+    await bring(...ofToday(selector));
+    while (stateOf(await keyNamed(selector)) !== 'revoked') await simulation.run(days(1));
+    const seen = async () =>
+      (await reportsOf(simulation.world, await session(), domain, 60)).selectors.find(
+        (one) => one.selector === selector,
+      );
+    expect(await seen()).toMatchObject({ state: 'revoked' });
+    expect(await seen()).not.toHaveProperty('afterRevocation');
+    await simulation.run(days(2));
+    await bring(...ofToday(selector, { id: 'late' }));
+    expect(await seen()).toMatchObject({ state: 'revoked', afterRevocation: true });
+  });
+
   it('a write that another got before is tried again, from what the row is then', async () => {
     const { selector } = await retire();
     await simulation.run(days(3));

@@ -199,7 +199,10 @@ describeWith(['moto_server'], 'the template on moto', () => {
     expect(Table).toMatchObject({
       DeletionProtectionEnabled: true,
       KeySchema: [{ AttributeName: ledgerTable.partitionKey }, { AttributeName: ledgerTable.sortKey }],
-      GlobalSecondaryIndexes: [{ IndexName: ledgerTable.dueIndex.name }],
+      GlobalSecondaryIndexes: [
+        { IndexName: ledgerTable.dueIndex.name },
+        { IndexName: ledgerTable.trailIndex.name },
+      ],
     });
 
     const { Attributes } = await new SQSClient(config).send(

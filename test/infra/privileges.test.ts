@@ -77,6 +77,7 @@ const table = {
   TickRole: { ...readLedger, ...writeLedger, ...traces, ...log('Tick'), 'sqs:SendMessage': ['<WorkUnits>'] },
   ApiRole: {
     ...readLedger,
+    'dynamodb:Query': [...readLedger['dynamodb:Query'], '<Ledger>/index/trail'],
     ...writeLedger,
     ...traces,
     ...log('Api'),
@@ -238,10 +239,12 @@ describe('a ledger that was restored to another table', () => {
 
   test.each(['TickRole', 'ReconcileRole', 'ApiRole'])('%s works on that one alone', (role) => {
     for (const [, resources] of onTables(role))
-      for (const one of resources) expect([arn, `${arn}/index/due`]).toContain(one);
+      for (const one of resources) expect([arn, `${arn}/index/due`, `${arn}/index/trail`]).toContain(one);
     expect(onTables(role).map(([actions]) => actions)).toEqual([
       ['dynamodb:GetItem'],
       ['dynamodb:Query'],
+      // Operators ask for the audit trail.
+      ...(role === 'ApiRole' ? [['dynamodb:Query']] : []),
       ['dynamodb:PutItem', 'dynamodb:UpdateItem', 'dynamodb:DeleteItem', 'dynamodb:ConditionCheckItem'],
     ]);
   });

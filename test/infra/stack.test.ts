@@ -28,16 +28,14 @@ describe('what is kept', () => {
           { AttributeName: ledgerTable.partitionKey, KeyType: 'HASH' },
           { AttributeName: ledgerTable.sortKey, KeyType: 'RANGE' },
         ],
-        GlobalSecondaryIndexes: [
-          {
-            IndexName: ledgerTable.dueIndex.name,
-            KeySchema: [
-              { AttributeName: ledgerTable.dueIndex.partitionKey, KeyType: 'HASH' },
-              { AttributeName: ledgerTable.dueIndex.sortKey, KeyType: 'RANGE' },
-            ],
-            Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: [...ledgerTable.dueIndex.projected] },
-          },
-        ],
+        GlobalSecondaryIndexes: [ledgerTable.dueIndex, ledgerTable.trailIndex].map((index) => ({
+          IndexName: index.name,
+          KeySchema: [
+            { AttributeName: index.partitionKey, KeyType: 'HASH' },
+            { AttributeName: index.sortKey, KeyType: 'RANGE' },
+          ],
+          Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: [...index.projected] },
+        })),
       },
     });
   });
@@ -70,6 +68,11 @@ describe('what is published', () => {
       PolicyDocument: {
         Statement: [
           { Effect: 'Deny', Action: 's3:*', Condition: { Bool: { 'aws:SecureTransport': 'false' } } },
+          {
+            Effect: 'Deny',
+            Action: 's3:*',
+            Condition: { NumericLessThan: { 's3:TlsVersion': 1.2 } },
+          },
         ],
       },
     });

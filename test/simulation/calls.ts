@@ -126,6 +126,7 @@ export const inWeather = (world: World, process: Process, loop: Loop, weather: W
     nextPlace: (pool) => go('ledger.read', () => ledger.nextPlace(pool)),
     trail: (subject) => go('ledger.read', () => ledger.trail(subject)),
     audit: (subject, options) => go('ledger.read', () => ledger.audit(subject, options)),
+    newestEvents: (options) => go('ledger.read', () => ledger.newestEvents(options)),
     log: (pool, after) => go('ledger.read', () => ledger.log(pool, after)),
     due: (now, limit) => go('ledger.due', () => ledger.due(now, limit)),
     lease: (name, holder, now, length) => go('ledger.commit', () => ledger.lease(name, holder, now, length)),

@@ -3,7 +3,8 @@
 
 import { checkCommit, refusal } from '../../adapters/commit.ts';
 import { namesOf, reportName } from '../../adapters/report-name.ts';
-import type { AuditEvent } from '../../core/audit.ts';
+import { afterAllPlaces, numberBefore } from '../../adapters/trail-place.ts';
+import { type AuditEvent, trailPlace } from '../../core/audit.ts';
 import { SelkieError } from '../../core/errors.ts';
 import type { DomainRow } from '../../core/key/evidence.ts';
 import type { ReportRow } from '../../core/reports/report.ts';
@@ -138,6 +139,14 @@ export const createMemoryLedger = (
     trail: async (subject) => trailRows.get(subject),
     request: async (domain, key) => requests.get(requestKey(domain, key)),
     audit: async (subject, { after = 0, limit }) => (trails.get(subject) ?? []).slice(after, after + limit),
+    newestEvents: async ({ subject, before, limit }) =>
+      (subject === undefined
+        ? [...trails.values()]
+            .flat()
+            .filter((event) => trailPlace(event) < (before ?? afterAllPlaces))
+            .toSorted((a, b) => (trailPlace(a) < trailPlace(b) ? 1 : -1))
+        : (trails.get(subject) ?? []).filter(({ n }) => n < numberBefore(before)).toReversed()
+      ).slice(0, limit),
     domains: async ({ after, limit }) => {
       const names = [...rows.keys()].filter((name) => after === undefined || name > after).toSorted();
       const found = names.slice(0, limit).flatMap((name) => rows.get(name) ?? []);

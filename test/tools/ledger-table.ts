@@ -3,8 +3,9 @@ import { CreateTableCommand, type DynamoDBClient, waitUntilTableExists } from '@
 import { ledgerTable } from '../../core/table.ts';
 
 export const createTable = async (client: DynamoDBClient, table: string): Promise<void> => {
-  const { partitionKey, sortKey, dueIndex } = ledgerTable;
-  const names = [partitionKey, sortKey, dueIndex.partitionKey, dueIndex.sortKey];
+  const { partitionKey, sortKey, dueIndex, trailIndex } = ledgerTable;
+  const indexes = [dueIndex, trailIndex];
+  const names = [partitionKey, sortKey, ...indexes.flatMap((index) => [index.partitionKey, index.sortKey])];
   const schema = (hash: string, range: string) => [
     { AttributeName: hash, KeyType: 'HASH' as const },
     { AttributeName: range, KeyType: 'RANGE' as const },
@@ -15,13 +16,11 @@ export const createTable = async (client: DynamoDBClient, table: string): Promis
       BillingMode: 'PAY_PER_REQUEST',
       AttributeDefinitions: names.map((name) => ({ AttributeName: name, AttributeType: 'S' })),
       KeySchema: schema(partitionKey, sortKey),
-      GlobalSecondaryIndexes: [
-        {
-          IndexName: dueIndex.name,
-          KeySchema: schema(dueIndex.partitionKey, dueIndex.sortKey),
-          Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: [...dueIndex.projected] },
-        },
-      ],
+      GlobalSecondaryIndexes: indexes.map((index) => ({
+        IndexName: index.name,
+        KeySchema: schema(index.partitionKey, index.sortKey),
+        Projection: { ProjectionType: 'INCLUDE', NonKeyAttributes: [...index.projected] },
+      })),
     }),
   );
   await waitUntilTableExists({ client, maxWaitTime: 30 }, { TableName: table });

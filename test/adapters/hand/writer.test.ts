@@ -122,6 +122,7 @@ describeWith(['named', 'nsupdate'], 'a person at a panel', () => {
           since: now,
           servers: 2,
           shown: 0,
+          showing: [],
           lagging: [
             `127.0.0.1:${port} (127.0.0.1#${port}) shows none`,
             `127.0.0.1:${otherPort} (127.0.0.1#${otherPort}) shows none`,
@@ -130,7 +131,9 @@ describeWith(['named', 'nsupdate'], 'a person at a panel', () => {
       ]);
       await put(record);
       expect(await writer.status(zone, id)).toBe('pending');
-      expect(await asked()).toMatchObject([{ servers: 2, shown: 1 }]);
+      expect(await asked()).toMatchObject([
+        { servers: 2, shown: 1, showing: [`127.0.0.1:${port} (127.0.0.1#${port})`] },
+      ]);
       await expect(writer.lookup(zone, name)).rejects.toMatchObject({
         code: 'unavailable',
         message: expect.stringContaining('show different records'),

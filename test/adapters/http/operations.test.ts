@@ -270,6 +270,37 @@ describe('a life of orders', () => {
       expect((await call('rotateAll', {}, { body: wrong })).status).toBe(400);
   });
 
+  it('is in the trail of the whole fleet, the newest first, by subject, by who and by what', async () => {
+    const subject = encodeURIComponent(`host/${host}`);
+    const ofHost = (await call('listOrders', {}, { query: `?subject=${subject}` })).answer;
+    expect(ofHost.events).toEqual(((await call('getHostAudit')).answer.events as AuditEvent[]).toReversed());
+    expect(ofHost).not.toHaveProperty('next');
+    const all: AuditEvent[] = [];
+    for (let query = '?limit=2'; ; ) {
+      const { answer } = await call('listOrders', {}, { query });
+      all.push(...(answer.events as AuditEvent[]));
+      if (answer.next === undefined) break;
+      query = `?limit=2&after=${encodeURIComponent(String(answer.next))}`;
+    }
+    expect(all.length).toBeGreaterThan(4);
+    expect(all.map(({ at }) => at)).toEqual(
+      all
+        .map(({ at }) => at)
+        .toSorted()
+        .toReversed(),
+    );
+    expect((await call('listOrders')).answer.events).toEqual(all);
+    const excluded = all.filter(({ what }) => what === 'exclude');
+    expect((await call('listOrders', {}, { query: '?what=exclude&who=USER/ADA' })).answer).toEqual({
+      events: excluded,
+    });
+    for (const query of ['?who=nobody', '?subject=other.example'])
+      expect((await call('listOrders', {}, { query })).answer).toEqual({ events: [] });
+    const hosts = (await call('listHosts', {}, { query: '?limit=1' })).answer;
+    for (const query of ['?what=nonsense', '?limit=501', `?after=${encodeURIComponent(String(hosts.next))}`])
+      expect((await call('listOrders', {}, { query })).status, query).toBe(400);
+  });
+
   it('lists are paged by cursors of their own', async () => {
     const first = await call('listHosts', {}, { query: '?limit=1' });
     expect(first.answer.hosts).toHaveLength(1);
@@ -381,6 +412,7 @@ it('every operation answers as the document says, well and badly', async () => {
         'orderAudit',
         'importReports',
         'listReports',
+        'listOrders',
       ].includes(id)
     )
       continue;

@@ -7,6 +7,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { fileURLToPath } from 'node:url';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { openSqliteLedger } from '../../../adapters/local/ledger.ts';
+import { auditPlace } from '../../../adapters/local/ledger-store.ts';
 import { add, days } from '../../../core/time.ts';
 import { ledgerContract } from '../../contracts/ledger.ts';
 import { domainRow, logEntry, requestRow } from '../../contracts/ledger-rows.ts';
@@ -79,7 +80,7 @@ describe('the local ledger’s file', () => {
     first.close();
     const db = new DatabaseSync(path);
     const tables = () =>
-      db.prepare("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").all();
+      db.prepare('SELECT name FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name').all();
     const all = tables();
     db.exec(
       'DROP TABLE audit; DROP TABLE drift; DROP TABLE restore; DROP TABLE report; DROP TABLE trail; UPDATE selkie_schema SET version = 1',
@@ -101,6 +102,18 @@ describe('the local ledger’s file', () => {
     expect(await ledger.request('a.example.com', 'k')).toBeUndefined();
     expect(await ledger.request('a.example.com', 'l')).toBeDefined();
     ledger.close();
+  });
+
+  test('the newest orders are found by an index', () => {
+    openSqliteLedger(path, Date.now).close();
+    const db = new DatabaseSync(path);
+    const plan = db
+      .prepare(
+        `EXPLAIN QUERY PLAN SELECT body FROM audit WHERE ${auditPlace} < ? ORDER BY ${auditPlace} DESC LIMIT 9`,
+      )
+      .all('~');
+    expect(plan.map(({ detail }) => detail)).toEqual([expect.stringContaining('USING INDEX audit_place')]);
+    db.close();
   });
 
   test('one that came back from a backup is known for one, until it is brought up', async () => {

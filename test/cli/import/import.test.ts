@@ -240,8 +240,3 @@ describe('opendkim', () => {
     expect(ran.stderr).toContain('cannot be read');
   });
 });
-
-test('another source is not understood', async () => {
-  const ran = await selkie('import', 'csv', 'x');
-  expect(ran.stderr).toContain('import reads octodns, zonefile, opendkim, not "csv"');
-});

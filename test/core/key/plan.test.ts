@@ -349,6 +349,19 @@ describe('a step that failed', () => {
     ]);
   });
 
+  it('is no trouble where it is a proof: name servers take their time', () => {
+    const waiting = row([key('240128e', 'begun', { evidence: evidenceUpTo('inSync') })], {
+      troubles: [{ step: 'prove key 240128e', since: t, last: t, times: 1, message: 'waiting for ns2' }],
+    });
+    expect(plan(situation(waiting, { now: add(t, seconds(1)) }))).toEqual({
+      actions: [],
+      wakeAt: add(t, seconds(2)),
+      blockedBy: [
+        { by: 'dns', selector: '240128e', says: 'waiting for ns2 (1 look since 2024-01-28T09:00:00.000Z)' },
+      ],
+    });
+  });
+
   it('holds up no other', () => {
     const other = row([key('240128e', 'begun', { evidence: { reserved: at } })], {
       troubles: [{ step: 'store 240127e', since: t, last: t, times: 3, message: 'no answer' }],
