@@ -201,7 +201,7 @@ export class SelkieStack extends Stack {
         batchSize: 1,
         reportBatchItemFailures: true,
         // So many make RSA keys as fast as Route 53 takes records (docs/adr/0009-scale.md); more would wait for each other.
-        maxConcurrency: 32,
+        maxConcurrency: 24,
       }),
     );
     guard.before(tick, reconcile, ...this.allowZones(reconcile, fleet, access));

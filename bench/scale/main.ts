@@ -33,7 +33,7 @@ const cases: readonly Case[] = [
 ];
 
 /** The stack's: infra/stack.ts. */
-const workersByDefault = 32;
+const workersByDefault = 24;
 const share = 0.8;
 /** Of the function that works on units: one whole vCPU. */
 const workerGigabytes = 1.769;

@@ -98,7 +98,7 @@ describe('what sets it to work', () => {
     });
     template.hasResourceProperties('AWS::Lambda::EventSourceMapping', {
       FunctionResponseTypes: ['ReportBatchItemFailures'],
-      ScalingConfig: { MaximumConcurrency: 32 },
+      ScalingConfig: { MaximumConcurrency: 24 },
     });
   });
 
