@@ -45,10 +45,11 @@ const requestSubject = 'drift';
 
 /**
  * Writes down who asks for it and why, in the fleet's audit trail.
- * @returns whether this very request was answered before
+ * @returns whether this very request was made before, and an audit has told of it since. Without one it is sent again: where
+ *   the queue took nothing the first time, nobody else would
  * @throws conflict: the Idempotency-Key was used for another zone
  */
-const isRepeated = async (
+const isDone = async (
   world: World,
   session: Session,
   { zone, by, reason, idempotencyKey = world.randomness.id() }: AuditOrder,
@@ -59,14 +60,14 @@ const isRepeated = async (
       ? (['everything', await world.ledger.driftOf('domains')] as const)
       : ([zoneSubject(zone), await world.ledger.driftOf(zoneSubject(zone))] as const);
   const fingerprint = JSON.stringify(['audit', zone ?? '']);
-  const { joined } = await remember(world, session, requestSubject, idempotencyKey, fingerprint, {
+  const { joined, at } = await remember(world, session, requestSubject, idempotencyKey, fingerprint, {
     what: 'audit',
     by,
     ...(reason === undefined ? {} : { why: reason }),
     before: { [subject]: last === undefined ? 'never audited' : `audited ${formatInstant(last.at)}` },
     after: { [subject]: 'audit asked for' },
   });
-  return joined;
+  return joined && last !== undefined && last.at >= at;
 };
 
 /**
@@ -83,11 +84,11 @@ export const orderAudit = async (world: World, order: AuditOrder = {}): Promise<
       throw new SelkieError('not-found', `zone ${name} is not in fleet.yaml: name one of its record zones`, {
         field: 'zone',
       });
-    if (!(await isRepeated(world, session, { ...order, zone: name })))
+    if (!(await isDone(world, session, { ...order, zone: name })))
       await world.queue.send([{ kind: 'audit', zone: name }]);
     return [zoneSubject(name)];
   }
-  if (!(await isRepeated(world, session, order)))
+  if (!(await isDone(world, session, order)))
     await world.queue.send(everything.map((of): Unit => ({ kind: 'inventory', of })));
   return [...everything.filter((of) => of !== 'zones'), ...[...world.fleet.zones.keys()].map(zoneSubject)];
 };

@@ -453,17 +453,30 @@ describe('a zone', () => {
     expect(await simulation.world.ledger.driftOf('zone/other.example')).toBeUndefined();
   });
 
-  test('is audited once for one Idempotency-Key, however often and at once it is asked for', async () => {
+  test('is asked for once under one Idempotency-Key, and sent until an audit has told', async () => {
     const sent: Unit[] = [];
+    let refusals = 1;
     const world = {
       ...simulation.world,
-      queue: { send: async (units: readonly Unit[]) => void sent.push(...units) },
+      queue: {
+        send: async (units: readonly Unit[]) => {
+          if (refusals > 0) {
+            refusals -= 1;
+            throw new SelkieError('unavailable', 'the queue takes nothing');
+          }
+          sent.push(...units);
+          await simulation.world.queue.send(units);
+        },
+      },
     };
     const ask = (zone?: string) =>
       orderAudit(world, { ...(zone === undefined ? {} : { zone }), by: 'ann', idempotencyKey: 'a' });
-    expect(await Promise.all([ask(domain), ask(domain)])).toEqual([[`zone/${domain}`], [`zone/${domain}`]]);
+    await expect(ask(domain)).rejects.toMatchObject({ code: 'unavailable' });
     expect(await ask(domain)).toEqual([`zone/${domain}`]);
     expect(sent).toEqual([{ kind: 'audit', zone: domain }]);
+    await simulation.run(minutes(10));
+    expect(await Promise.all([ask(domain), ask(domain)])).toEqual([[`zone/${domain}`], [`zone/${domain}`]]);
+    expect(sent).toHaveLength(1);
     await expect(ask()).rejects.toMatchObject({ code: 'conflict', field: 'Idempotency-Key' });
     expect(await trail()).toHaveLength(1);
   });
