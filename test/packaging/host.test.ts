@@ -283,7 +283,7 @@ describeWith(['systemd', 'dpkg-deb'], 'a mail host with the .deb', () => {
     expect(left.split('\n').filter((path) => path !== '' && !/selkie-test|\/journal\//.test(path))).toEqual(
       [],
     );
-  });
+  }, 90_000);
 });
 
 describeWith(['systemd', 'rpmbuild', 'postfix', 'opendkim'], 'a host with the .rpm', () => {
@@ -335,5 +335,5 @@ describeWith(['systemd', 'rpmbuild', 'postfix', 'opendkim'], 'a host with the .r
     expect(erased).toContain('/var/lib/selkie-agent with the private keys of this host is kept');
     expect((await host.run(['systemctl', 'is-active', unit])).out.trim()).toBe('inactive');
     expect(await host.does('ls', '/var/lib/selkie-agent')).toContain('identity');
-  });
+  }, 90_000);
 });
