@@ -69,8 +69,8 @@ describe('by hand', () => {
       ((15 * 43_200 + 30 * 3) * 0.4) / 1e6 +
       43_230 / 1e6 + // Scheduler
       (43.2e6 + 30 * 1500) * 1e-9 * 0.5 +
-      8 * 0.3 +
-      18 * 0.1 +
+      9 * 0.3 +
+      21 * 0.1 +
       3 +
       (43_230 * 5) / 1e6; // traces
     expect(found.total).toBeCloseTo(sum, 10);
