@@ -76,7 +76,7 @@ export const canaryChecks = (
           return wrong(
             `the milter does not answer: ${describe(error)}`,
             'selkie up   (where it is the one of this machine)',
-            'systemctl status selkie-agent',
+            "systemctl status 'selkie-agent*'",
           );
         }
       },
