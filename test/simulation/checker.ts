@@ -59,6 +59,8 @@ interface NameFacts {
   handAt: Instant | undefined;
   /** Its private half was published. */
   disclosed: boolean;
+  /** A ledger that came back from a backup knows the key, and not that hosts signed with it. */
+  forgotten: boolean;
   /** When a host that counts last signed with it; undefined: never. */
   lastSigned: Instant | undefined;
   /** The longest that mail may lie in the queues of hosts that stopped signing with it. */
@@ -87,6 +89,8 @@ export interface Checker extends DnsWatch, HostWatch {
   domains: Map<string, DomainFacts>;
   /** An operator hands a key over whose record stands already: it is Selkie's to keep and to end. */
   handedOver(key: RingKey, ttl: Duration): void;
+  /** The ledger came back from a backup, and knows this key as one that never signed. */
+  forgotten(domain: string, selector: string): void;
   /** Whether what this host does counts: from now on. */
   count(host: MailHost, counts: boolean): void;
   astray(host: MailHost, astray: boolean): void;
@@ -187,6 +191,7 @@ export const createChecker = (world: {
       gone: false,
       handAt: undefined,
       disclosed: false,
+      forgotten: false,
       lastSigned: undefined,
       queues: milliseconds(0),
       tombstone: new Map(),
@@ -327,6 +332,11 @@ export const createChecker = (world: {
       Object.assign(facts, { owned: true, adopted: true, publishedAt: now(), ttl });
     },
 
+    forgotten: (domain, selector) => {
+      const own = names.get(keyRecordName(selector, domain));
+      if (own !== undefined) own.forgotten = true;
+    },
+
     changing: (host) => {
       noteSigning(host);
     },
@@ -406,7 +416,8 @@ export const createChecker = (world: {
     destroyed: (domain, selector, hosts) => {
       figures.checks += 1;
       const own = names.get(keyRecordName(selector, domain));
-      if (own?.lastSigned !== undefined && !own.adopted && !own.disclosed && world.alwaysDiscloses(domain))
+      const isDue = own?.lastSigned !== undefined && !own.adopted && !own.forgotten;
+      if (isDue && !own.disclosed && world.alwaysDiscloses(domain))
         violate(
           9,
           `the key of ${keyRecordName(selector, domain)} is destroyed, and was never published as the policy says`,

@@ -3,6 +3,7 @@
 
 import { buildKeyRecord } from '../../core/dkim/key-record.ts';
 import { SelkieError } from '../../core/errors.ts';
+import { mayHaveSigned } from '../../core/key/state.ts';
 import { keyRecordName } from '../../core/names.ts';
 import type { Fleet } from '../../core/policy.ts';
 import { add, formatInstant, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
@@ -204,7 +205,9 @@ export const runScenario = async (
       crew.scheduleStopsUntil <= now() &&
       crew.stormUntil <= now() &&
       vault.eventualUntil <= now() &&
-      crew.workers.every(({ skew }) => skew === 0),
+      crew.workers.every(({ skew }) => skew === 0) &&
+      // While a restored ledger is brought up, nothing works on it.
+      crew.workers.some(({ downUntil }) => downUntil <= now()),
   });
 
   // ---- those who work --------------------------------------------------------------------------------------------
@@ -413,6 +416,8 @@ export const runScenario = async (
       worldFor({ name: 'drill', skew: 0, downUntil: 0, busy: new Set(), fleet: file.deployed.length - 1 }),
     forgotten: () => {
       for (const { rotations: answers } of requests.values()) answers.clear();
+      for (const { domain, keys: known } of ledger.rows.values())
+        for (const key of known) if (!mayHaveSigned(key)) checker.forgotten(domain, key.selector);
       for (const host of hosts) standing.mayBeBack(host);
     },
   };
