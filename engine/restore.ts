@@ -12,6 +12,7 @@ import {
   recover,
   restored,
   signers,
+  unsettled,
   type Word,
 } from '../core/key/restored.ts';
 import { emptyRow, recordName } from '../core/key/row.ts';
@@ -67,7 +68,7 @@ const rowsAtOnce = 50;
 /** Domains of one pool take its log's numbers from each other. */
 const appendTries = 100;
 
-/** Looks at the name servers for the keys that are to sign, the newest of each type first. */
+/** Looks at the name servers for the keys that are to sign, in the order in which they would. */
 const prove = async (
   world: World,
   zone: FleetZone,
@@ -159,7 +160,7 @@ const restoreDomain = async (
   const all = recover(row, await findAll(world, row, shown, seen), policy, at, rotation);
   const standing = candidates(all);
   const { proofs, faults } = await prove(world, zone, row, standing);
-  if (standing.some(({ available }) => available) && signers(standing, proofs).length === 0)
+  if (unsettled(standing, signers(standing, proofs)).length > 0)
     throw new SelkieError('unavailable', `${domain}: ${faults.join('; ')}`);
   requireQuiet(pass, domain, proofs, shown.wildcardTtl);
   for (let tries = 1; ; tries += 1) {

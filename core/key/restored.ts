@@ -1,7 +1,7 @@
 // A row that came back from a backup, brought up to what the world shows: records that stand in the zone, keys that the vault
 // has. Pure. Hosts may sign with any key whose record stands, for the rotations since the backup are forgotten: so each of
-// those is protected like a key that signed until now, the newest of each type goes on signing, and the others drain from now
-// on. What a key's record no longer shows is over. Nothing that stands is removed here.
+// those is protected like a key that signed until now, the one of each type that every host most surely has signs on, and the
+// others drain from now on. What a key's record no longer shows is over. Nothing that stands is removed here.
 
 import { type Algorithm, algorithms, type KeyType } from '../algorithm.ts';
 import { buildKeyRecord, parseKeyRecord } from '../dkim/key-record.ts';
@@ -147,11 +147,29 @@ const isEnding = ({ evidence: e }: Key): boolean =>
 
 const withdrawn = (key: Key): boolean => key.evidence.abandoned !== undefined && !mayHaveSigned(key);
 
-/** Hosts may sign with these: their records stand. Newest first. */
+/** The first rank of those that sign only where there is no other. */
+const edited = 3;
+
+/**
+ * How surely every host can sign with it at once, the surest first: what the backup knows to sign; then the others, of which a
+ * newer one may not have reached every host, or not be usable there. An adopted one is only on the hosts that had it before.
+ */
+const sureness = ({ key, shown }: Recovered): number => {
+  if (key.evidence.compromised !== undefined) return edited + 1;
+  if (shown !== 'key') return edited;
+  if (key.evidence.adopted !== undefined) return 2;
+  return isServing(key) ? 0 : 1;
+};
+
+/** Ours, and changed by hand since: an audit puts it back. Where the backup does not know that it was ours, it is left alone. */
+const isEdited = ({ key, shown, unknown }: Recovered): boolean =>
+  shown === 'other' && !unknown && key.evidence.created !== undefined;
+
+/** Hosts may sign with these: their records stand. Those that hosts most surely can sign with first. */
 export const candidates = (all: readonly Recovered[]): readonly Recovered[] =>
   all
-    .filter(({ key, shown }) => shown === 'key' && !isEnding(key) && !withdrawn(key))
-    .toSorted((a, b) => order(b.key.selector) - order(a.key.selector));
+    .filter((one) => (one.shown === 'key' || isEdited(one)) && !isEnding(one.key) && !withdrawn(one.key))
+    .toSorted((a, b) => sureness(a) - sureness(b) || order(a.key.selector) - order(b.key.selector));
 
 /** The day, and which of that day; a name of another form is older than any. */
 const order = (selector: string): number => {
@@ -162,9 +180,9 @@ const order = (selector: string): number => {
 /** That every name server shows a key's record, now. */
 export type Proof = Omit<NonNullable<Turn['proved']>, 'at'>;
 
-/**
- * Of each key type the newest that can sign on: proved, or signing already, and not compromised where there is another.
- */
+const keyTypeOf = ({ key }: Recovered): KeyType => algorithms[key.algorithm].keyType;
+
+/** Of each key type the first that can sign on: proved, or signing already. */
 export const signers = (
   among: readonly Recovered[],
   proofs: ReadonlyMap<string, Proof>,
@@ -172,11 +190,13 @@ export const signers = (
   const able = among.filter(
     ({ key, available }) => available && (isServing(key) || proofs.has(key.selector)),
   );
-  const types = new Set<KeyType>(able.map(({ key }) => algorithms[key.algorithm].keyType));
-  return [...types].flatMap((type) => {
-    const those = able.filter(({ key }) => algorithms[key.algorithm].keyType === type);
-    return those.find(({ key }) => key.evidence.compromised === undefined) ?? those[0] ?? [];
-  });
+  return [...Map.groupBy(able, keyTypeOf).values()].flatMap(([first]) => first ?? []);
+};
+
+/** Keys that are to sign rather than any of `sign`, once they are proved: another may be one that some host does not have. */
+export const unsettled = (among: readonly Recovered[], sign: readonly Recovered[]): readonly Recovered[] => {
+  const chosen = new Map(sign.map((one) => [keyTypeOf(one), sureness(one)]));
+  return among.filter((one) => one.available && sureness(one) < (chosen.get(keyTypeOf(one)) ?? edited));
 };
 
 const inTurn = (key: Key, of: Turn, facts: Partial<Turn>): Key => {
@@ -215,7 +235,10 @@ const toStop = (key: Key, { at, place }: Moment): Key => {
   return anew(key, at, { offered: told, signIntended: told, stopIntended: told });
 };
 
-/** Its record is gone, or says that it is revoked: hosts stopped long ago, or must now. */
+/**
+ * It has no record, or one that says that it is revoked: hosts stopped long ago, or must now. They may hold it, also where the
+ * backup knows it as never sent.
+ */
 const over = (key: Key, shown: Shown, { at, place }: Moment): Key => {
   const now = { at };
   const revoked: Partial<Evidence> = {
@@ -235,7 +258,8 @@ const over = (key: Key, shown: Shown, { at, place }: Moment): Key => {
   const stopped = isServing(key)
     ? inTurn(key, dutyTurn(key), { stopIntended: { at, place }, stopped: now })
     : key;
-  return { ...stopped, evidence: { ...(shown === 'tombstone' ? revoked : gone), ...key.evidence } };
+  const held = mayBeHeld(stopped) ? stopped : anew(stopped, at, { offered: { at, place } });
+  return { ...held, evidence: { ...(shown === 'tombstone' ? revoked : gone), ...key.evidence } };
 };
 
 /** What hosts are told of a key. */
@@ -290,7 +314,7 @@ export const restored = (
     if (isSigner.has(one)) return { one, next: toSign(key, options, proofs.get(key.selector)) };
     if (isCandidate.has(one)) return { one, next: toStop(key, options) };
     if (isEnding(key) || withdrawn(key)) return { one, next: key };
-    if (key.evidence.created === undefined && key.evidence.adopted === undefined)
+    if (key.evidence.stored === undefined && key.evidence.adopted === undefined)
       return { one, next: { ...key, evidence: { ...key.evidence, abandoned: { at, reason } } } };
     return { one, next: over(key, shown, options) };
   });
@@ -363,15 +387,18 @@ const sentence = (
   signs: boolean,
   stands: boolean,
 ): readonly string[] => {
-  const whose = `${key.selector} of ${domain}`;
-  if (next === key && !unknown) return [];
-  if (signs) return [`${whose}${unknown ? ', which the backup did not know,' : ''} signs on`];
+  const name = `${key.selector} of ${domain}`;
+  const whose = `${name}${unknown ? ', which the backup did not know,' : ''}`;
+  const byHand =
+    stands && shown === 'other' ? '; its record was changed by hand, and an audit puts it back' : '';
+  if (next === key && !unknown && byHand === '') return [];
+  if (signs) return [`${whose} signs on${byHand}`];
   if (stands)
     return [
-      `${whose}${unknown ? ', which the backup did not know,' : ''} drains from now on${available ? '' : '; the vault does not have it, so hosts are told to erase it'}`,
+      `${whose} drains from now on${byHand}${available ? '' : '; the vault does not have it, so hosts are told to erase it'}`,
     ];
-  if (shown === 'other') return [`${whose}: another record stands at its name, which is left alone`];
+  if (shown === 'other') return [`${name}: another record stands at its name, which is left alone`];
   return [
-    `${whose} ${next.evidence.abandoned === undefined ? 'is over: its record is gone or revoked' : 'is given up: it has no record'}`,
+    `${name} ${next.evidence.abandoned === undefined ? 'is over: its record is gone or revoked' : 'is given up: it has no record'}`,
   ];
 };

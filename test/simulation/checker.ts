@@ -89,8 +89,15 @@ export interface Checker extends DnsWatch, HostWatch {
   domains: Map<string, DomainFacts>;
   /** An operator hands a key over whose record stands already: it is Selkie's to keep and to end. */
   handedOver(key: RingKey, ttl: Duration): void;
-  /** The ledger came back from a backup, and knows this key as one that never signed. */
-  forgotten(domain: string, selector: string): void;
+  /**
+   * The ledger came back from a backup.
+   * @param knows whether it knows that the key may have signed, and that its record was ever Selkie's
+   */
+  restored(
+    domain: string,
+    selector: string,
+    knows: { readonly signed: boolean; readonly ours: boolean },
+  ): void;
   /** Whether what this host does counts: from now on. */
   count(host: MailHost, counts: boolean): void;
   astray(host: MailHost, astray: boolean): void;
@@ -332,9 +339,14 @@ export const createChecker = (world: {
       Object.assign(facts, { owned: true, adopted: true, publishedAt: now(), ttl });
     },
 
-    forgotten: (domain, selector) => {
+    restored: (domain, selector, { signed, ours }) => {
       const own = names.get(keyRecordName(selector, domain));
-      if (own !== undefined) own.forgotten = true;
+      if (own === undefined) return;
+      own.forgotten ||= !signed;
+      // Of hosts that left since the backup, it cannot know how long their queues are.
+      own.queues = milliseconds(0);
+      // What somebody changed meanwhile, it then takes for another's.
+      own.gone ||= own.editedUntil > now() && !ours;
     },
 
     changing: (host) => {
@@ -403,7 +415,7 @@ export const createChecker = (world: {
       const justPutBack = facts.handAt !== undefined && facts.gone && now() < facts.handAt + inTheAct;
       const shows = zone.servers.find((server) => showsOurs(zone, server, name));
       const standing = zone.standing.get(name);
-      if (facts.owned) violate(9, `the key of ${name} is published while its record stands`);
+      if (standing?.ours === true) violate(9, `the key of ${name} is published while its record stands`);
       else if (shows !== undefined || facts.published.has(keyIn(standing?.set) ?? '')) {
         if (justPutBack) figures.forgiven += 1;
         else violate(9, `the key of ${name} is published while ${shows?.name ?? 'the provider'} has it`);

@@ -45,7 +45,7 @@ export const forgiven = {
   putBack: {
     fault: 'a key record put back by hand after every name server showed it gone',
     invariants: [5, 9],
-    what: 'that record: its key may be destroyed, or published, and nothing signs with it',
+    what: 'that record: its key may be destroyed, or published, and nothing signs with it; also where a hand has changed it while a ledger was restored whose backup does not know the key',
     longest: 'until somebody deletes it, as each audit asks',
   },
   astray: {

@@ -29,9 +29,12 @@ export const insist = (parts: WorldParts, what: string, order: (world: World) =>
     crew.call(order, again).then(
       () => {
         trace?.(`${what}: done`);
-        // Somebody's script did not hear the answer, and asks once more, perhaps much later.
+        // Somebody's script did not hear the answer, and asks once more, perhaps much later; not of a ledger that has forgotten it.
+        const restores = parts.restores();
         if (what.startsWith('request') && n < mostTries && random.chance(0.3))
-          loop.begin(loop.now() + random.int(1_000, 90_000_000), () => attempt(mostTries));
+          loop.begin(loop.now() + random.int(1_000, 90_000_000), () => {
+            if (parts.restores() === restores) attempt(mostTries);
+          });
       },
       (error: unknown) => {
         if (!(error instanceof SelkieError)) return parts.failed(error, what);

@@ -89,4 +89,6 @@ export interface WorldParts {
   still(): World;
   /** The ledger has forgotten which requests it answered. */
   forgotten(): void;
+  /** How often it has. */
+  restores(): number;
 }

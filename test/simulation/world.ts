@@ -6,7 +6,7 @@ import { SelkieError } from '../../core/errors.ts';
 import { mayHaveSigned } from '../../core/key/state.ts';
 import { keyRecordName } from '../../core/names.ts';
 import type { Fleet } from '../../core/policy.ts';
-import { add, formatInstant, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
+import { add, formatInstant, hours, type Instant, instant, milliseconds, minutes } from '../../core/time.ts';
 import type { Commit, Happening, Unit } from '../../engine/ports.ts';
 import type { World } from '../../engine/world.ts';
 import { createMemoryDisclosure } from '../fakes/memory-disclosure.ts';
@@ -136,6 +136,7 @@ export const runScenario = async (
   const mail = createMail(loop, stream(seed, 'mail'), checker, resolvers);
 
   // ---- the ledger and the vault ----------------------------------------------------------------------------------
+  let restores = 0;
   let leasesFail = 0;
   let eventual = 0;
   const openFaults = new Map<string, number>();
@@ -398,6 +399,7 @@ export const runScenario = async (
       closings.add(close);
       loop.begin(now() + length, close);
     },
+    restores: () => restores,
     insist: (what, order) => insist(parts, what, order),
     mended: (zone, name, ttl) => {
       if ((zone.pending.get(name) ?? 0) === 0)
@@ -415,9 +417,14 @@ export const runScenario = async (
     still: () =>
       worldFor({ name: 'drill', skew: 0, downUntil: 0, busy: new Set(), fleet: file.deployed.length - 1 }),
     forgotten: () => {
+      restores += 1;
       for (const { rotations: answers } of requests.values()) answers.clear();
       for (const { domain, keys: known } of ledger.rows.values())
-        for (const key of known) if (!mayHaveSigned(key)) checker.forgotten(domain, key.selector);
+        for (const key of known)
+          checker.restored(domain, key.selector, {
+            signed: mayHaveSigned(key),
+            ours: key.evidence.created !== undefined,
+          });
       for (const host of hosts) standing.mayBeBack(host);
     },
   };
@@ -482,6 +489,9 @@ export const runScenario = async (
   if (running()) {
     trace?.('faults stop');
     heal();
+    // A ledger that is being restored is in use again first: two days where caches held a wildcard.
+    const isStill = () => crew.workers.every(({ downUntil }) => downUntil === Number.POSITIVE_INFINITY);
+    for (let n = 0; isStill() && n < 48; n += 1) await loop.run(add(now(), hours(1)));
     loop.begin(add(now(), minutes(30)), () => lookAfter(parts));
     await loop.run(add(now(), settleTime(scenario)));
   }
