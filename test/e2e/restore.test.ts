@@ -36,7 +36,9 @@ const seeds = [
   ...(SEED === undefined ? failed : []),
 ];
 
-test(`${seeds.length} worlds with a restored ledger break no invariant`, { timeout: 280_000 }, async () => {
+test(`${seeds.length} worlds with a restored ledger break no invariant`, {
+  timeout: Math.max(280_000, 1_000 * seeds.length),
+}, async () => {
   const found: string[] = [];
   for (const seed of seeds) {
     const trace = SEED !== undefined && count === 1;
