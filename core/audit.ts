@@ -1,6 +1,6 @@
 // The audit trail: what a person ordered, as events that are chained by their hashes, one chain for each domain and each
-// mail host, and one for what is of neither: the fleet's. Pure: SHA-256 comes in as a function. The text that is hashed is the event's JSON as anybody can write it who
-// has the event alone (RFC 8785), so that a chain is checked without Selkie.
+// mail host, and one for what is of neither: the fleet's. Pure: SHA-256 comes in as a function. The text that is hashed is the
+// event's JSON as anybody can write it who has the event alone (RFC 8785), so that a chain is checked without Selkie.
 
 /** What JSON holds. */
 export type Json =
@@ -29,6 +29,7 @@ export const auditedOrders = [
   'fence',
   'audit',
   'force fleet',
+  'import reports',
   'restore',
 ] as const;
 

@@ -2,6 +2,7 @@
 // the address can send one: so it is bounded what is kept, and all that a report can do is lengthen a drain
 // (docs/adr/0012-reports.md).
 
+import { sha256 } from '../contract/audit.ts';
 import { hasCode, SelkieError } from '../core/errors.ts';
 import type { Key, Reported } from '../core/key/evidence.ts';
 import { keyOf, withReported } from '../core/key/row.ts';
@@ -17,6 +18,7 @@ import {
 import { type DomainTallies, tallied } from '../core/reports/tally.ts';
 import { add, days, formatInstant, type Instant, instant } from '../core/time.ts';
 import { inParallel } from './parallel.ts';
+import { remember } from './remember.ts';
 import { hostCache, openWork, type Work } from './work.ts';
 import { policyOf, type Session, type World } from './world.ts';
 
@@ -156,6 +158,30 @@ const count = (records: readonly { readonly count: number }[]): number =>
   records.reduce((sum, one) => sum + one.count, 0);
 
 /**
+ * What a report says of domains of the fleet.
+ * @throws invalid: too old, or of a time to come; not-found: it is about no domain of the fleet
+ */
+const aboutOurs = ({ fleet }: World, now: Instant, report: AggregateReport) => {
+  const of = `the report ${report.id} of ${report.reporter}`;
+  if (report.begin > add(now, ahead))
+    throw new SelkieError('invalid', `${of} is of a time to come: ${formatInstant(report.begin)}`);
+  if (add(report.begin, reportsKept) <= now)
+    throw new SelkieError(
+      'invalid',
+      `${of} is of ${dayOf(report.begin)}: reports are kept for ${reportsKept / days(1)} days`,
+    );
+  const isOurs = (domain: string): boolean => fleet.domains.has(domain);
+  const found = tallied(report, isOurs);
+  const shown = verified(report, isOurs);
+  if (report.records.length > 0 && found.length === 0 && shown.size === 0)
+    throw new SelkieError(
+      'not-found',
+      `${of} is about ${report.domain}, which is no domain of fleet.yaml, nor below one`,
+    );
+  return { found, shown };
+};
+
+/**
  * Keeps what a report says of domains of the fleet, and notes the retired keys that it shows. Again is the same.
  * @throws invalid: too old, or of a time to come; not-found: it is about no domain of the fleet
  */
@@ -165,22 +191,7 @@ export const importReport = async (
   report: AggregateReport,
 ): Promise<ImportedReport> => {
   const now = session.now();
-  const of = `the report ${report.id} of ${report.reporter}`;
-  if (report.begin > add(now, ahead))
-    throw new SelkieError('invalid', `${of} is of a time to come: ${formatInstant(report.begin)}`);
-  if (add(report.begin, reportsKept) <= now)
-    throw new SelkieError(
-      'invalid',
-      `${of} is of ${dayOf(report.begin)}: reports are kept for ${reportsKept / days(1)} days`,
-    );
-  const isOurs = (domain: string): boolean => world.fleet.domains.has(domain);
-  const found = tallied(report, isOurs);
-  const shown = verified(report, isOurs);
-  if (report.records.length > 0 && found.length === 0 && shown.size === 0)
-    throw new SelkieError(
-      'not-found',
-      `${of} is about ${report.domain}, which is no domain of fleet.yaml, nor below one`,
-    );
+  const { found, shown } = aboutOurs(world, now, report);
   // More than a reporter has reason to name are left out.
   const kept = await inParallel(width, found.slice(0, mostDomains), async (one) => ({
     domain: one.domain,
@@ -202,4 +213,39 @@ export const importReport = async (
     ignored: count(report.records) - found.reduce((sum, { messages }) => sum + messages, 0),
     stillSeen: seen.flat(),
   };
+};
+
+/** Reports of one order that its event names; of the others, how many there are. */
+const mostNamed = 50;
+
+/**
+ * Reports that somebody brings. Who and which stands in the fleet's audit trail before any is kept; what comes by mail
+ * nobody orders, and is in no trail.
+ * @throws as `importReport`
+ */
+export const importReports = async (
+  world: World,
+  session: Session,
+  reports: readonly AggregateReport[],
+  {
+    by,
+    idempotencyKey = world.randomness.id(),
+  }: { readonly by?: string; readonly idempotencyKey?: string } = {},
+): Promise<readonly ImportedReport[]> => {
+  for (const each of reports) aboutOurs(world, session.now(), each);
+  const names = reports.map(({ reporter, id }) => `${reporter} ${id}`);
+  const digest = sha256(JSON.stringify(names));
+  // A command brings many under its one key, in a request for each.
+  await remember(world, session, 'reports', `${idempotencyKey} ${digest}`, digest, {
+    what: 'import reports',
+    ...(by === undefined ? {} : { by }),
+    before: {},
+    after: {
+      reports: names.slice(0, mostNamed),
+      ...(names.length > mostNamed ? { more: names.length - mostNamed } : {}),
+    },
+  });
+  const imported: ImportedReport[] = [];
+  for (const each of reports) imported.push(await importReport(world, session, each));
+  return imported;
 };

@@ -5,17 +5,16 @@ import { Hono } from 'hono';
 import { pageSizes } from '../../contract/page-sizes.ts';
 import { reportDays } from '../../contract/reports.ts';
 import { reportsOf, reportsOfAll } from '../../engine/report-rates.ts';
-import { type ImportedReport, importReport } from '../../engine/reports.ts';
+import { importReports } from '../../engine/reports.ts';
 import { readReports } from '../reports/read.ts';
-import { domainIn, type Edge, pageAnswer, pageIn, wholeNumber } from './edge.ts';
+import { domainIn, type Edge, orderIn, pageAnswer, pageIn, wholeNumber } from './edge.ts';
 
-export const reportRoutes = ({ world, session }: Edge): Hono => {
+export const reportRoutes = (edge: Edge): Hono => {
+  const { world, session } = edge;
   const app = new Hono();
   app.post('/v1/reports', async (context) => {
     const given = await readReports(new Uint8Array(await context.req.arrayBuffer()));
-    const open = await session();
-    const reports: ImportedReport[] = [];
-    for (const each of given) reports.push(await importReport(world, open, each));
+    const reports = await importReports(world, await session(), given, orderIn(edge, context));
     return context.json({ reports });
   });
   app.get('/v1/reports', async (context) => {

@@ -19,6 +19,7 @@ const orders: Readonly<Record<AuditEvent['what'], string>> = {
   fence: 'Fence a host',
   audit: 'Audit',
   'force fleet': 'Force a fleet file',
+  'import reports': 'Import reports',
   restore: 'Restore',
 };
 

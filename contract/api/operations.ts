@@ -346,6 +346,7 @@ export const operations: readonly Operation[] = [
     id: 'importReports',
     says: 'Take in a DMARC aggregate report: XML, gzip, zip, or a mail with one of them. One that is known changes nothing',
     body: 'report',
+    order: true,
     answer: shown('ImportedReports'),
   },
   {

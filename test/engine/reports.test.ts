@@ -7,7 +7,7 @@ import { mostReportsOfDay, reportsKept } from '../../core/reports/report.ts';
 import { add, days, formatInstant, hours, type Instant, instant } from '../../core/time.ts';
 import { requestRotation } from '../../engine/commands.ts';
 import { reportsOf, reportsOfAll } from '../../engine/report-rates.ts';
-import { importReport } from '../../engine/reports.ts';
+import { importReport, importReports } from '../../engine/reports.ts';
 import { statusOf } from '../../engine/status.ts';
 import { openSession } from '../../engine/world.ts';
 import { record, report } from '../reports/made.ts';
@@ -286,5 +286,51 @@ describe('a retired key that a receiver still meets', () => {
     });
     expect((await bring(...ofToday(selector))).stillSeen).toHaveLength(1);
     expect(turnOf(await keyNamed(selector)).reported?.messages).toBe(10);
+  });
+});
+
+describe('reports that somebody brings', () => {
+  const events = () => simulation.world.ledger.audit('fleet', { limit: 10 });
+  const named = (id: string) => report([record()], { id });
+
+  it('stand in the fleet’s trail by their names, with who brought them', async () => {
+    const order = { by: 'ann', idempotencyKey: 'k1' };
+    const brought = await importReports(simulation.world, await session(), [named('17'), named('18')], order);
+    expect(brought.map(({ id, domains }) => [id, domains[0]?.kept])).toEqual([
+      ['17', 'saved'],
+      ['18', 'saved'],
+    ]);
+    const { reporter } = named('17');
+    expect(await events()).toMatchObject([
+      {
+        subject: 'fleet',
+        who: 'ann',
+        what: 'import reports',
+        after: { reports: [`${reporter} 17`, `${reporter} 18`] },
+      },
+    ]);
+    // Sent again under the same key, they are no other order; others are.
+    const again = await importReports(simulation.world, await session(), [named('17'), named('18')], order);
+    expect(again.map(({ domains }) => domains[0]?.kept)).toEqual(['known', 'known']);
+    expect(await events()).toHaveLength(1);
+    await importReports(simulation.world, await session(), [named('19')], order);
+    expect((await events()).map(({ after }) => after)).toContainEqual({ reports: [`${reporter} 19`] });
+  });
+
+  it('are not in it where one of them is refused, nor where they come by mail', async () => {
+    const old = report([record()], { id: '20', begin: instant(0), end: instant(days(1)) });
+    await expect(importReports(simulation.world, await session(), [named('17'), old], {})).rejects.toThrow(
+      'reports are kept for',
+    );
+    await bring();
+    expect(await events()).toEqual([]);
+  });
+
+  it('are named up to fifty', async () => {
+    const many = Array.from({ length: 53 }, (_, n) => named(`n${n}`));
+    await importReports(simulation.world, await session(), many, {});
+    const { reporter } = named('17');
+    const first = Array.from({ length: 50 }, (_, n) => `${reporter} n${n}`);
+    expect((await events()).map(({ after }) => after)).toEqual([{ reports: first, more: 3 }]);
   });
 });
