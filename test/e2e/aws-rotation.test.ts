@@ -129,7 +129,7 @@ const make = async (moto: Moto) => {
   Object.assign(process.env, motoEnv(moto.url), {
     SELKIE_TABLE: 'selkie',
     SELKIE_QUEUE_URL: queueUrl,
-    SELKIE_SECRET_PREFIX: 'selkie/',
+    SELKIE_SECRET_PREFIX: 'selkie',
     SELKIE_SECRET_KEY: secretKey.KeyMetadata?.Arn ?? '',
     SELKIE_BUNDLE_KEY: bundleKeyId,
     SELKIE_DISCLOSED_BUCKET: 'disclosed',
