@@ -374,9 +374,12 @@ export const restored = (
     row: { ...next, taken: [...row.taken, ...usedToday(next, policy, at, reason)] },
     words,
     reserve: keys.flatMap(({ one }) => (one.unknown ? [one.key.selector] : [])),
-    says: keys.flatMap(({ one, next: key }) =>
-      sentence(row.domain, one, key, isSigner.has(one), isCandidate.has(one)),
-    ),
+    says: keys.flatMap(({ one, next: key }) => {
+      // What signs on unchanged is said beside what does not.
+      if (isSigner.has(one) && key === one.key && standing.length > sign.length && one.shown === 'key')
+        return [`${key.selector} of ${row.domain} signs on`];
+      return sentence(row.domain, one, key, isSigner.has(one), isCandidate.has(one));
+    }),
   };
 };
 

@@ -72,6 +72,7 @@ describe('which key signs on', () => {
       expect(isServing(keyOf(selector) ?? serving)).toBe(false);
     }
     expect(says).toEqual([
+      '240128e of example.com signs on',
       '240201e of example.com, which the backup did not know, drains from now on',
       '240210e of example.com, which the backup did not know, drains from now on',
     ]);
