@@ -40,7 +40,8 @@ export const isSpf = (value: string): boolean => /^v=spf1(?: |$)/i.test(value);
 const bad = (term: string, what: string): SelkieError =>
   new SelkieError('invalid', `SPF record: "${term}" ${what}.`);
 
-const macro = /%(?:\{[slodiphcrtv]\d{0,3}r?[.\-+,/_=]*\}|[%_-])/gi;
+/** RFC 7208 §7.3: how many labels are kept is not zero. */
+const macro = /%(?:\{[slodiphcrtv](?!0+\D)\d{0,3}r?[.\-+,/_=]*\}|[%_-])/gi;
 
 /** macro-string: RFC 7208 §7.1. */
 const isMacroString = (text: string): boolean =>
@@ -75,9 +76,9 @@ const checkedDomain = (term: string, spec: string): string => {
   return spec;
 };
 
-/** `/24`, `//64`, `/24//64` at the end: dual-cidr-length of RFC 7208 §5.3. */
+/** `/24`, `//64`, `/24//64` at the end: dual-cidr-length of RFC 7208 §5.3. Behind another slash, the name or a macro goes on. */
 const cutLengths = (term: string, text: string): { rest: string; length4?: number; length6?: number } => {
-  const [, rest = '', four, six] = /^(.*?)(?:\/([^/]*))?(?:\/\/([^/]*))?$/.exec(text) ?? [];
+  const [, rest = '', four, six] = /^(.*?)(?:\/([^/.}]*))?(?:\/\/([^/.}]*))?$/.exec(text) ?? [];
   if (four !== undefined && !isPrefixLength(four, 32))
     throw bad(term, `has the prefix length /${four}; of IPv4 it is 0 to 32`);
   if (six !== undefined && !isPrefixLength(six, 128))
