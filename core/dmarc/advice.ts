@@ -4,6 +4,10 @@ import { type DmarcRecord, type DmarcRequest, requests } from './record.ts';
 
 const strength = (request: DmarcRequest): number => requests.indexOf(request);
 
+/** What receivers go by: with t=y the next milder one (RFC 9989 §4.7). */
+const applied = ({ p = 'none', t }: DmarcRecord): DmarcRequest =>
+  t === 'y' ? (requests[strength(p) - 1] ?? p) : p;
+
 export const dmarcAdvice = (record: DmarcRecord): readonly string[] => {
   const { p = 'none', sp, np, rua, ruf, fo, t } = record;
   return [
@@ -32,14 +36,13 @@ export const dmarcAdvice = (record: DmarcRecord): readonly string[] => {
  * @param before what receivers see until now; undefined: nothing
  */
 export const jump = (before: DmarcRecord | undefined, next: DmarcRecord): string | undefined => {
-  const [from, to] = [before === undefined ? undefined : (before.p ?? 'none'), next.p ?? 'none'];
-  // With t=y receivers go by the next milder one.
-  const applied = next.t === 'y' && to !== 'none' ? (requests[strength(to) - 1] ?? to) : to;
-  if (from === undefined)
-    return strength(applied) === 0
+  const to = next.p ?? 'none';
+  if (before === undefined)
+    return applied(next) === 'none'
       ? undefined
       : `DMARC: it begins with p=${to}: mail of yours that nobody thought of may be lost. Begin with p=none and rua, and read the reports first`;
-  return strength(applied) - strength(from) > 1
-    ? `DMARC: from p=${from} to p=${to} in one step: take p=quarantine first, and read the reports`
+  const from = `p=${before.p ?? 'none'}${before.t === 'y' ? ' with t=y' : ''}`;
+  return strength(applied(next)) - strength(applied(before)) > 1
+    ? `DMARC: from ${from} to p=${to} in one step: take p=quarantine first, and read the reports`
     : undefined;
 };

@@ -3,16 +3,12 @@ import { describe, expect, it } from 'vitest';
 import { isIpv4, isIpv6, isPrefixLength, networkFamily } from '../../core/ip.ts';
 
 describe('an IPv4 address is four numbers from 0 to 255: RFC 7208 §12, qnum', () => {
-  it.each([
-    '0.0.0.0',
-    '192.0.2.1',
-    '1.10.99.100',
-    '109.110.199.200',
-    '209.240.249.250',
-    '255.255.255.255',
-  ])('%s', (text) => {
-    expect(isIpv4(text)).toBe(true);
-  });
+  it.each(['0.0.0.0', '192.0.2.1', '1.10.99.100', '109.110.199.200', '209.240.249.250', '255.255.255.255'])(
+    '%s',
+    (text) => {
+      expect(isIpv4(text)).toBe(true);
+    },
+  );
 
   it.each([
     '',
