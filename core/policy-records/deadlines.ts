@@ -2,7 +2,14 @@
 // keys (core/key/deadlines.ts), nothing waits for these; they only say when to complain. Pure.
 
 import { add, type Duration, days, hours, type Instant } from '../time.ts';
-import { isRefused, type PolicyRecord, type RecordId, recordState, sameRecord } from './evidence.ts';
+import {
+  isChecked,
+  isRefused,
+  type PolicyRecord,
+  type RecordId,
+  recordState,
+  sameRecord,
+} from './evidence.ts';
 import { hasMail, type PolicySituation, policySteps } from './plan.ts';
 
 /** Counted, written, in sync and proved: each step may be tried again some times. */
@@ -26,7 +33,7 @@ const begunAt = (record: PolicyRecord, value: string): Instant | undefined => {
   const { refused, intended, checked } = record;
   if (isRefused(record, value)) return refused?.since;
   if (intended?.value === value && record.removalIntended === undefined) return intended.at;
-  return checked?.value === value ? checked.at : undefined;
+  return isChecked(record, value) ? checked?.at : undefined;
 };
 
 /** @param isByHand whether people change the zone */

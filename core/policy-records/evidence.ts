@@ -66,9 +66,23 @@ export type PolicyRecordState =
   | 'removing'
   | 'settled';
 
-/** Whether a look found that `value` may not be written, and nothing was written since. */
+/**
+ * Whether `value` was checked since it was last refused, and since it last was to go: an included record may have changed
+ * meanwhile.
+ */
+export const isChecked = (record: PolicyRecord, value: string | undefined): boolean => {
+  const { checked, refused, removalIntended } = record;
+  if (checked === undefined || checked.value !== value) return false;
+  if (removalIntended !== undefined && checked.at < removalIntended.at) return false;
+  return refused?.value !== value || checked.at > refused.at;
+};
+
+/** Whether a look found that `value` may not be written, and none found otherwise since, nor was it written. */
 export const isRefused = (record: PolicyRecord, value: string | undefined): boolean =>
-  record.refused !== undefined && record.refused.value === value && !stands(record, value);
+  record.refused !== undefined &&
+  record.refused.value === value &&
+  !isChecked(record, value) &&
+  !stands(record, value);
 
 /** Whether the provider accepted `value`, and it is to stay. */
 export const stands = (record: PolicyRecord, value: string | undefined): boolean =>

@@ -7,7 +7,7 @@ import type { DomainRow } from '../key/evidence.ts';
 import { mayHaveSigned } from '../key/state.ts';
 import { nextLook, nextTry } from '../key/waits.ts';
 import { earliest, type Instant } from '../time.ts';
-import { isRefused, type PolicyRecord, type RecordId, sameRecord, stands } from './evidence.ts';
+import { isChecked, isRefused, type PolicyRecord, type RecordId, sameRecord, stands } from './evidence.ts';
 import { askedAgain, refusalEnds } from './waits.ts';
 import type { WantedRecord } from './wanted.ts';
 
@@ -108,13 +108,6 @@ const refusal = (s: PolicySituation, record: PolicyRecord, value: string): Polic
   if (refused === undefined || !isRefused(record, value)) return undefined;
   const until = record.zone === undefined ? askedAgain(refused) : refusalEnds(refused);
   return s.now < until ? wait(nothing, until, refused.reason) : undefined;
-};
-
-/** Whether it was checked since it was last refused: an included record may have changed meanwhile. */
-const isChecked = (record: PolicyRecord, value: string): boolean => {
-  const { checked, refused } = record;
-  if (checked?.value !== value) return false;
-  return refused?.value !== value || checked.at > refused.at;
 };
 
 const planWanted = (

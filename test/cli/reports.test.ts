@@ -6,7 +6,6 @@ import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { createApi } from '../../adapters/http/api.ts';
 import { reportLimits } from '../../adapters/reports/limits.ts';
 import { piecesAt } from '../../cli/reports/mailboxes.ts';
-import { percent } from '../../core/percent.ts';
 import { days, hours, instant } from '../../core/time.ts';
 import { requestRotation } from '../../engine/commands.ts';
 import { openSession } from '../../engine/world.ts';
@@ -105,17 +104,6 @@ describe('what lies at a path', () => {
     expect(await pieces(dir)).toEqual(['./b.xml: b', './empty: ', './older/a.xml: a']);
     await expect(pieces(join(dir, 'none'))).rejects.toMatchObject({ code: 'not-found' });
   });
-});
-
-it('a rate is never rounded up to all, nor down to nothing', () => {
-  expect([
-    percent(9_999, 10_000),
-    percent(10, 10),
-    percent(1, 100_000),
-    percent(0, 10),
-    percent(0, 0),
-    percent(1, 3),
-  ]).toEqual(['99.9%', '100%', '0.1%', '0.0%', '-', '33.3%']);
 });
 
 describeWith(['botocore'], 'selkie reports', () => {

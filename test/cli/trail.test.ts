@@ -5,7 +5,6 @@ import { judgeTrail } from '../../cli/commands/audit.ts';
 import { wrap } from '../../cli/out.ts';
 import { sha256 } from '../../contract/audit.ts';
 import { type AuditEvent, nextEvent, tailOf } from '../../core/audit.ts';
-import { auditChanges } from '../../core/audit-changes.ts';
 import { minutes } from '../../core/time.ts';
 import { describeWith } from '../tools/machine.ts';
 import { type Ran, selkieIn } from '../tools/selkie.ts';
@@ -65,17 +64,6 @@ describe('a trail', () => {
       n: 9,
     });
   });
-});
-
-it('shows where two values differ', () => {
-  const before = { keys: { a: 'active' }, rotation: null };
-  const after = { keys: { a: 'draining', b: 'active' }, rotation: 'r1' };
-  expect(auditChanges(before, after)).toEqual([
-    'a: active → draining',
-    'b: none → active',
-    'rotation: none → r1',
-  ]);
-  expect(auditChanges(after, after)).toEqual([]);
 });
 
 it('breaks lines of a terminal at spaces', () => {

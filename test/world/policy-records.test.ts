@@ -247,7 +247,12 @@ describe('golden timelines of policy records', () => {
     ]);
     world.dns.elsewhere.set(`TXT ${domain}._report._dmarc.elsewhere.example`, ['v=DMARC1;']);
     await world.run(days(2));
-    expect((await status()).blockedBy).toEqual([]);
+    const { blockedBy, records: shown = [] } = await status();
+    expect(blockedBy).toEqual([]);
+    // What was asked for at first is said no more.
+    const theirs = shown.find(({ record }) => record.endsWith('elsewhere.example'));
+    expect(theirs).toMatchObject({ state: 'settled', settled: 'authorized' });
+    expect(theirs).not.toHaveProperty('refused');
     expectGolden('reports');
   });
 });
