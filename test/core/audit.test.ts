@@ -2,7 +2,18 @@
 import { execFileSync } from 'node:child_process';
 import { describe, expect, it } from 'vitest';
 import { sha256, verifyAuditChain } from '../../contract/audit.ts';
-import { type AuditEvent, auditText, canonicalJson, nextEvent, tailOf } from '../../core/audit.ts';
+import {
+  type AuditEvent,
+  auditText,
+  canonicalJson,
+  fleetSubject,
+  hostSubject,
+  nextEvent,
+  numberInPlace,
+  selkieItself,
+  tailOf,
+  trailPlace,
+} from '../../core/audit.ts';
 
 const chain = (length: number, subject = 'example.com'): AuditEvent[] => {
   const events: AuditEvent[] = [];
@@ -141,4 +152,51 @@ describe('a chain', () => {
       says: expect.stringMatching(says),
     });
   });
+});
+
+describe('where an event stands among those of the whole fleet', () => {
+  const event = { at: '2024-01-28T09:00:01.000Z', subject: 'example.com', n: 7 };
+
+  it('by its time, then its subject, then its number: as text', () => {
+    expect(trailPlace(event)).toBe('2024-01-28T09:00:01.000Z#example.com#0000000000000007');
+    const places = [
+      { ...event, at: '2024-01-28T08:00:00.000Z', n: 9 },
+      { ...event, subject: 'a.example', n: 8 },
+      event,
+      { ...event, n: 10 },
+    ].map(trailPlace);
+    expect(places.toSorted()).toEqual(places);
+  });
+
+  it('has its number at the end', () => {
+    expect(numberInPlace(trailPlace(event))).toBe(7);
+    expect(numberInPlace(trailPlace({ ...event, subject: hostSubject('mx1.example.jp'), n: 123_456 }))).toBe(
+      123_456,
+    );
+  });
+
+  it.each([
+    '',
+    '7',
+    '2024-01-28T09:00:01.000Z#example.com#7',
+    '2024-01-28T09:00:01.000Z#0000000000000007',
+    '2024-01-28T09:00:01.000Z##0000000000000007',
+    '2024-01-28T09:00:01.000Z#example.com#more#0000000000000007',
+    'x2024-01-28T09:00:01.000Z#example.com#0000000000000007',
+    '2024-01-28T09:00:01.000Z#example.com#00000000000000070',
+    '2024-01-28T09:00:01.000Z#example.com#000000000000000x',
+    '2024-01-28T09:00:01.000Z#example.com#9999999999999999',
+  ])('%j is no such place', (place) => expect(numberInPlace(place)).toBeUndefined());
+});
+
+it('hosts, the fleet and the service itself have names that no domain and no person has', () => {
+  expect([hostSubject('mx1.example.jp'), fleetSubject, selkieItself]).toEqual([
+    'host/mx1.example.jp',
+    'fleet',
+    'selkie',
+  ]);
+});
+
+it('the first event of a chain follows 64 zeros', () => {
+  expect(chain(1)[0]).toMatchObject({ n: 1, previous: '0'.repeat(64) });
 });
