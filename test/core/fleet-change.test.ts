@@ -130,6 +130,20 @@ describe('a fleet', () => {
     expect(dropped).not.toContain('d5.example.com');
   });
 
+  it('names five without a word of others, and says of several what is done with them', () => {
+    expect(refused(without(0, 1, 2, 3, 4))[0]).toBe(
+      `it drops ${[0, 1, 2, 3, 4].map((n) => `d${n}.example.com (240128e)`).join(', ')}, whose keys have records that stand: put them back with "state: leaving", and take them out when selkie status shows no keys.`,
+    );
+  });
+
+  it('is not blamed for keys of domains that an earlier one had vanish', () => {
+    const vanished = rows.map((one, n) => (n < 3 ? { ...one, vanished: { at: t } } : one));
+    expect(refused(without(0, 1, 2), vanished)).toEqual([]);
+    expect(refused(leaving(3, 4), vanished)).toEqual([
+      expect.stringContaining('2 of 7 signing keys revoked at once'),
+    ]);
+  });
+
   it.each([
     [
       'gone',
@@ -184,7 +198,13 @@ describe('force', () => {
   });
 
   it.each(['', '   '])('needs one', (reason) => {
-    expect(() => forced(fleetOf(entries), reason)).toThrow('force needs a reason');
+    expect(() => forced(fleetOf(entries), reason)).toThrow(
+      expect.objectContaining({
+        code: 'invalid',
+        field: 'force',
+        message: expect.stringContaining('force needs a reason'),
+      }),
+    );
   });
 });
 
@@ -221,5 +241,40 @@ describe('policy records', () => {
     expect(refused(fleetOf(wanting, moved), lies)).toEqual([
       expect.stringContaining('another hosted zone: Z7 instead of Z1'),
     ]);
+  });
+
+  it('of DMARC, and of those that take its reports, are told apart', () => {
+    const dmarc = {
+      kind: 'dmarc',
+      name: '_dmarc.d0.example.com',
+      zone: 'example.com',
+      ours: ['v=DMARC1; p=none'],
+    } as const;
+    const report = { ...dmarc, kind: 'report', name: 'd0.example.com._report._dmarc.example.net' } as const;
+    const both = rows.map((one): DomainRow => ({ ...one, keys: [], records: [spf, dmarc, report] }));
+    const wantsBoth = wanting.map((one) => ({ ...one, dmarc: { value: 'v=DMARC1; p=none' } }));
+    expect(refused(fleetOf(wantsBoth), both)).toEqual([]);
+    // What others allow is wanted or not by the DMARC record alone.
+    expect(refused(fleetOf(wanting), both)).toEqual([
+      expect.stringContaining(
+        'it removes 10 of 30 SPF and DMARC records at once, those of d0.example.com, d1',
+      ),
+    ]);
+    expect(refused(fleetOf(wantsBoth.slice(1)), both)).toEqual([
+      expect.stringContaining('drops d0.example.com (SPF, DMARC, DMARC reports)'),
+    ]);
+    // A domain that leaves takes its records with it, as it says.
+    const all = wanting.map((one) => ({ ...one, leaving: true }));
+    expect(refused(fleetOf(all), both)).toEqual([]);
+  });
+
+  it('that never were written, or have nothing of ours any more, hold nothing', () => {
+    const { zone: _nowhere, ...unwritten } = spf;
+    const emptied = { ...spf, ours: [] };
+    for (const record of [unwritten, emptied]) {
+      const none = rows.map((one): DomainRow => ({ ...one, keys: [], records: [record] }));
+      expect(refused(fleetOf(entries, []), none)).toEqual([]);
+      expect(refused(fleetOf([]), none)).toEqual([]);
+    }
   });
 });
