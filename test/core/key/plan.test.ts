@@ -387,6 +387,29 @@ describe('one key', () => {
     expect(step(forged, { sparing: true }).actions).toEqual([{ do: 'entomb', selector: '240126e' }]);
   });
 
+  it('that a receiver still met drains for as long as that was after the stop, and says who met it', () => {
+    const seenUntil = (after: number) =>
+      key('240126e', {
+        ...turnUpTo('stopped'),
+        reported: { at: t, until: add(t, days(after)), by: 'google.com', messages: 3 },
+      });
+    expect(step(seenUntil(2), { now: add(t, days(3)) })).toEqual({
+      actions: [],
+      wakeAt: add(t, days(9), minutes(65)),
+      blockedBy: [
+        {
+          by: 'wait',
+          selector: '240126e',
+          until: add(t, days(9), minutes(65)),
+          says: 'mail signed with 240126e drains until 2024-02-06T10:05:00.000Z, and not only until 2024-02-04T10:05:00.000Z: google.com reports that it still received some, up to 2024-01-30T09:00:00.000Z',
+        },
+      ],
+    });
+    expect(step(seenUntil(0), { now: add(t, days(3)) })).toMatchObject({
+      blockedBy: [{ says: 'mail signed with 240126e drains until 2024-02-04T10:05:00.000Z' }],
+    });
+  });
+
   it('that stopped is revoked when its mail has drained', () => {
     expect(step(drained, { now: add(t, days(1)) })).toEqual({
       actions: [],

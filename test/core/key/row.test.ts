@@ -10,6 +10,7 @@ import {
   withNewTurn,
   withoutAccepted,
   withoutTrouble,
+  withReported,
   withRotation,
   withTrouble,
   withTurn,
@@ -142,4 +143,35 @@ describe('a tidied row', () => {
 
 it('times are of whoever says them', () => {
   expect(withTrouble(two, 'a', add(t, minutes(1)), '').troubles[0]?.since).toBe(add(t, minutes(1)));
+});
+
+describe('that a receiver still meets mail of a key', () => {
+  const seen = (until: typeof t) => ({ at: later, until, by: 'google.com', messages: 3 });
+  const reportedOf = (of: typeof two, selector: string) => {
+    const found = keyOf(of, selector);
+    return found === undefined ? undefined : dutyTurn(found).reported;
+  };
+
+  it('is noted in the turn that it stopped in, and only what is later than what is known', () => {
+    const once = withReported(two, '240127e', seen(add(t, minutes(10))));
+    expect(reportedOf(once, '240127e')).toEqual(seen(add(t, minutes(10))));
+    expect(withReported(once, '240127e', seen(add(t, minutes(10)))).keys).toEqual(once.keys);
+    expect(reportedOf(withReported(once, '240127e', seen(add(t, minutes(5)))), '240127e')?.until).toBe(
+      add(t, minutes(10)),
+    );
+    expect(reportedOf(withReported(once, '240127e', seen(add(t, minutes(15)))), '240127e')?.until).toBe(
+      add(t, minutes(15)),
+    );
+  });
+
+  it('is nothing new up to the stop, nor of a key that has not stopped', () => {
+    expect(withReported(two, '240127e', seen(t)).keys).toEqual(two.keys);
+    expect(withReported(two, '240128e', seen(later)).keys).toEqual(two.keys);
+  });
+
+  it('is of the last turn of duty, where it was called back and stopped again', () => {
+    const again = key('240127e', 'stopped', { turns: [turnUpTo('stopped'), turnUpTo('stopped')] });
+    const { turns } = keyOf(withReported(row([again]), '240127e', seen(later)), '240127e') ?? again;
+    expect(turns).toEqual([turnUpTo('stopped'), { ...turnUpTo('stopped'), reported: seen(later) }]);
+  });
 });
