@@ -375,28 +375,29 @@ export const restored = (
     words,
     reserve: keys.flatMap(({ one }) => (one.unknown ? [one.key.selector] : [])),
     says: keys.flatMap(({ one, next: key }) => {
-      // What signs on unchanged is said beside what does not.
-      if (isSigner.has(one) && key === one.key && standing.length > sign.length && one.shown === 'key')
-        return [`${key.selector} of ${row.domain} signs on`];
-      return sentence(row.domain, one, key, isSigner.has(one), isCandidate.has(one));
+      const role = isSigner.has(one) ? 'signs' : isCandidate.has(one) ? 'drains' : undefined;
+      return sentence(row.domain, one, key, role, standing.length > sign.length);
     }),
   };
 };
 
+/** @param role of a key whose record stands  @param others whether some drain: then what signs on unchanged is said too */
 const sentence = (
   domain: string,
   { key, shown, unknown, available }: Recovered,
   next: Key,
-  signs: boolean,
-  stands: boolean,
+  role: 'signs' | 'drains' | undefined,
+  others: boolean,
 ): readonly string[] => {
   const name = `${key.selector} of ${domain}`;
   const whose = `${name}${unknown ? ', which the backup did not know,' : ''}`;
   const byHand =
-    stands && shown === 'other' ? '; its record was changed by hand, and an audit puts it back' : '';
-  if (next === key && !unknown && byHand === '') return [];
-  if (signs) return [`${whose} signs on${byHand}`];
-  if (stands)
+    role !== undefined && shown === 'other'
+      ? '; its record was changed by hand, and an audit puts it back'
+      : '';
+  if (next === key && !unknown && byHand === '' && !(role === 'signs' && others)) return [];
+  if (role === 'signs') return [`${whose} signs on${byHand}`];
+  if (role === 'drains')
     return [
       `${whose} drains from now on${byHand}${available ? '' : '; the vault does not have it, so hosts are told to erase it'}`,
     ];
