@@ -181,17 +181,14 @@ const aboutOurs = ({ fleet }: World, now: Instant, report: AggregateReport) => {
   return { found, shown };
 };
 
-/**
- * Keeps what a report says of domains of the fleet, and notes the retired keys that it shows. Again is the same.
- * @throws invalid: too old, or of a time to come; not-found: it is about no domain of the fleet
- */
-export const importReport = async (
+/** Keeps what a report says, and notes the retired keys that it shows. */
+const takeIn = async (
   world: World,
   session: Session,
   report: AggregateReport,
+  { found, shown }: ReturnType<typeof aboutOurs>,
 ): Promise<ImportedReport> => {
   const now = session.now();
-  const { found, shown } = aboutOurs(world, now, report);
   // More than a reporter has reason to name are left out.
   const kept = await inParallel(width, found.slice(0, mostDomains), async (one) => ({
     domain: one.domain,
@@ -215,6 +212,16 @@ export const importReport = async (
   };
 };
 
+/**
+ * Keeps what a report says of domains of the fleet, and notes the retired keys that it shows. Again is the same.
+ * @throws invalid: too old, or of a time to come; not-found: it is about no domain of the fleet
+ */
+export const importReport = async (
+  world: World,
+  session: Session,
+  report: AggregateReport,
+): Promise<ImportedReport> => takeIn(world, session, report, aboutOurs(world, session.now(), report));
+
 /** Reports of one order that its event names; of the others, how many there are. */
 const mostNamed = 50;
 
@@ -232,7 +239,7 @@ export const importReports = async (
     idempotencyKey = world.randomness.id(),
   }: { readonly by?: string; readonly idempotencyKey?: string } = {},
 ): Promise<readonly ImportedReport[]> => {
-  for (const each of reports) aboutOurs(world, session.now(), each);
+  const read = reports.map((report) => ({ report, about: aboutOurs(world, session.now(), report) }));
   const names = reports.map(({ reporter, id }) => `${reporter} ${id}`);
   const digest = sha256(JSON.stringify(names));
   // A command brings many under its one key, in a request for each.
@@ -246,6 +253,6 @@ export const importReports = async (
     },
   });
   const imported: ImportedReport[] = [];
-  for (const each of reports) imported.push(await importReport(world, session, each));
+  for (const { report, about } of read) imported.push(await takeIn(world, session, report, about));
   return imported;
 };
